@@ -1,0 +1,90 @@
+"""Reading the environment: every value typed, every secret also as `NAME_FILE`, every refusal named.
+
+In the embedded demo missing secrets are generated into the data folder (mode 600). On the embedded
+engine without the demo the same is done for `SECRET_KEY` and `LATCHKEY_SALT_KEY`, which nobody types;
+the master key must be given. On the full engine everything must be given.
+"""
+
+import os
+import secrets
+from pathlib import Path
+
+from django.core.exceptions import ImproperlyConfigured
+
+_TRUE, _FALSE = {"1", "true", "yes", "on"}, {"0", "false", "no", "off", ""}
+_MINIMUM_SECRET = 16
+_KNOWN_WEAK = {"sk-1234", "changeme", "secret", "password", "admin", "test", "latchkey", "sk-12345678"}
+
+
+def text(name: str, default: str = "") -> str:
+    """The value of `NAME`, or the content of the file that `NAME_FILE` points to."""
+    path = os.environ.get(f"{name}_FILE")
+    if path:
+        try:
+            return Path(path).read_text().strip()
+        except OSError as error:
+            raise ImproperlyConfigured(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
+    return os.environ.get(name, default)
+
+
+def flag(name: str, default: bool) -> bool:
+    value = text(name, "1" if default else "0").lower()
+    if value not in _TRUE | _FALSE:
+        raise ImproperlyConfigured(f"{name} is '{value}': write 1 or 0")
+    return value in _TRUE
+
+
+def number(name: str, default: int, *, least: int = 0) -> int:
+    value = text(name, str(default))
+    if not value.isascii() or not value.isdigit() or int(value) < least:
+        raise ImproperlyConfigured(f"{name} is '{value}': write a whole number of at least {least}")
+    return int(value)
+
+
+def words(name: str, default: str = "") -> list[str]:
+    return [item.strip() for item in text(name, default).split(",") if item.strip()]
+
+
+def choice(name: str, default: str, allowed: tuple[str, ...]) -> str:
+    value = text(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} is '{value}': write one of {', '.join(allowed)}")
+    return value
+
+
+def secret(name: str, *, given: str = "", folder: Path | None, prefix: str = "", allow_weak: bool = False) -> str:
+    """A strong secret: from the environment, else `given`, else generated into `folder` if there is one."""
+    value = text(name) or given
+    if not value and folder is not None:
+        return _generated(folder / name.lower(), prefix)
+    if not value:
+        raise ImproperlyConfigured(
+            f"{name} is not set. Set it to a random secret, e.g. the output of "
+            f"`python3 -c \"import secrets; print('{prefix}' + secrets.token_urlsafe(32))\"`, or run with "
+            "LATCHKEY_DEMO=1 to try Latchkey out."
+        )
+    if not allow_weak and is_weak(value):
+        raise ImproperlyConfigured(
+            f"{name} is weak: it needs at least {_MINIMUM_SECRET} characters, eight different ones, and must not "
+            "be a value from an example."
+        )
+    return value
+
+
+def is_weak(value: str) -> bool:
+    return len(value) < _MINIMUM_SECRET or len(set(value)) < 8 or value.lower() in _KNOWN_WEAK
+
+
+def _generated(path: Path, prefix: str) -> str:
+    """The secret kept at `path`; the first process to need it creates it, whoever else races it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    if not path.exists():
+        fresh.touch(mode=0o600)
+        fresh.write_text(prefix + secrets.token_urlsafe(32))
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            pass
+        fresh.unlink()
+    return path.read_text().strip()

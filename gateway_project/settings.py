@@ -1,0 +1,214 @@
+"""Django settings. Every value comes from the environment; docs/configuration.md lists them all."""
+
+import os
+from pathlib import Path
+
+import environ
+import structlog
+from csp.constants import NONCE, SELF
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+
+from gateway_project import environment as env
+from keys.sealing import derive_key
+from proxy.config_file import ConfigError, read_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.text("LATCHKEY_DATA_DIR", str(BASE_DIR / "var"))).resolve()
+
+# --- Engine and demo ---------------------------------------------------------------------------
+DATABASE_URL = env.text("DATABASE_URL")
+EMBEDDED = not DATABASE_URL
+CONFIG_PATH = env.text("LATCHKEY_CONFIG")
+_newcomer = EMBEDDED and not CONFIG_PATH and not env.text("LATCHKEY_MASTER_KEY")
+DEMO = env.flag("LATCHKEY_DEMO", _newcomer)
+try:
+    CONFIG = read_config(CONFIG_PATH, os.environ)
+except ConfigError as error:
+    raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
+
+# --- Secrets -----------------------------------------------------------------------------------
+_folder = DATA_DIR / "secrets" if EMBEDDED else None
+_weak_allowed = DEMO and EMBEDDED
+SECRET_KEY = env.secret("SECRET_KEY", folder=_folder, allow_weak=_weak_allowed)
+SALT_KEY = env.secret("LATCHKEY_SALT_KEY", folder=_folder, allow_weak=_weak_allowed)
+MASTER_KEY = env.secret(
+    "LATCHKEY_MASTER_KEY",
+    given=CONFIG.master_key,
+    folder=_folder if DEMO else None,
+    prefix="sk-",
+    allow_weak=_weak_allowed,
+)
+SEALING_KEY = derive_key(SALT_KEY, "seal of virtual keys")
+
+# --- Databases and stores ----------------------------------------------------------------------
+if EMBEDDED:
+    DATABASES = {
+        "default": {
+            "ENGINE": "django.db.backends.sqlite3",
+            "NAME": DATA_DIR / "latchkey.sqlite3",
+            "OPTIONS": {
+                "transaction_mode": "IMMEDIATE",
+                "timeout": 20,
+                "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=FULL;PRAGMA busy_timeout=20000;",
+            },
+        }
+    }
+else:
+    DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
+    if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
+        raise ImproperlyConfigured("DATABASE_URL must start with postgres:// (leave it out for the embedded SQLite)")
+    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 8}}
+
+VALKEY_SOCKET = DATA_DIR / "valkey" / "valkey.sock"
+REDIS_URL = env.text("REDIS_URL") or f"unix://{VALKEY_SOCKET}"
+EMBEDDED_STORE = not env.text("REDIS_URL")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+
+# --- Django ------------------------------------------------------------------------------------
+DEBUG = False
+ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]" if EMBEDDED else "")
+CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
+SECURE_COOKIES = env.flag("LATCHKEY_SECURE_COOKIES", not EMBEDDED)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_COOKIES
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.flag("LATCHKEY_TRUST_PROXY", False) else None
+ROOT_URLCONF = "gateway_project.urls"
+ASGI_APPLICATION = "gateway_project.asgi.application"
+AUTH_USER_MODEL = "teams.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+APPEND_SLASH = False
+USE_TZ, TIME_ZONE, LANGUAGE_CODE = True, "UTC", "en-us"
+LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+
+INSTALLED_APPS = [
+    "unfold",
+    "gateway_project.apps.LatchkeyAdminConfig",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "csp",
+    "django_filters",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "teams",
+    "keys",
+    "spend",
+    "proxy",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = Path(env.text("LATCHKEY_STATIC_DIR", str(BASE_DIR / "staticfiles")))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+# The admin's theme runs Alpine.js, which evaluates expressions; nothing else is allowed to.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF, NONCE, "'unsafe-eval'"],
+        "style-src": [SELF, "'unsafe-inline'"],
+        "img-src": [SELF, "data:"],
+        "frame-ancestors": ["'none'"],
+        "form-action": [SELF],
+        "base-uri": [SELF],
+    }
+}
+
+# --- Management API ----------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["gateway_project.api_auth.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["gateway_project.api_auth.IsPlatformAdmin"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["gateway_project.api_json.StrictJSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "gateway_project.api_errors.handle",
+    "UNAUTHENTICATED_USER": None,
+}
+SPECTACULAR_SETTINGS = {"TITLE": "Latchkey management API", "VERSION": "0.1.0", "OAS_VERSION": "3.1.0"}
+BUDGET_STATUS = int(env.choice("LATCHKEY_BUDGET_STATUS", "429", ("400", "402", "422", "429")))
+
+# --- Gateway -----------------------------------------------------------------------------------
+DURABILITY = env.choice("LATCHKEY_DURABILITY", "strict", ("strict",))
+MAX_BODY_BYTES = env.number("LATCHKEY_MAX_BODY_BYTES", 20 * 1024 * 1024, least=1024)
+HOLD_LEASE_SECONDS = env.number("LATCHKEY_HOLD_LEASE_SECONDS", 60, least=5)
+DEFAULT_OUTPUT_TOKENS = env.number("LATCHKEY_DEFAULT_OUTPUT_TOKENS", 16384, least=1)
+ADMIN_PASSWORD = env.text("LATCHKEY_ADMIN_PASSWORD")
+DEMO_PROVIDER_URL = env.text("LATCHKEY_DEMO_PROVIDER_URL")
+
+# --- Celery ------------------------------------------------------------------------------------
+CELERY_BROKER_URL = f"redis+socket://{VALKEY_SOCKET}" if EMBEDDED_STORE else REDIS_URL
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TIMEZONE = "UTC"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULE = {
+    "sweep-orphans": {"task": "spend.tasks.sweep_orphans", "schedule": 10.0},
+    "note-expired-keys": {"task": "keys.tasks.note_expired_keys", "schedule": 60.0},
+    "seed-prices": {"task": "spend.tasks.seed_prices", "schedule": 86400.0},
+    "forget-policy-changes": {"task": "teams.tasks.forget_policy_changes", "schedule": 3600.0},
+}
+
+# --- Logging -----------------------------------------------------------------------------------
+LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {
+            "()": structlog.stdlib.ProcessorFormatter,
+            "processor": structlog.processors.JSONRenderer(),
+            "foreign_pre_chain": [
+                structlog.stdlib.add_log_level,
+                structlog.processors.TimeStamper(fmt="iso", utc=True),
+            ],
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {"uvicorn.access": {"level": "WARNING"}, "aiohttp.access": {"level": "WARNING"}},
+}
+structlog.configure(
+    processors=[
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)
+
+# --- Admin theme -------------------------------------------------------------------------------
+from gateway_project.theme import UNFOLD  # noqa: E402, F401  (a settings name, kept in its own file)

@@ -1,0 +1,65 @@
+"""The frozen view of a key's whole chain that a gateway worker caches. Pure: no Django, no I/O.
+
+A grant carries the version of every scope it was read from. The hold script compares them with the
+newest ones, so a stale grant is never acted on.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """One budget: a ceiling of `limit_nano` per window of `duration` ('' = lifetime)."""
+
+    duration: str
+    limit_nano: int
+    anchor: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ScopePolicy:
+    """What one scope allows. None means the scope sets no limit of that kind."""
+
+    scope: str
+    label: str
+    version: int
+    blocked: bool = False
+    budgets: tuple[Budget, ...] = ()
+    rpm_limit: int | None = None
+    tpm_limit: int | None = None
+    parallel_limit: int | None = None
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Owners:
+    """Snapshot of primary keys that every hold and ledger entry of the key is attributed to."""
+
+    organization_id: int
+    key_id: int
+    team_id: int | None = None
+    member_id: int | None = None
+    user_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    token: str
+    public_id: str
+    owners: Owners
+    zone: str
+    chain: tuple[ScopePolicy, ...]
+    """From the organization down to the key; the last one is the key itself."""
+    expires_at: datetime | None = None
+    retires_at: datetime | None = None
+    """When a rotated-out secret stops working; None for a current one."""
+    aliases: dict[str, str] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    allowed_routes: tuple[str, ...] = ()
+    user_public_id: str = ""
+    team_public_id: str = ""
+
+    @property
+    def key(self) -> ScopePolicy:
+        return self.chain[-1]

@@ -1,0 +1,101 @@
+"""Reading grants: from rows of the whole chain to the frozen view that gateway workers cache."""
+
+import hmac
+from collections.abc import Iterable
+
+from django.conf import settings
+
+from keys import secrets
+from keys.grants import Budget, Grant, Owners, ScopePolicy
+from keys.models import RetiredSecret, VirtualKey
+from teams.models import Customer, Limits, Membership, Tag
+
+
+def load_grants(tokens: Iterable[str]) -> dict[str, Grant]:
+    """Grants of the given tokens (SHA-256 hex). A token that is unknown or ill-sealed has none."""
+    wanted = set(tokens)
+    rows: dict[str, tuple[VirtualKey, RetiredSecret | None]] = {
+        key.token: (key, None) for key in VirtualKey.objects.with_owners().filter(token__in=wanted)
+    }
+    retired = RetiredSecret.objects.filter(token__in=wanted - rows.keys()).select_related(
+        "key__organization", "key__team", "key__user"
+    )
+    found = {**rows, **{r.token: (r.key, r) for r in retired}}
+    members = _memberships([key for key, _ in found.values()])
+    return {
+        token: grant_of(key, old, members.get((key.team_id, key.user_id)))
+        for token, (key, old) in found.items()
+        if _is_sealed(key, old)
+    }
+
+
+def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | None) -> Grant:
+    scopes: list[Limits] = [key.organization]
+    if key.team is not None:
+        scopes.append(key.team)
+        scopes += [member] if member else []
+    elif key.user is not None:
+        scopes.append(key.user)
+    return Grant(
+        token=old.token if old else key.token,
+        public_id=key.public_id,
+        owners=Owners(
+            organization_id=key.organization_id,
+            key_id=key.pk,
+            team_id=key.team_id,
+            member_id=member.pk if member else None,
+            user_id=key.user_id,
+        ),
+        zone=key.organization.timezone,
+        chain=(*map(policy_of, scopes), policy_of(key, gone=key.deleted_at is not None)),
+        expires_at=key.expires_at,
+        retires_at=old.valid_until if old else None,
+        aliases={**(key.team.model_aliases if key.team else {}), **key.aliases},
+        tags=tuple(key.tags),
+        allowed_routes=tuple(key.allowed_routes),
+        user_public_id=key.user.public_id if key.user else "",
+        team_public_id=key.team.public_id if key.team else "",
+    )
+
+
+def policy_of(limits: Limits, *, gone: bool = False) -> ScopePolicy:
+    """The policy of one scope; `gone` marks a deleted key, which reads as blocked."""
+    budget = limits.max_budget_nano
+    return ScopePolicy(
+        scope=limits.scope,
+        label=f"{limits.scope_kind.value} '{limits}'",
+        version=limits.version,
+        blocked=limits.blocked or gone,
+        budgets=(Budget(limits.budget_duration, budget, limits.budget_started_at),) if budget is not None else (),
+        rpm_limit=limits.rpm_limit,
+        tpm_limit=limits.tpm_limit,
+        parallel_limit=limits.max_parallel_requests,
+        models=tuple(limits.allowed_models),
+    )
+
+
+def load_customer(organization_id: int, public_id: str) -> ScopePolicy:
+    """The policy of an end user; the first call that names one creates it, so it always has a counter."""
+    customer, _ = Customer.objects.get_or_create(organization_id=organization_id, public_id=public_id)
+    return policy_of(customer)
+
+
+def load_tags(organization_id: int, names: Iterable[str]) -> dict[str, ScopePolicy]:
+    """Policies of the tags among `names`, each created at its first use."""
+    wanted = set(names)
+    rows = {tag.name: tag for tag in Tag.objects.filter(organization_id=organization_id, name__in=wanted)}
+    for name in sorted(wanted - rows.keys()):
+        rows[name] = Tag.objects.get_or_create(organization_id=organization_id, name=name)[0]
+    return {name: policy_of(tag) for name, tag in rows.items()}
+
+
+def _memberships(keys: list[VirtualKey]) -> dict[tuple[int | None, int | None], Membership]:
+    pairs = {(key.team_id, key.user_id) for key in keys if key.team_id and key.user_id}
+    teams, users = {team for team, _ in pairs}, {user for _, user in pairs}
+    rows = Membership.objects.filter(team_id__in=teams, user_id__in=users).select_related("team", "user")
+    return {(row.team_id, row.user_id): row for row in rows}
+
+
+def _is_sealed(key: VirtualKey, old: RetiredSecret | None) -> bool:
+    token, seal = (old.token, old.seal) if old else (key.token, key.seal)
+    return hmac.compare_digest(secrets.seal_of(token, key.pk, settings.SEALING_KEY), seal)

@@ -1,0 +1,99 @@
+"""Virtual keys: who may call."""
+
+from datetime import datetime
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from teams.models import Limits, Organization, Team, User, validate_names, validate_object
+from teams.scopes import ScopeKind
+
+
+class KeyQuerySet(models.QuerySet["VirtualKey"]):
+    def live(self) -> Self:
+        """Keys that have not been deleted; deleted ones stay for the ledger."""
+        return self.filter(deleted_at__isnull=True)
+
+    def visible_to(self, user: User) -> Self:
+        """Platform admins see every key, everybody else their own."""
+        if user.is_superuser or user.role.startswith(User.Role.PROXY_ADMIN):
+            return self
+        return self.filter(user=user)
+
+    def with_owners(self) -> Self:
+        return self.select_related("organization", "team", "user")
+
+
+class VirtualKey(Limits):
+    """A prepaid card: opens only its models, spends only its budget. The secret itself is never stored."""
+
+    scope_kind = ScopeKind.KEY
+
+    public_id = models.CharField(max_length=16, unique=True, editable=False)
+    token = models.CharField("token (SHA-256)", max_length=64, unique=True, editable=False)
+    seal = models.CharField(max_length=128, editable=False)
+    masked = models.CharField("key", max_length=16, editable=False)
+    alias = models.CharField("key alias", max_length=255, null=True, blank=True)
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="keys")
+    team = models.ForeignKey(Team, models.PROTECT, related_name="keys", null=True, blank=True)
+    user = models.ForeignKey(User, models.PROTECT, related_name="keys", null=True, blank=True)
+    service_account = models.CharField(max_length=255, blank=True, default="")
+    aliases = models.JSONField("model aliases", default=dict, blank=True, validators=[validate_object])
+    tags = models.JSONField(default=list, blank=True, validators=[validate_names])
+    allowed_routes = models.JSONField(default=list, blank=True, validators=[validate_names])
+    expires_at = models.DateTimeField(null=True, blank=True)
+    expiry_noted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    created_by = models.CharField(max_length=255, blank=True, default="", editable=False)
+    updated_by = models.CharField(max_length=255, blank=True, default="", editable=False)
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    deleted_by = models.CharField(max_length=255, blank=True, default="", editable=False)
+
+    objects = KeyQuerySet.as_manager()
+
+    class Meta(Limits.Meta):
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["team", "-id"], name="keys_by_team"),
+            models.Index(fields=["user", "-id"], name="keys_by_user"),
+            models.Index(fields=["expires_at"], name="keys_by_expiry"),
+        ]
+        constraints = [
+            *Limits.Meta.constraints,
+            models.UniqueConstraint(
+                fields=["alias"],
+                condition=Q(deleted_at__isnull=True),
+                name="keys_alias_once",
+                violation_error_message="another key has this alias already",
+            ),
+            models.CheckConstraint(
+                condition=Q(user__isnull=True) | Q(service_account=""),
+                name="keys_one_owner",
+                violation_error_message="a key belongs to a person or to a service account, never to both",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.alias or self.masked
+
+    def status(self, now: datetime | None = None) -> str:
+        """One of deleted, blocked, expired, active."""
+        if self.deleted_at:
+            return "deleted"
+        if self.blocked:
+            return "blocked"
+        return "expired" if self.expires_at and self.expires_at <= (now or timezone.now()) else "active"
+
+
+class RetiredSecret(models.Model):
+    """A rotated-out secret: kept for the history, and valid until the end of its grace period."""
+
+    key = models.ForeignKey(VirtualKey, models.CASCADE, related_name="retired_secrets")
+    token = models.CharField(max_length=64, unique=True)
+    seal = models.CharField(max_length=128)
+    retired_at = models.DateTimeField(default=timezone.now)
+    valid_until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"retired secret of key {self.key_id}"

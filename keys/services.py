@@ -1,0 +1,164 @@
+"""Every change to a virtual key. Each function is atomic, audited, and announced to the gateway."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.utils import timezone
+
+from keys import secrets
+from keys.models import RetiredSecret, VirtualKey
+from teams import audit, changes
+from teams.actors import Actor
+from teams.services import default_organization, windows_differ
+
+
+def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> str:
+    """Complete and save an unsaved key; return its secret, which is stored nowhere.
+
+    `custom` is a key of the caller's choosing: `sk-` and at least 16 characters.
+    Raises ValidationError naming the field.
+    """
+    issued = _accept_custom(custom) if custom is not None else secrets.generate()
+    key.public_id, key.token = issued.public_id, secrets.token_of(issued.plaintext)
+    key.masked = secrets.masked(issued.plaintext)
+    key.created_by = key.updated_by = actor.label
+    _place(key)
+    key.full_clean()
+    _refuse_known_token(key.token)
+    with transaction.atomic():
+        key.save(force_insert=True)
+        _seal(key)
+        audit.record("key.issued", key, actor=actor)
+    return issued.plaintext
+
+
+@transaction.atomic
+def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) -> VirtualKey:
+    """Save a changed key. In force at its next call on every worker."""
+    stored = VirtualKey.objects.select_for_update().get(pk=key.pk)
+    before = audit.snapshot(stored)
+    _place(key)
+    if stored.expires_at != key.expires_at:
+        key.expiry_noted_at = None
+    if stored.budget_duration != key.budget_duration:
+        key.budget_started_at = now or timezone.now()
+    key.updated_by = actor.label
+    key.full_clean()
+    key.save()
+    changes.publish(key, organization_pk=key.organization_id, new_windows=windows_differ(stored, key))
+    audit.record("key.updated", key, actor=actor, before=before)
+    return key
+
+
+def block_key(key: VirtualKey, *, actor: Actor) -> VirtualKey:
+    return _set_blocked(key, True, actor)
+
+
+def unblock_key(key: VirtualKey, *, actor: Actor) -> VirtualKey:
+    return _set_blocked(key, False, actor)
+
+
+@transaction.atomic
+def delete_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) -> VirtualKey:
+    """Archive a key: it stops working, and its row stays for the ledger and the audit trail."""
+    key = VirtualKey.objects.select_for_update().get(pk=key.pk)
+    if key.deleted_at:
+        return key
+    before = audit.snapshot(key)
+    key.deleted_at, key.deleted_by = now or timezone.now(), actor.label
+    key.save(update_fields=["deleted_at", "deleted_by", "updated_at"])
+    changes.publish(key, organization_pk=key.organization_id)
+    audit.record("key.deleted", key, actor=actor, before=before)
+    return key
+
+
+@transaction.atomic
+def regenerate_key(
+    key: VirtualKey,
+    *,
+    actor: Actor,
+    custom: str | None = None,
+    grace: timedelta = timedelta(0),
+    now: datetime | None = None,
+) -> str:
+    """Give a key a new secret and return it; the old one works until the end of `grace`.
+
+    The row stays the same, so the budget and the history go on.
+    """
+    now = now or timezone.now()
+    key_row = VirtualKey.objects.select_for_update().get(pk=key.pk)
+    issued = _accept_custom(custom) if custom is not None else secrets.generate()
+    token = secrets.token_of(issued.plaintext)
+    _refuse_known_token(token)
+    RetiredSecret.objects.create(
+        key=key_row, token=key_row.token, seal=key_row.seal, retired_at=now, valid_until=now + grace
+    )
+    key_row.public_id, key_row.token = issued.public_id, token
+    key_row.masked, key_row.updated_by = secrets.masked(issued.plaintext), actor.label
+    key_row.save(update_fields=["public_id", "token", "masked", "updated_by", "updated_at"])
+    _seal(key_row)
+    changes.publish(key_row, organization_pk=key_row.organization_id)
+    audit.record("key.regenerated", key_row, actor=actor, after={"grace_seconds": int(grace.total_seconds())})
+    key.refresh_from_db()
+    return issued.plaintext
+
+
+def note_expired_keys(*, now: datetime, actor: Actor) -> int:
+    """Write the audit event of every key whose time has passed; each key once. Returns how many.
+
+    The gateway itself compares `expires_at` at every call, so a late run lets nobody in.
+    """
+    due = VirtualKey.objects.live().filter(expires_at__lte=now, expiry_noted_at__isnull=True)
+    return sum(_note_expired(pk, now, actor) for pk in due.values_list("pk", flat=True))
+
+
+@transaction.atomic
+def _note_expired(pk: int, now: datetime, actor: Actor) -> int:
+    """1 if this run was the one to note it: the conditional update claims the key."""
+    claimed = VirtualKey.objects.filter(pk=pk, expiry_noted_at__isnull=True).update(expiry_noted_at=now)
+    if claimed:
+        key = VirtualKey.objects.get(pk=pk)
+        audit.record("key.expired", key, actor=actor, after={"expires_at": str(key.expires_at)})
+    return claimed
+
+
+@transaction.atomic
+def _set_blocked(key: VirtualKey, blocked: bool, actor: Actor) -> VirtualKey:
+    key = VirtualKey.objects.select_for_update().get(pk=key.pk)
+    before = audit.snapshot(key)
+    key.blocked, key.updated_by = blocked, actor.label
+    key.save(update_fields=["blocked", "updated_by", "updated_at"])
+    changes.publish(key, organization_pk=key.organization_id)
+    audit.record("key.blocked" if blocked else "key.unblocked", key, actor=actor, before=before)
+    return key
+
+
+def _place(key: VirtualKey) -> None:
+    """A key lives in the organization of its team, else of its user, else where it was put."""
+    if key.team is not None:
+        key.organization = key.team.organization
+    elif key.user is not None and key.user.organization is not None:
+        key.organization = key.user.organization
+    elif key.organization_id is None:
+        key.organization = default_organization()
+
+
+def _seal(key: VirtualKey) -> None:
+    key.seal = secrets.seal_of(key.token, key.pk, settings.SEALING_KEY)
+    key.save(update_fields=["seal"])
+
+
+def _accept_custom(custom: str) -> secrets.Issued:
+    if not secrets.is_well_formed(custom):
+        raise ValidationError(
+            {"key": "a custom key starts with 'sk-' and has 16 to 512 printable characters without spaces"}
+        )
+    return secrets.Issued(custom, secrets.generate().public_id)
+
+
+def _refuse_known_token(token: str) -> None:
+    known = VirtualKey.objects.filter(token=token).exists()
+    if known or RetiredSecret.objects.filter(token=token).exists():
+        raise ValidationError({"key": "this key exists already; choose another one"})

@@ -1,0 +1,89 @@
+"""Reading `LATCHKEY_CONFIG`: YAML in the shape of LiteLLM's config.yaml. Pure: no Django.
+
+`os.environ/NAME` values are read from the environment. Unknown keys are named in `warnings`, never
+ignored in silence; a wrong value raises ConfigError with its place in the file.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_TOP = {"model_list", "general_settings", "litellm_settings", "router_settings", "environment_variables"}
+_GENERAL = {"master_key"}
+_MODEL = {"model_name", "litellm_params", "model_info"}
+
+
+class ConfigError(ValueError):
+    """The file cannot be used; the message names the place and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    master_key: str = ""
+    models: tuple[dict[str, Any], ...] = ()
+    """Entries of `model_list`: {model_name, litellm_params, model_info}, as `/model/new` takes them."""
+    warnings: tuple[str, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        return f"Config(models={len(self.models)})"
+
+
+def read_config(path: str, environ: Mapping[str, str]) -> Config:
+    """The configuration at `path`; an empty path means none."""
+    if not path:
+        return Config()
+    data = _load(Path(path))
+    warnings = [f"{name}: unknown section, ignored" for name in data.keys() - _TOP]
+    warnings += [f"{name}: not supported yet, ignored" for name in data.keys() & (_TOP - {"model_list", "general_settings"})]
+    general = _section(data, "general_settings", environ)
+    warnings += [f"general_settings.{name}: unknown setting, ignored" for name in general.keys() - _GENERAL]
+    models = data.get("model_list") or []
+    if not isinstance(models, list):
+        raise ConfigError("model_list must be a list of models")
+    entries = tuple(_model(index, entry, environ, warnings) for index, entry in enumerate(models))
+    return Config(str(general.get("master_key") or ""), entries, tuple(sorted(warnings)))
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        data = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if data is not None and not isinstance(data, dict):
+        raise ConfigError(f"{path} must hold sections such as model_list and general_settings")
+    return data or {}
+
+
+def _section(data: dict[str, Any], name: str, environ: Mapping[str, str]) -> dict[str, Any]:
+    section = data.get(name) or {}
+    if not isinstance(section, dict):
+        raise ConfigError(f"{name} must be a mapping of settings")
+    return {key: _resolve(value, f"{name}.{key}", environ) for key, value in section.items()}
+
+
+def _model(index: int, entry: Any, environ: Mapping[str, str], warnings: list[str]) -> dict[str, Any]:
+    place = f"model_list[{index}]"
+    if not isinstance(entry, dict) or not entry.get("model_name") or not isinstance(entry.get("litellm_params"), dict):
+        raise ConfigError(f"{place} needs model_name and litellm_params")
+    warnings += [f"{place}.{name}: unknown key, ignored" for name in entry.keys() - _MODEL]
+    params = entry["litellm_params"]
+    resolved = {name: _resolve(value, f"{place}.litellm_params.{name}", environ) for name, value in params.items()}
+    return {
+        "model_name": str(entry["model_name"]),
+        "litellm_params": resolved,
+        "model_info": dict(entry.get("model_info") or {}),
+    }
+
+
+def _resolve(value: Any, place: str, environ: Mapping[str, str]) -> Any:
+    if not isinstance(value, str) or not value.startswith("os.environ/"):
+        return value
+    name = value.removeprefix("os.environ/")
+    if name not in environ:
+        raise ConfigError(f"{place} refers to the environment variable {name}, which is not set")
+    return environ[name]

@@ -1,0 +1,113 @@
+"""Reading a model in LiteLLM's shape (`model_name`, `litellm_params`, `model_info`) into a deployment.
+
+`/model/new` and the `model_list` of the configuration file both come in through here.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from proxy.models import Deployment, Provider
+from proxy.providers import REGISTRY
+from spend.pricing import Rates, rates_from
+
+_RATES = {
+    "input": "input_cost_per_token",
+    "output": "output_cost_per_token",
+    "cached": "cache_read_input_token_cost",
+    "cache_write": "cache_creation_input_token_cost",
+}
+_USED = {"model", "api_key", "api_base", "base_url", "custom_llm_provider", "timeout", "max_retries", "num_retries"}
+
+
+@dataclass(frozen=True, slots=True)
+class NewModel:
+    """An unsaved deployment with what belongs beside it."""
+
+    name: str
+    deployment: Deployment
+    secret: str
+    rates: Rates | None
+
+    def __repr__(self) -> str:
+        return f"NewModel(name={self.name!r})"
+
+
+def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: Deployment.Source) -> NewModel:
+    """Raises ValidationError naming the field and what to write instead."""
+    slug, upstream = _provider_and_model(params)
+    deployment = Deployment(
+        provider=Provider.objects.get(slug=slug),
+        upstream_model=upstream,
+        base_url=str(params.get("api_base") or params.get("base_url") or ""),
+        mode=_mode(info.get("mode")),
+        max_input_tokens=_whole(info, "max_input_tokens"),
+        max_output_tokens=_whole(info, "max_output_tokens") or _whole(info, "max_tokens"),
+        timeout_seconds=_whole(params, "timeout") or 600,
+        max_retries=_whole(params, "max_retries", "num_retries", default=2),
+        params={key: value for key, value in params.items() if key not in _USED and key not in _RATES.values()},
+        model_info=info,
+        source=source,
+    )
+    if info.get("id"):
+        deployment.public_id = str(info["id"])
+    rates = _rates({**info, **params})
+    deployment.is_free = rates is not None and not any((rates.input, rates.output, rates.cached, rates.cache_write))
+    return NewModel(name, deployment, str(params.get("api_key") or ""), rates)
+
+
+def _provider_and_model(params: dict[str, Any]) -> tuple[str, str]:
+    model = params.get("model")
+    if not isinstance(model, str) or not model:
+        raise ValidationError({"litellm_params.model": "name the upstream model, e.g. 'openai/gpt-4o-mini'"})
+    given = params.get("custom_llm_provider")
+    prefix, slash, rest = model.partition("/")
+    slug, upstream = (prefix, rest) if slash and prefix in REGISTRY and not given else (given or "", model)
+    if not slug and (not slash or params.get("api_base")):
+        slug = "openai"
+    if slug not in REGISTRY:
+        known = ", ".join(sorted(REGISTRY))
+        raise ValidationError({"litellm_params.model": f"unknown provider '{slug or prefix}'; known are {known}"})
+    return slug, upstream
+
+
+def _mode(value: Any) -> str:
+    mode = str(value or Deployment.Mode.CHAT)
+    if mode not in Deployment.Mode.values:
+        raise ValidationError({"model_info.mode": f"'{mode}' is not one of {', '.join(Deployment.Mode.values)}"})
+    return mode
+
+
+def _whole(values: dict[str, Any], *names: str, default: int | None = None) -> Any:
+    for name in names:
+        if values.get(name) is not None:
+            try:
+                number = int(values[name])
+            except (TypeError, ValueError, OverflowError) as error:
+                raise ValidationError({name: "write a whole number"}) from error
+            if not 0 <= number < 2**53:
+                raise ValidationError({name: "write a whole number that is not negative"})
+            return number
+    return default
+
+
+def _rates(values: dict[str, Any]) -> Rates | None:
+    if values.get(_RATES["input"]) is None and values.get(_RATES["output"]) is None:
+        return None
+    return rates_from({name: _rate(values, field) for name, field in _RATES.items()})
+
+
+def _rate(values: dict[str, Any], field: str) -> Decimal | None:
+    if values.get(field) is None:
+        return None
+    try:
+        rate = Decimal(str(values[field]))
+    except InvalidOperation as error:
+        raise ValidationError({field: "write USD per token as a number"}) from error
+    if not rate.is_finite() or rate < 0 or rate >= 1000:
+        raise ValidationError({field: "a price per token lies between 0 and 1000 USD"})
+    if rate != rate.quantize(Decimal(10) ** -12):
+        raise ValidationError({field: "a price per token has at most twelve decimals"})
+    return rate

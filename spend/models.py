@@ -1,0 +1,198 @@
+"""What it cost: the price book, holds, the ledger and its rollups. All money is integer nano-USD."""
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from keys.models import VirtualKey
+from teams.models import Customer, Organization, Team, User
+
+
+class Price(models.Model):
+    """One effective-dated price in USD per token. The newest row at or before an instant is in force.
+
+    `item` names what is priced: `openai/gpt-4o-mini`, or `deployment:<id>` for an override.
+    Twelve decimals and fifteen digits survive SQLite's and PostgreSQL's numeric columns alike, exactly.
+    """
+
+    item = models.CharField(max_length=255)
+    valid_from = models.DateTimeField()
+    input = models.DecimalField(max_digits=15, decimal_places=12)
+    output = models.DecimalField(max_digits=15, decimal_places=12)
+    cached = models.DecimalField("cached input", max_digits=15, decimal_places=12, null=True, blank=True)
+    cache_write = models.DecimalField(max_digits=15, decimal_places=12, null=True, blank=True)
+    tiers = models.JSONField(default=list, blank=True)
+    source = models.CharField(max_length=32, default="manual")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["item", "-valid_from"]
+        constraints = [
+            models.UniqueConstraint(fields=["item", "valid_from"], name="spend_price_once"),
+            models.CheckConstraint(
+                condition=Q(input__gte=0)
+                & Q(output__gte=0)
+                & (Q(cached__isnull=True) | Q(cached__gte=0))
+                & (Q(cache_write__isnull=True) | Q(cache_write__gte=0)),
+                name="spend_price_not_negative",
+                violation_error_message="a price is never negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.item
+
+
+class Attribution(models.Model):
+    """Whom a call belongs to, as it was at the instant of admission; never updated afterwards."""
+
+    organization = models.ForeignKey(Organization, models.PROTECT, related_name="+", db_index=False)
+    key = models.ForeignKey(VirtualKey, models.PROTECT, related_name="+", db_index=False, null=True)
+    team = models.ForeignKey(Team, models.PROTECT, related_name="+", db_index=False, null=True)
+    member_id = models.BigIntegerField(null=True)
+    user = models.ForeignKey(User, models.PROTECT, related_name="+", db_index=False, null=True)
+    customer = models.ForeignKey(Customer, models.PROTECT, related_name="+", db_index=False, null=True)
+    request_id = models.CharField(max_length=64)
+    call_type = models.CharField(max_length=32)
+    model = models.CharField(max_length=255)
+    deployment = models.CharField(max_length=128)
+    provider = models.CharField(max_length=64)
+    upstream_model = models.CharField(max_length=255)
+    admitted_at = models.DateTimeField()
+
+    class Meta:
+        abstract = True
+
+
+class Hold(Attribution):
+    """A durable intent: the worst-case cost of one attempt, written before the provider is called."""
+
+    class State(models.TextChoices):
+        PENDING = "pending", "Pending"
+        POSTED = "posted", "Posted"
+        VOID = "void", "Void"
+
+    id = models.CharField(max_length=32, primary_key=True)
+    state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
+    epoch = models.BigIntegerField()
+    amount_nano = models.BigIntegerField()
+    counters = models.JSONField(default=list)
+    scopes = models.JSONField(default=list)
+    price = models.ForeignKey(Price, models.PROTECT, related_name="+", db_index=False, null=True)
+    input_estimate = models.BigIntegerField(default=0)
+    output_cap = models.BigIntegerField(default=0)
+    attempt = models.PositiveSmallIntegerField(default=1)
+    lease_until = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["organization"], condition=Q(state="pending"), name="spend_hold_pending"),
+            models.Index(fields=["lease_until"], condition=Q(state="pending"), name="spend_hold_lease"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(amount_nano__gte=0), name="spend_hold_not_negative"),
+            models.CheckConstraint(
+                condition=Q(state__in=["pending", "posted", "void"]), name="spend_hold_state_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(state="void") | Q(key__isnull=False), name="spend_hold_has_key"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.id} ({self.state})"
+
+
+class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
+    def visible_to(self, user: User) -> Self:
+        """Platform admins read the whole ledger, everybody else the calls of their own keys."""
+        if user.is_superuser or user.role.startswith(User.Role.PROXY_ADMIN):
+            return self
+        return self.filter(user=user)
+
+
+class LedgerEntry(Attribution):
+    """One posting. Append-only by database rule: a mistake is mended by a correction, a new entry."""
+
+    class Kind(models.TextChoices):
+        CHARGE = "charge", "Charge"
+        CORRECTION = "correction", "Correction"
+
+    class UsageSource(models.TextChoices):
+        UPSTREAM = "upstream", "Reported by the provider"
+        ESTIMATED = "estimated_partial", "Estimated: the provider reported no usage"
+        ORPHAN = "estimated_orphan", "Estimated: the outcome is unknown"
+
+    hold = models.ForeignKey(Hold, models.PROTECT, related_name="entries")
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.CHARGE)
+    amount_nano = models.BigIntegerField("amount (nano-USD)")
+    residue_pico = models.SmallIntegerField("rounding residue (pico-USD)", default=0)
+    price = models.ForeignKey(Price, models.PROTECT, related_name="+", db_index=False, null=True)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+    reasoning_tokens = models.BigIntegerField(default=0)
+    usage_source = models.CharField(max_length=24, choices=UsageSource.choices)
+    overrun = models.BooleanField(default=False)
+    response_id = models.CharField(max_length=255, blank=True, default="")
+    token = models.CharField(max_length=64, blank=True, default="")
+    tags = models.JSONField(default=list)
+    scopes = models.JSONField(default=list)
+    finished_at = models.DateTimeField()
+    first_byte_at = models.DateTimeField(null=True)
+    posted_at = models.DateTimeField(default=timezone.now)
+
+    objects = LedgerQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name_plural = "ledger entries"
+        indexes = [
+            models.Index(fields=["organization", "admitted_at"], name="spend_entry_org"),
+            models.Index(fields=["team", "admitted_at"], name="spend_entry_team"),
+            models.Index(fields=["user", "admitted_at"], name="spend_entry_user"),
+            models.Index(fields=["key", "admitted_at"], name="spend_entry_key"),
+            models.Index(fields=["admitted_at"], name="spend_entry_at"),
+            models.Index(fields=["request_id"], name="spend_entry_request"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["hold"], condition=Q(kind="charge"), name="spend_one_charge_per_hold"),
+            models.CheckConstraint(
+                condition=Q(kind="correction") | Q(amount_nano__gte=0), name="spend_charge_not_negative"
+            ),
+            models.CheckConstraint(
+                condition=Q(input_tokens__gte=0)
+                & Q(output_tokens__gte=0)
+                & Q(cached_tokens__gte=0)
+                & Q(cache_write_tokens__gte=0)
+                & Q(reasoning_tokens__gte=0),
+                name="spend_tokens_not_negative",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.pk}"
+
+
+class Rollup(models.Model):
+    """Sums of the ledger per scope, model and quarter of an hour, written in the transaction of each posting.
+
+    Every zone's offset is a multiple of fifteen minutes, so days of every zone add up from these.
+    """
+
+    scope = models.CharField(max_length=64)
+    model = models.CharField(max_length=255)
+    quarter = models.DateTimeField()
+    amount_nano = models.BigIntegerField(default=0)
+    requests = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["scope", "quarter", "model"], name="spend_rollup_once")]
+
+    def __str__(self) -> str:
+        return f"{self.scope} {self.quarter:%Y-%m-%d %H:%M}"

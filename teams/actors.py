@@ -1,0 +1,17 @@
+"""Who makes a change. Every service takes one; the audit trail records its label."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """`label` names the actor for people; `user_id` is the primary key of the person, if it is one."""
+
+    label: str
+    user_id: int | None = None
+
+
+#: The holder of the master key, under the id that LiteLLM's clients know it by.
+MASTER = Actor("default_user_id")
+#: Scheduled tasks, start-up and the command line.
+SYSTEM = Actor("system")

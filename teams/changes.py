@@ -1,0 +1,31 @@
+"""Making a policy change take effect: version, announcement and, where windows change, a new epoch."""
+
+from functools import partial
+
+from django.db import transaction
+from django.db.models import F
+
+from teams import store
+from teams.models import Limits, Organization, PolicyChange
+from teams.scopes import CATALOG
+
+
+def publish(instance: Limits, *, organization_pk: int, new_windows: bool = False) -> None:
+    """Raise the scope's version, now in the database and on commit in the counter store.
+
+    `new_windows` says that the set of budget windows changed: calls in flight hold nothing on the new
+    window, so the organization's epoch is raised and its counters are read from the ledger again.
+    """
+    type(instance)._default_manager.filter(pk=instance.pk).update(version=F("version") + 1)
+    instance.refresh_from_db(fields=["version"])
+    if new_windows:
+        Organization.objects.filter(pk=organization_pk).update(epoch=F("epoch") + 1)
+    PolicyChange.objects.create(scope=instance.scope)
+    transaction.on_commit(
+        partial(store.announce_version, organization_pk, instance.scope, instance.version), robust=True
+    )
+
+
+def publish_catalog() -> None:
+    """Announce a change of models, deployments, credentials or prices."""
+    PolicyChange.objects.create(scope=CATALOG)

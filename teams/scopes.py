@@ -1,0 +1,41 @@
+"""Names of scopes and of everything the counter store keeps for them. Pure: no Django, no I/O.
+
+A scope is one link of the chain that governs a call, written `<kind>:<primary key>`, e.g. `team:3`.
+All counters of one organization share the hash tag `{o<pk>}`, so a cluster shards by organization
+and one script call can reach the whole chain.
+"""
+
+from enum import StrEnum
+
+
+class ScopeKind(StrEnum):
+    ORGANIZATION = "org"
+    TEAM = "team"
+    MEMBER = "member"
+    USER = "user"
+    KEY = "key"
+    CUSTOMER = "customer"
+    TAG = "tag"
+
+
+#: Changes to models, deployments and prices are announced under this scope.
+CATALOG = "catalog:0"
+
+#: The counter script compares doubles, exact up to 2**53; a single window therefore ends at $9 million.
+MAX_BUDGET_NANO = 9_000_000 * 10**9
+
+
+def scope_name(kind: ScopeKind, pk: int) -> str:
+    return f"{kind.value}:{pk}"
+
+
+def scope_kind(scope: str) -> ScopeKind:
+    return ScopeKind(scope.partition(":")[0])
+
+
+def scope_pk(scope: str) -> int:
+    return int(scope.partition(":")[2])
+
+
+def store_prefix(organization_pk: int) -> str:
+    return f"lk:{{o{organization_pk}}}"

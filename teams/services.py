@@ -1,0 +1,136 @@
+"""Every change to organizations, teams, people, customers and tags."""
+
+from datetime import datetime
+from typing import TypeVar
+
+from django.db import models, transaction
+from django.utils import timezone
+
+from teams import audit, changes
+from teams.actors import SYSTEM, Actor
+from teams.models import Customer, Limits, Membership, Organization, Tag, Team, User
+
+DEFAULT_ORGANIZATION = "default"
+T = TypeVar("T", bound=models.Model)
+
+
+def default_organization() -> Organization:
+    """The organization of everything that names none; created by the first migration."""
+    return Organization.objects.get(public_id=DEFAULT_ORGANIZATION)
+
+
+def has_window(limits: Limits) -> bool:
+    return limits.max_budget_nano is not None
+
+
+@transaction.atomic
+def create_organization(organization: Organization, *, actor: Actor) -> Organization:
+    return _create(organization, "organization.created", actor)
+
+
+@transaction.atomic
+def create_team(team: Team, *, actor: Actor) -> Team:
+    """Save a validated, unsaved team; without an organization it joins the default one."""
+    if team.organization_id is None:
+        team.organization = default_organization()
+    return _create(team, "team.created", actor)
+
+
+@transaction.atomic
+def create_user(user: User, *, actor: Actor, password: str | None = None) -> User:
+    """Save a validated, unsaved person. Without a password the person cannot sign in with one."""
+    if user.organization_id is None:
+        user.organization = default_organization()
+    if not user.username:
+        user.username = user.email or user.public_id
+    user.set_password(password)
+    return _create(user, "user.created", actor)
+
+
+@transaction.atomic
+def add_member(membership: Membership, *, actor: Actor) -> Membership:
+    """Put a person into a team; that person's keys of the team are governed by the membership from now on."""
+    _create(membership, "team.member_added", actor)
+    changes.publish(
+        membership.team, organization_pk=membership.team.organization_id, new_windows=has_window(membership)
+    )
+    return membership
+
+
+@transaction.atomic
+def create_customer(customer: Customer, *, actor: Actor) -> Customer:
+    return _create(customer, "customer.created", actor)
+
+
+@transaction.atomic
+def create_tag(tag: Tag, *, actor: Actor) -> Tag:
+    return _create(tag, "tag.created", actor)
+
+
+@transaction.atomic
+def update_limits(instance: Limits, *, actor: Actor, now: datetime | None = None) -> Limits:
+    """Save a changed organization, team, member, user, customer or tag; in force at the next call."""
+    stored = type(instance)._default_manager.select_for_update().get(pk=instance.pk)
+    before = audit.snapshot(stored)
+    if stored.budget_duration != instance.budget_duration:
+        instance.budget_started_at = now or timezone.now()
+    instance.save()
+    changes.publish(
+        instance, organization_pk=organization_of(instance), new_windows=windows_differ(stored, instance)
+    )
+    audit.record(f"{instance._meta.model_name}.updated", instance, actor=actor, before=before)
+    return instance
+
+
+@transaction.atomic
+def set_blocked(instance: Limits, blocked: bool, *, actor: Actor) -> Limits:
+    """Block or unblock a whole scope: every key below a blocked scope is refused at its next call."""
+    instance = type(instance)._default_manager.select_for_update().get(pk=instance.pk)
+    before = audit.snapshot(instance)
+    instance.blocked = blocked
+    instance.save(update_fields=["blocked", "updated_at"])
+    changes.publish(instance, organization_pk=organization_of(instance))
+    action = "blocked" if blocked else "unblocked"
+    audit.record(f"{instance._meta.model_name}.{action}", instance, actor=actor, before=before)
+    return instance
+
+
+def remove_member(membership: Membership, *, actor: Actor) -> None:
+    with transaction.atomic():
+        changes.publish(membership, organization_pk=membership.team.organization_id)
+        audit.record("team.member_removed", membership, actor=actor, before=audit.snapshot(membership), after={})
+        membership.delete()
+
+
+def windows_differ(stored: Limits, changed: Limits) -> bool:
+    """Whether the *set* of windows changes; a new amount for the same window is not such a change."""
+    return (has_window(stored), stored.budget_duration) != (has_window(changed), changed.budget_duration)
+
+
+def organization_of(instance: Limits) -> int:
+    """Primary key of the organization a scope belongs to."""
+    if isinstance(instance, Organization):
+        return instance.pk
+    if isinstance(instance, Membership):
+        return instance.team.organization_id
+    organization_pk: int = instance.organization_id  # type: ignore[attr-defined]
+    return organization_pk
+
+
+def ensure_admin(username: str, password: str) -> User:
+    """Create the first platform admin, or give the demo's admin its current password."""
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        user = User(username=username, role=User.Role.PROXY_ADMIN, is_staff=True, is_superuser=True)
+        user.full_clean(exclude=["password", "organization"])
+        return create_user(user, actor=SYSTEM, password=password)
+    if not user.check_password(password):
+        user.set_password(password)
+        user.save(update_fields=["password"])
+    return user
+
+
+def _create(instance: T, action: str, actor: Actor) -> T:
+    instance.save(force_insert=True)
+    audit.record(action, instance, actor=actor)
+    return instance
