@@ -5,6 +5,7 @@ engine without the demo the same is done for `SECRET_KEY` and `LATCHKEY_SALT_KEY
 the master key must be given. On the full engine everything must be given.
 """
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -82,9 +83,7 @@ def _generated(path: Path, prefix: str) -> str:
     if not path.exists():
         fresh.touch(mode=0o600)
         fresh.write_text(prefix + secrets.token_urlsafe(32))
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(fresh, path)
-        except FileExistsError:
-            pass
         fresh.unlink()
     return path.read_text().strip()

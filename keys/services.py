@@ -141,7 +141,7 @@ def _place(key: VirtualKey) -> None:
         key.organization = key.team.organization
     elif key.user is not None and key.user.organization is not None:
         key.organization = key.user.organization
-    elif key.organization_id is None:
+    elif not key.organization_id:
         key.organization = default_organization()
 
 

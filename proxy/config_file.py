@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 _TOP = {"model_list", "general_settings", "litellm_settings", "router_settings", "environment_variables"}
+_READ = {"model_list", "general_settings"}
 _GENERAL = {"master_key"}
 _MODEL = {"model_name", "litellm_params", "model_info"}
 
@@ -37,7 +38,7 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
         return Config()
     data = _load(Path(path))
     warnings = [f"{name}: unknown section, ignored" for name in data.keys() - _TOP]
-    warnings += [f"{name}: not supported yet, ignored" for name in data.keys() & (_TOP - {"model_list", "general_settings"})]
+    warnings += [f"{name}: not supported yet, ignored" for name in data.keys() & (_TOP - _READ)]
     general = _section(data, "general_settings", environ)
     warnings += [f"general_settings.{name}: unknown setting, ignored" for name in general.keys() - _GENERAL]
     models = data.get("model_list") or []

@@ -75,8 +75,9 @@ def add_deployment(
     if rates is None and not deployment.is_free and not _has_price(deployment, now):
         raise ValidationError(
             {
-                "input_cost_per_token": f"no price is known for {deployment.provider.slug}/{deployment.upstream_model}: "
-                "set input_cost_per_token and output_cost_per_token, or mark the model as free"
+                "input_cost_per_token": "no price is known for "
+                f"{deployment.provider.slug}/{deployment.upstream_model}: set input_cost_per_token and "
+                "output_cost_per_token, or mark the model as free"
             }
         )
     deployment.model = _model(model_name)
@@ -174,4 +175,3 @@ def _model(name: str) -> LanguageModel:
 
 def _context(credential: Credential) -> str:
     return f"proxy.credential|{credential.pk}|{credential.host}"
-

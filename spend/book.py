@@ -98,9 +98,7 @@ def _row(item: str, valid_from: datetime, prices: ModelPrice) -> Price | None:
     tiers = [
         {
             "above": start,
-            "rates": {
-                name: str(_per_token(value, start)) for name, value in fields.items() if value is not None
-            },
+            "rates": {name: str(_per_token(value, start)) for name, value in fields.items() if value is not None},
         }
         for start in sorted(starts)
     ]
@@ -112,11 +110,10 @@ def _row(item: str, valid_from: datetime, prices: ModelPrice) -> Price | None:
 def _per_token(value: "Decimal | TieredPrices | None", above: int) -> Decimal | None:
     if value is None:
         return None
-    rate = value
     if isinstance(value, TieredPrices):
         reached = [tier for tier in value.tiers if tier.start <= above and above > 0]
-        rate = max(reached, key=lambda tier: tier.start).price if reached else value.base
-    return (Decimal(rate) / _MTOK).quantize(_PLACES)
+        value = max(reached, key=lambda tier: tier.start).price if reached else value.base
+    return (Decimal(value) / _MTOK).quantize(_PLACES)
 
 
 def _or(value: Decimal | None, default: Decimal) -> Decimal:

@@ -93,12 +93,8 @@ class Hold(Attribution):
         ]
         constraints = [
             models.CheckConstraint(condition=Q(amount_nano__gte=0), name="spend_hold_not_negative"),
-            models.CheckConstraint(
-                condition=Q(state__in=["pending", "posted", "void"]), name="spend_hold_state_known"
-            ),
-            models.CheckConstraint(
-                condition=Q(state="void") | Q(key__isnull=False), name="spend_hold_has_key"
-            ),
+            models.CheckConstraint(condition=Q(state__in=["pending", "posted", "void"]), name="spend_hold_state_known"),
+            models.CheckConstraint(condition=Q(state="void") | Q(key__isnull=False), name="spend_hold_has_key"),
         ]
 
     def __str__(self) -> str:

@@ -23,9 +23,7 @@ def write_intents(intents: Sequence[Intent]) -> list[bool]:
     with transaction.atomic():
         epochs = _locked_epochs({intent.owners.organization_id for intent in intents})
         fits = [epochs.get(intent.owners.organization_id) == intent.epoch for intent in intents]
-        Hold.objects.bulk_create(
-            _hold_row(intent) for intent, fit in zip(intents, fits, strict=True) if fit
-        )
+        Hold.objects.bulk_create(_hold_row(intent) for intent, fit in zip(intents, fits, strict=True) if fit)
     return fits
 
 
@@ -174,10 +172,10 @@ def _hold_row(intent: Intent) -> Hold:
 
 
 def _entry_row(posting: Posting, now: datetime) -> LedgerEntry:
-    intent, usage = posting.intent, posting.usage
+    intent, usage, amount_nano = posting.intent, posting.usage, posting.amount_nano or 0
     return LedgerEntry(
         hold_id=intent.hold_id,
-        amount_nano=posting.amount_nano,
+        amount_nano=amount_nano,
         residue_pico=posting.residue_pico,
         price_id=intent.price_id,
         input_tokens=usage.input,
@@ -186,7 +184,7 @@ def _entry_row(posting: Posting, now: datetime) -> LedgerEntry:
         cache_write_tokens=usage.cache_write,
         reasoning_tokens=usage.reasoning,
         usage_source=posting.usage_source,
-        overrun=(posting.amount_nano or 0) > intent.amount_nano,
+        overrun=amount_nano > intent.amount_nano,
         response_id=posting.response_id[:255],
         token=intent.token,
         tags=list(intent.tags),

@@ -68,8 +68,7 @@ class Limits(models.Model):
         abstract = True
         constraints = [
             models.CheckConstraint(
-                condition=_between("max_budget_nano", MAX_BUDGET_NANO)
-                & _between("soft_budget_nano", MAX_BUDGET_NANO),
+                condition=_between("max_budget_nano", MAX_BUDGET_NANO) & _between("soft_budget_nano", MAX_BUDGET_NANO),
                 name="%(app_label)s_%(class)s_budget_in_range",
                 violation_error_message="a budget lies between 0 and 9,000,000 USD",
             ),
@@ -122,7 +121,7 @@ class User(AbstractUser, Limits):
     role = models.CharField(max_length=32, choices=Role.choices, default=Role.INTERNAL_USER)
     organization = models.ForeignKey(Organization, models.PROTECT, related_name="users", null=True, blank=True)
 
-    objects = PeopleManager()
+    objects: ClassVar[PeopleManager] = PeopleManager()
 
     class Meta(Limits.Meta):
         ordering = ["username"]
@@ -130,9 +129,7 @@ class User(AbstractUser, Limits):
             *Limits.Meta.constraints,
             models.UniqueConstraint(fields=["email"], condition=~Q(email=""), name="teams_user_email_unique"),
             models.CheckConstraint(
-                condition=Q(
-                    role__in=["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"]
-                ),
+                condition=Q(role__in=["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"]),
                 name="teams_user_role_known",
             ),
         ]

@@ -31,7 +31,7 @@ def create_organization(organization: Organization, *, actor: Actor) -> Organiza
 @transaction.atomic
 def create_team(team: Team, *, actor: Actor) -> Team:
     """Save a validated, unsaved team; without an organization it joins the default one."""
-    if team.organization_id is None:
+    if not team.organization_id:
         team.organization = default_organization()
     return _create(team, "team.created", actor)
 
@@ -75,9 +75,7 @@ def update_limits(instance: Limits, *, actor: Actor, now: datetime | None = None
     if stored.budget_duration != instance.budget_duration:
         instance.budget_started_at = now or timezone.now()
     instance.save()
-    changes.publish(
-        instance, organization_pk=organization_of(instance), new_windows=windows_differ(stored, instance)
-    )
+    changes.publish(instance, organization_pk=organization_of(instance), new_windows=windows_differ(stored, instance))
     audit.record(f"{instance._meta.model_name}.updated", instance, actor=actor, before=before)
     return instance
 

@@ -23,9 +23,7 @@ return 1
 
 @cache
 def client() -> "redis.Redis":
-    return redis.Redis.from_url(
-        settings.REDIS_URL, decode_responses=True, socket_timeout=2, socket_connect_timeout=2
-    )
+    return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, socket_timeout=2, socket_connect_timeout=2)
 
 
 def announce_version(organization_pk: int, scope: str, version: int) -> None:

