@@ -6,8 +6,12 @@ the master key must be given. On the full engine everything must be given.
 """
 
 import contextlib
+import contextlib
+import hashlib
 import os
 import secrets
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
@@ -57,7 +61,7 @@ def secret(name: str, *, given: str = "", folder: Path | None, prefix: str = "",
     """A strong secret: from the environment, else `given`, else generated into `folder` if there is one."""
     value = text(name) or given
     if not value and folder is not None:
-        return _generated(folder / name.lower(), prefix)
+        return generated(folder / name.lower(), lambda: prefix + secrets.token_urlsafe(32))
     if not value:
         raise ImproperlyConfigured(
             f"{name} is not set. Set it to a random secret, e.g. the output of "
@@ -72,17 +76,25 @@ def secret(name: str, *, given: str = "", folder: Path | None, prefix: str = "",
     return value
 
 
+def socket_path(wanted: Path) -> Path:
+    """`wanted`, or a short stand-in where the path is longer than a Unix socket's name may be."""
+    if len(str(wanted)) <= 100:
+        return wanted
+    name = hashlib.sha256(str(wanted).encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"latchkey-{os.getuid()}-{name}" / wanted.name
+
+
 def is_weak(value: str) -> bool:
     return len(value) < _MINIMUM_SECRET or len(set(value)) < 8 or value.lower() in _KNOWN_WEAK
 
 
-def _generated(path: Path, prefix: str) -> str:
-    """The secret kept at `path`; the first process to need it creates it, whoever else races it."""
+def generated(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
+    """The secret kept at `path` (mode 600); the first process to need it makes it, whoever else races it."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     if not path.exists():
         fresh.touch(mode=0o600)
-        fresh.write_text(prefix + secrets.token_urlsafe(32))
+        fresh.write_text(make())
         with contextlib.suppress(FileExistsError):
             os.link(fresh, path)
         fresh.unlink()

@@ -60,7 +60,7 @@ else:
         raise ImproperlyConfigured("DATABASE_URL must start with postgres:// (leave it out for the embedded SQLite)")
     DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 8}}
 
-VALKEY_SOCKET = DATA_DIR / "valkey" / "valkey.sock"
+VALKEY_SOCKET = env.socket_path(DATA_DIR / "valkey" / "valkey.sock")
 REDIS_URL = env.text("REDIS_URL") or f"unix://{VALKEY_SOCKET}"
 EMBEDDED_STORE = not env.text("REDIS_URL")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
@@ -83,7 +83,9 @@ LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "gateway_project.apps.ProjectConfig",
     "gateway_project.apps.LatchkeyAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -150,13 +152,13 @@ CONTENT_SECURITY_POLICY = {
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["gateway_project.api_auth.KeyAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["gateway_project.api_auth.IsPlatformAdmin"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_RENDERER_CLASSES": ["gateway_project.api_json.ExactJSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["gateway_project.api_json.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "gateway_project.api_errors.handle",
     "UNAUTHENTICATED_USER": None,
 }
-SPECTACULAR_SETTINGS = {"TITLE": "Latchkey management API", "VERSION": "0.1.0", "OAS_VERSION": "3.1.0"}
+SPECTACULAR_SETTINGS = {"TITLE": "Latchkey management API", "VERSION": "0.1.0", "OAS_VERSION": "3.1.0", "SWAGGER_UI_DIST": "SIDECAR", "SWAGGER_UI_FAVICON_HREF": "SIDECAR"}
 BUDGET_STATUS = int(env.choice("LATCHKEY_BUDGET_STATUS", "429", ("400", "402", "422", "429")))
 
 # --- Gateway -----------------------------------------------------------------------------------
@@ -165,7 +167,6 @@ MAX_BODY_BYTES = env.number("LATCHKEY_MAX_BODY_BYTES", 20 * 1024 * 1024, least=1
 HOLD_LEASE_SECONDS = env.number("LATCHKEY_HOLD_LEASE_SECONDS", 60, least=5)
 DEFAULT_OUTPUT_TOKENS = env.number("LATCHKEY_DEFAULT_OUTPUT_TOKENS", 16384, least=1)
 ADMIN_PASSWORD = env.text("LATCHKEY_ADMIN_PASSWORD")
-DEMO_PROVIDER_URL = env.text("LATCHKEY_DEMO_PROVIDER_URL")
 
 # --- Celery ------------------------------------------------------------------------------------
 CELERY_BROKER_URL = f"redis+socket://{VALKEY_SOCKET}" if EMBEDDED_STORE else REDIS_URL
@@ -174,7 +175,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
-    "sweep-orphans": {"task": "spend.tasks.sweep_orphans", "schedule": 10.0},
+    "sweep-orphans": {"task": "proxy.tasks.sweep_orphans", "schedule": 10.0},
     "note-expired-keys": {"task": "keys.tasks.note_expired_keys", "schedule": 60.0},
     "seed-prices": {"task": "spend.tasks.seed_prices", "schedule": 86400.0},
     "forget-policy-changes": {"task": "teams.tasks.forget_policy_changes", "schedule": 3600.0},

@@ -11,10 +11,14 @@ from teams.models import Limits, Organization, Team, User, validate_names, valid
 from teams.scopes import ScopeKind
 
 
+#: Public id of the row that the master key's calls are attributed to.
+MASTER_ID = "master"
+
+
 class KeyQuerySet(models.QuerySet["VirtualKey"]):
     def live(self) -> Self:
         """Keys that have not been deleted; deleted ones stay for the ledger."""
-        return self.filter(deleted_at__isnull=True)
+        return self.filter(deleted_at__isnull=True).exclude(public_id=MASTER_ID)
 
     def visible_to(self, user: User) -> Self:
         """Platform admins see every key, everybody else their own."""

@@ -8,9 +8,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from keys import secrets
-from keys.models import RetiredSecret, VirtualKey
+from keys.models import MASTER_ID, RetiredSecret, VirtualKey
 from teams import audit, changes
-from teams.actors import Actor
+from teams.actors import SYSTEM, Actor
 from teams.services import default_organization, windows_differ
 
 
@@ -25,13 +25,37 @@ def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> st
     key.masked = secrets.masked(issued.plaintext)
     key.created_by = key.updated_by = actor.label
     _place(key)
-    key.full_clean()
     _refuse_known_token(key.token)
+    key.full_clean()
     with transaction.atomic():
         key.save(force_insert=True)
         _seal(key)
         audit.record("key.issued", key, actor=actor)
     return issued.plaintext
+
+
+@transaction.atomic
+def ensure_master_key(master: str) -> VirtualKey:
+    """The row that calls made with the master key are attributed to; follows a changed master key.
+
+    It has no limits of its own and appears in no list of keys.
+    """
+    key, created = VirtualKey.objects.select_for_update().get_or_create(
+        public_id=MASTER_ID,
+        defaults={
+            "token": secrets.token_of(master),
+            "masked": secrets.masked(master),
+            "alias": "master key",
+            "organization": default_organization(),
+            "created_by": SYSTEM.label,
+        },
+    )
+    if created or key.token != secrets.token_of(master):
+        key.token, key.masked = secrets.token_of(master), secrets.masked(master)
+        key.save(update_fields=["token", "masked", "updated_at"])
+        _seal(key)
+        changes.publish(key, organization_pk=key.organization_id)
+    return key
 
 
 @transaction.atomic

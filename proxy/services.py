@@ -71,7 +71,7 @@ def add_deployment(
     `secret` becomes a credential of its own, bound to the base URL's host. `rates` (USD per token) override
     the price book for this deployment from `now` on. Raises ValidationError naming the field.
     """
-    _complete(deployment)
+    complete(deployment)
     if rates is None and not deployment.is_free and not _has_price(deployment, now):
         raise ValidationError(
             {
@@ -106,6 +106,21 @@ def update_deployment(deployment: Deployment, *, actor: Actor) -> Deployment:
     audit.record("model.updated", deployment, actor=actor, before=before)
     changes.publish_catalog()
     return deployment
+
+
+@transaction.atomic
+def keep_secret(deployment: Deployment, secret: str, *, actor: Actor) -> None:
+    """Have the deployment's own credential hold `secret` for its present host; nothing happens if it does."""
+    credential, host = deployment.credential, host_of(deployment.base_url)
+    if not secret:
+        return
+    if credential is not None and credential.host == host and reveal(credential) == secret:
+        return
+    if credential is None:
+        credential = Credential(name=f"{deployment.model.name} {deployment.public_id[:8]}")
+    credential.provider, credential.host = deployment.provider, host
+    deployment.credential = store_credential(credential, secret, actor=actor)
+    deployment.save(update_fields=["credential", "updated_at"])
 
 
 def set_rates(deployment: Deployment, rates: Rates, *, actor: Actor, now: datetime) -> Price | None:
@@ -150,7 +165,8 @@ def host_of(base_url: str) -> str:
     return urlsplit(base_url).netloc.rpartition("@")[2].lower()
 
 
-def _complete(deployment: Deployment) -> None:
+def complete(deployment: Deployment) -> None:
+    """Fill in what the provider implies. Raises ValidationError naming the field."""
     spec = REGISTRY[deployment.provider.slug]
     deployment.base_url = (deployment.base_url or deployment.provider.base_url).rstrip("/")
     if not deployment.base_url:

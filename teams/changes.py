@@ -29,3 +29,8 @@ def publish(instance: Limits, *, organization_pk: int, new_windows: bool = False
 def publish_catalog() -> None:
     """Announce a change of models, deployments, credentials or prices."""
     PolicyChange.objects.create(scope=CATALOG)
+
+
+def renew_epochs() -> None:
+    """Have every counter of every organization read from the ledger again."""
+    Organization.objects.update(epoch=F("epoch") + 1)

@@ -93,6 +93,15 @@ def set_blocked(instance: Limits, blocked: bool, *, actor: Actor) -> Limits:
     return instance
 
 
+@transaction.atomic
+def set_password(user: User, password: str, *, actor: Actor) -> User:
+    """Give a person a new, validated password; all other sessions of theirs end."""
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    audit.record("user.password_set", user, actor=actor, after={})
+    return user
+
+
 def remove_member(membership: Membership, *, actor: Actor) -> None:
     with transaction.atomic():
         changes.publish(membership, organization_pk=membership.team.organization_id)

@@ -1,0 +1,62 @@
+"""One ASGI application, chosen by path before Django: LLM routes go to the gateway, the rest to Django.
+
+`LATCHKEY_ROLE` (set by `manage.py gateway` and `manage.py web`) leaves one of the two out.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import django
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
+django.setup(set_prefix=False)
+
+from keys.secrets import token_of  # noqa: E402
+from proxy import books  # noqa: E402
+from proxy.runtime import routes  # noqa: E402
+from proxy.runtime.app import Gateway  # noqa: E402
+from proxy.runtime.config import GatewayConfig  # noqa: E402
+from proxy.runtime.journal import Journal  # noqa: E402
+
+Message = MutableMapping[str, Any]
+_role = os.environ.get("LATCHKEY_ROLE", "all")
+_django = get_asgi_application()
+_gateway = Gateway(
+    GatewayConfig(
+        redis_url=settings.REDIS_URL,
+        master_token=token_of(settings.MASTER_KEY),
+        max_body_bytes=settings.MAX_BODY_BYTES,
+        lease_seconds=settings.HOLD_LEASE_SECONDS,
+        default_output_tokens=settings.DEFAULT_OUTPUT_TOKENS,
+        budget_status=settings.BUDGET_STATUS,
+    ),
+    Journal(books.HANDLERS, close=books.close),
+)
+
+
+async def application(
+    scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+) -> None:
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+    elif scope["type"] == "http" and _role != "web" and (_role == "gateway" or routes.find(scope["path"])):
+        await _gateway(scope, receive, send)
+    elif scope["type"] == "http":
+        await _django(scope, receive, send)
+
+
+async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            if _role != "web":
+                await _gateway.start()
+            await send({"type": "lifespan.startup.complete"})
+        else:
+            if _role != "web":
+                await _gateway.stop()
+            await send({"type": "lifespan.shutdown.complete"})
+            return

@@ -1,0 +1,96 @@
+"""`manage.py up`: everything in one foreground process tree."""
+
+import socket
+import sys
+import urllib.error
+import urllib.request
+from argparse import ArgumentParser
+from typing import Any
+
+import structlog
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from gateway_project import banner, processes, startup
+from gateway_project.embedded import CannotStart, EmbeddedStore
+from gateway_project.supervisor import Child, Supervisor
+
+log = structlog.get_logger()
+
+
+class Command(BaseCommand):
+    help = "Migrate, load the configuration, and serve web, gateway, worker and beat. SIGTERM drains and posts."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+        parser.add_argument("--port", type=int, default=4000, help="port to listen on (default 4000)")
+        parser.add_argument("--workers", type=int, default=1, help="gateway processes (default 1)")
+
+    def handle(self, *args: Any, host: str, port: int, workers: int, **options: Any) -> None:
+        _refuse_used_port(host, port)
+        if workers < 1:
+            raise CommandError("--workers must be at least 1")
+        store = EmbeddedStore(settings.VALKEY_SOCKET, settings.DATA_DIR / "valkey") if settings.EMBEDDED_STORE else None
+        try:
+            if store is not None:
+                store.start()
+            code = self._serve(host, port, workers)
+        except CannotStart as error:
+            raise CommandError(str(error)) from error
+        finally:
+            if store is not None:
+                store.stop()
+        sys.exit(code)
+
+    def _serve(self, host: str, port: int, workers: int) -> int:
+        settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+        call_command("migrate", interactive=False, verbosity=0)
+        for warning in settings.CONFIG.warnings:
+            log.warning("configuration", problem=warning)
+        now = timezone.now()
+        startup.prepare(now=now)
+        children = [
+            Child("the server", processes.server("all", host=host, port=port, workers=workers)),
+            Child(
+                "the worker",
+                processes.worker(beat=True, concurrency=1, schedule=settings.DATA_DIR / "beat"),
+                grace_seconds=30,
+            ),
+        ]
+        demo = None
+        if settings.DEMO:
+            provider_port = _free_port()
+            children.append(processes.demo_provider(provider_port))
+            demo = startup.prepare_demo(f"http://127.0.0.1:{provider_port}/v1", now=now)
+        else:
+            startup.remove_demo(now=now)
+        return Supervisor(children).run(
+            lambda: _is_ready(host, port), lambda: self.stdout.write(banner.text(host, port, demo))
+        )
+
+
+def _refuse_used_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError) as error:
+            raise CommandError(f"cannot listen on {host}:{port} ({error}): choose another one with --port") from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _is_ready(host: str, port: int) -> bool:
+    address = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+    try:
+        with urllib.request.urlopen(f"http://{address}:{port}/health/liveliness", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False

@@ -1,0 +1,42 @@
+"""The command lines of Latchkey's processes."""
+
+import os
+import sys
+from pathlib import Path
+
+from gateway_project.supervisor import Child
+
+_BIN = Path(sys.executable).parent
+
+
+def server(role: str, *, host: str, port: int, workers: int) -> list[str]:
+    """Gunicorn with uvicorn's worker. `role`: all, gateway or web."""
+    os.environ["LATCHKEY_ROLE"] = role
+    return [
+        str(_BIN / "gunicorn"),
+        "gateway_project.asgi:application",
+        "--worker-class=gateway_project.workers.GatewayWorker",
+        f"--bind={host}:{port}",
+        f"--workers={workers}",
+        "--timeout=120",
+        "--graceful-timeout=60",
+        "--no-control-socket",
+        "--log-level=warning",
+        f"--worker-tmp-dir={_scratch()}",
+    ]
+
+
+def worker(*, beat: bool, concurrency: int, schedule: Path) -> list[str]:
+    command = [str(_BIN / "celery"), "--app=gateway_project", "worker", "--loglevel=WARNING"]
+    command += [f"--concurrency={concurrency}", "--without-gossip", "--without-mingle"]
+    return command + ([f"--schedule={schedule}", "--beat"] if beat else [])
+
+
+def demo_provider(port: int) -> Child:
+    command = [str(_BIN / "uvicorn"), "proxy.demo.app:app", "--host=127.0.0.1", f"--port={port}"]
+    return Child("the demo provider", [*command, "--log-level=warning"], grace_seconds=10)
+
+
+def _scratch() -> str:
+    """Gunicorn's heartbeat files belong in memory where the system has it."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else "/tmp"  # noqa: S108

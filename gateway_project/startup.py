@@ -1,0 +1,83 @@
+"""What is put in place before anything is served. Every step is idempotent."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from gateway_project import environment as env
+from keys import secrets
+from keys.models import VirtualKey
+from keys.services import ensure_master_key, issue_key
+from proxy.from_config import ModelRefused, apply_models
+from proxy.models import Deployment
+from proxy.services import sync_providers
+from spend.book import seed_prices
+from teams.actors import SYSTEM
+from teams.changes import renew_epochs
+from teams.services import ensure_admin
+
+_DEMO_PRICES = {"input_cost_per_token": "0.00000015", "output_cost_per_token": "0.0000006"}
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What a newcomer needs to try things out."""
+
+    admin_password: str
+    key: str
+
+    def __repr__(self) -> str:
+        return "Demo()"
+
+
+def prepare(*, now: datetime) -> None:
+    """Providers, prices, the master key's row and the models of the configuration file."""
+    sync_providers()
+    seed_prices()
+    ensure_master_key(settings.MASTER_KEY)
+    try:
+        apply_models(settings.CONFIG.models, Deployment.Source.CONFIG, actor=SYSTEM, now=now)
+    except ModelRefused as error:
+        raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
+    if settings.EMBEDDED_STORE:
+        # The store's last second may be lost in a power cut; a new epoch reads the counters from the ledger.
+        renew_epochs()
+    if settings.ADMIN_PASSWORD:
+        ensure_admin("admin", settings.ADMIN_PASSWORD)
+
+
+def prepare_demo(provider_url: str, *, now: datetime) -> Demo:
+    """Models of the demo provider, an admin login and a key with a budget of 5 USD a month."""
+    folder = settings.DATA_DIR / "secrets"
+    apply_models(_demo_models(provider_url), Deployment.Source.DEMO, actor=SYSTEM, now=now)
+    password = settings.ADMIN_PASSWORD or env.generated(folder / "admin_password")
+    ensure_admin("admin", password)
+    return Demo(password, _demo_key(folder / "demo_key"))
+
+
+def remove_demo(*, now: datetime) -> None:
+    """Without the demo its models are gone; the demo key has nothing left to call."""
+    apply_models((), Deployment.Source.DEMO, actor=SYSTEM, now=now)
+
+
+def _demo_models(provider_url: str) -> tuple[dict[str, object], ...]:
+    names = {"latchkey-demo": "chat", "latchkey-demo-embedding": "embedding"}
+    return tuple(
+        {
+            "model_name": name,
+            "litellm_params": {"model": f"demo/{name}", "api_base": provider_url, **_DEMO_PRICES},
+            "model_info": {"id": name, "mode": mode, "max_input_tokens": 32768, "max_output_tokens": 1024},
+        }
+        for name, mode in names.items()
+    )
+
+
+def _demo_key(path: Path) -> str:
+    key = env.generated(path, make=lambda: secrets.generate().plaintext)
+    if not VirtualKey.objects.filter(token=secrets.token_of(key)).exists():
+        row = VirtualKey(alias="demo", max_budget_nano=5 * 10**9, budget_duration="30d", rpm_limit=600)
+        issue_key(row, actor=SYSTEM, custom=key)
+    return key

@@ -1,0 +1,70 @@
+"""Running several processes as one: started together, stopped together, in the foreground."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+
+
+@dataclass
+class Child:
+    name: str
+    command: Sequence[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    grace_seconds: float = 75
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """In a session of its own, so that Ctrl-C reaches the supervisor alone, which stops all in order."""
+        self.process = subprocess.Popen(
+            self.command, env={**os.environ, **self.environment}, start_new_session=True
+        )
+
+    def stop(self) -> None:
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(self.grace_seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    @property
+    def exit_code(self) -> int | None:
+        return self.process.poll() if self.process else None
+
+
+class Supervisor:
+    """Children are stopped in the order they are listed: what takes traffic first, what it needs last."""
+
+    def __init__(self, children: list[Child]) -> None:
+        self._children = children
+        self._stopping = False
+
+    def run(self, when_up: Callable[[], bool], announce: Callable[[], None]) -> int:
+        """Start everything, `announce` once `when_up` says so, and wait. Returns the exit code."""
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, self._stop)
+        for child in reversed(self._children):
+            child.start()
+        announced = False
+        failed: Child | None = None
+        while not self._stopping and failed is None:
+            failed = next((child for child in self._children if child.exit_code is not None), None)
+            if not announced and when_up():
+                announced = True
+                announce()
+            time.sleep(0.2)
+        for child in self._children:
+            child.stop()
+        if failed is not None:
+            print(f"Latchkey stops: {failed.name} ended with code {failed.exit_code}", file=sys.stderr)
+            return 1
+        return 0
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True

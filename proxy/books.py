@@ -1,0 +1,138 @@
+"""The gateway's journal on Django's side: what the journal thread runs, on Django's own connection."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db import Error, connection
+from django.utils import timezone
+
+from keys import loading
+from keys.grants import Grant, ScopePolicy
+from proxy import services, vault
+from proxy.models import Deployment
+from proxy.runtime.catalog import Catalog, Target
+from proxy.runtime.journal import BooksUnavailable, Handler
+from spend import book, rollups
+from spend import services as ledger
+from spend.pricing import PriceCard
+from spend.wire import CounterLoad, Intent, Posting
+from teams.models import PolicyChange
+
+log = structlog.get_logger()
+
+
+def grants(tokens: Sequence[str]) -> list[Grant | None]:
+    found = loading.load_grants(tokens)
+    return [found.get(token) for token in tokens]
+
+
+def customers(items: Sequence[tuple[int, str]]) -> list[ScopePolicy]:
+    return [loading.load_customer(organization_id, name) for organization_id, name in items]
+
+
+def tags(items: Sequence[tuple[int, tuple[str, ...]]]) -> list[dict[str, ScopePolicy]]:
+    return [loading.load_tags(organization_id, names) for organization_id, names in items]
+
+
+def intents(items: Sequence[Intent]) -> list[bool]:
+    return ledger.write_intents(items)
+
+
+def postings(items: Sequence[Posting]) -> list[int]:
+    amounts = ledger.post(items, now=timezone.now())
+    return [amounts.get(item.intent.hold_id, 0) for item in items]
+
+
+def counters(items: Sequence[tuple[str, str, datetime | None, datetime | None]]) -> list[CounterLoad]:
+    return [rollups.load_counter(*item) for item in items]
+
+
+def epochs(items: Sequence[int]) -> list[int]:
+    return [ledger.current_epoch(organization_pk) for organization_pk in items]
+
+
+def raise_epochs(items: Sequence[tuple[int, int]]) -> list[tuple[int, bool]]:
+    return [ledger.raise_epoch(organization_pk, seen=seen) for organization_pk, seen in items]
+
+
+def leases(items: Sequence[tuple[list[str], datetime]]) -> list[None]:
+    for hold_ids, until in items:
+        ledger.renew_leases(hold_ids, until=until)
+    return [None] * len(items)
+
+
+def policy_changes(items: Sequence[datetime]) -> list[list[tuple[int, str]]]:
+    """Announcements since an instant; callers look back a little, as commits may arrive out of order."""
+    rows = PolicyChange.objects.filter(at__gte=min(items)).order_by("pk").values_list("pk", "scope")
+    return [list(rows)] * len(items)
+
+
+def catalogs(items: Sequence[None]) -> list[Catalog]:
+    return [load_catalog(timezone.now())] * len(items)
+
+
+def load_catalog(now: datetime) -> Catalog:
+    rows = list(Deployment.objects.filter(blocked=False).select_related("model", "provider", "credential"))
+    priced = book.cards_at(now, {item for row in rows for item in (row.price_item, services.price_item(row))})
+    models: dict[str, tuple[Target, ...]] = {}
+    for row in rows:
+        target = _target(row, priced)
+        if target is not None:
+            models[row.model.name] = (*models.get(row.model.name, ()), target)
+    return Catalog(models, {row.model.name: int(row.model.created_at.timestamp()) for row in rows})
+
+
+def _target(row: Deployment, priced: dict[str, PriceCard]) -> Target | None:
+    """None, and a red line in the log, for a deployment whose credential cannot be read."""
+    try:
+        secret = services.reveal(row.credential) if row.credential else ""
+    except vault.CannotDecrypt as error:
+        log.error("deployment left out", deployment=row.public_id, reason=str(error))
+        return None
+    if row.credential and row.credential.host != services.host_of(row.base_url):
+        log.error("deployment left out", deployment=row.public_id, reason="its credential is bound to another host")
+        return None
+    return Target(
+        deployment=row.public_id,
+        model=row.model.name,
+        provider=row.provider.slug,
+        upstream_model=row.upstream_model,
+        base_url=row.base_url,
+        mode=row.mode,
+        secret=secret,
+        max_input_tokens=row.max_input_tokens,
+        max_output_tokens=row.max_output_tokens,
+        price=priced.get(row.price_item) or priced.get(services.price_item(row)),
+        is_free=row.is_free,
+        timeout_seconds=row.timeout_seconds,
+        max_retries=row.max_retries,
+    )
+
+
+def _guarded(handler: Callable[[Sequence[Any]], Sequence[Any]]) -> Handler:
+    """A database that fails is an outage, and its connection is not used again."""
+
+    def run(items: Sequence[Any]) -> Sequence[Any]:
+        try:
+            return handler(items)
+        except Error as error:
+            log.warning("database unavailable", error=type(error).__name__, doing=handler.__name__)
+            connection.close()
+            raise BooksUnavailable(type(error).__name__) from error
+
+    return run
+
+
+def close() -> None:
+    connection.close()
+
+
+#: In order of urgency: callers wait for the first ones, nobody waits for postings and leases.
+HANDLERS: Mapping[str, Handler] = {
+    handler.__name__: _guarded(handler)
+    for handler in (
+        intents, grants, customers, tags, epochs, raise_epochs, counters, catalogs, policy_changes, postings, leases,
+    )
+}  # fmt: skip

@@ -1,0 +1,73 @@
+"""Making the models of the configuration file so: loaded at every start, idempotent."""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from proxy import services
+from proxy.from_litellm import NewModel, read_model
+from proxy.models import Deployment
+from teams.actors import Actor
+
+_COMPARED = (
+    "upstream_model", "base_url", "mode", "max_input_tokens", "max_output_tokens", "is_free", "timeout_seconds",
+    "max_retries", "params", "model_info", "provider_id",
+)  # fmt: skip
+
+
+class ModelRefused(ValueError):
+    """An entry of `model_list` cannot be used; the message names its place."""
+
+
+@transaction.atomic
+def apply_models(
+    entries: tuple[dict[str, Any], ...], source: Deployment.Source, *, actor: Actor, now: datetime
+) -> int:
+    """Add, update and remove this source's deployments until they are what `entries` say; returns their number."""
+    wanted: set[str] = set()
+    for index, entry in enumerate(entries):
+        try:
+            new = read_model(entry["model_name"], entry["litellm_params"], entry["model_info"], source)
+            new.deployment.public_id = _identity(entry)
+            wanted.add(new.deployment.public_id)
+            _apply(new, actor, now)
+        except ValidationError as error:
+            reasons = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in _messages(error).items())
+            raise ModelRefused(f"model_list[{index}] ({entry['model_name']}): {reasons}") from error
+    for gone in Deployment.objects.filter(source=source).exclude(public_id__in=wanted):
+        services.delete_deployment(gone, actor=actor)
+    return len(wanted)
+
+
+def _apply(new: NewModel, actor: Actor, now: datetime) -> None:
+    known = Deployment.objects.filter(public_id=new.deployment.public_id).first()
+    if known is None:
+        services.add_deployment(
+            new.deployment, new.name, actor=actor, now=now, secret=new.secret, rates=new.rates
+        )
+        return
+    services.complete(new.deployment)
+    if any(getattr(known, name) != getattr(new.deployment, name) for name in _COMPARED):
+        for name in _COMPARED:
+            setattr(known, name, getattr(new.deployment, name))
+        services.update_deployment(known, actor=actor)
+    services.keep_secret(known, new.secret, actor=actor)
+    if new.rates is not None:
+        services.set_rates(known, new.rates, actor=actor, now=now)
+
+
+def _identity(entry: dict[str, Any]) -> str:
+    """The entry's own id, or one that stays the same while name and upstream do."""
+    given = entry["model_info"].get("id")
+    params = entry["litellm_params"]
+    basis = [entry["model_name"], params.get("model"), params.get("api_base"), params.get("base_url")]
+    return str(given) if given else hashlib.sha256(json.dumps(basis).encode()).hexdigest()[:32]
+
+
+def _messages(error: ValidationError) -> dict[str, list[str]]:
+    return error.message_dict if hasattr(error, "error_dict") else {"entry": error.messages}
+

@@ -1,0 +1,139 @@
+"""The gateway as a plain ASGI application: what one worker is made of, and how a request enters it."""
+
+import asyncio
+import itertools
+import re
+import uuid
+from collections.abc import Callable, MutableMapping
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+
+from proxy.runtime import chain, errors, listing, relay, routes
+from proxy.runtime.catalog import Target
+from proxy.runtime.config import GatewayConfig
+from proxy.runtime.counters import CounterStore, StoreUnavailable
+from proxy.runtime.grants import Grants
+from proxy.runtime.holds import Held, Holds
+from proxy.runtime.journal import BooksUnavailable, Journal
+from proxy.runtime.request import Receive, Request, Send
+from proxy.runtime.settlement import Settlement
+from proxy.runtime.upstream import AiohttpClient, Answer, UpstreamClient
+
+log = structlog.get_logger()
+_REQUEST_ID = re.compile(r"^[A-Za-z0-9_.:-]{1,64}$")
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Gateway:
+    def __init__(
+        self,
+        config: GatewayConfig,
+        journal: Journal,
+        *,
+        upstream: UpstreamClient | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.config, self.journal, self.clock = config, journal, clock
+        self.store = CounterStore(config.redis_url)
+        self.upstream: UpstreamClient = upstream or AiohttpClient()
+        self.grants = Grants(journal, clock)
+        self.holds = Holds(self.store, journal, config, clock)
+        self.settlement = Settlement(journal, self.holds, config.lease_seconds, clock)
+        self._turns = itertools.count()
+        self._background: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self.journal.start()
+        self.store.start()
+        await self.upstream.__aenter__()
+        self._background = [
+            asyncio.create_task(self.grants.follow_changes(), name="follow-changes"),
+            asyncio.create_task(self.settlement.keep_leases(), name="keep-leases"),
+        ]
+
+    async def stop(self) -> None:
+        """Post everything that is still open, then let go of the connections."""
+        await self.settlement.idle(30)
+        for task in self._background:
+            task.cancel()
+        await self.store.stop()
+        await self.journal.stop()
+        await self.upstream.__aexit__(None, None, None)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        request = Request.from_scope(scope, receive, send)
+        given = request.headers.get("x-litellm-call-id") or request.headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.match(given) else str(uuid.uuid4())
+        send_start = _Started(send)
+        try:
+            await self._answer(Request(request.method, request.path, request.headers, receive, send_start), request_id)
+        except errors.GatewayError as error:
+            await self._refuse(send_start, error, request_id)
+        except StoreUnavailable:
+            await self._refuse(send_start, errors.unavailable("the counter store"), request_id)
+        except BooksUnavailable:
+            await self._refuse(send_start, errors.unavailable("the database"), request_id)
+        except Exception:
+            log.exception("request failed", request_id=request_id, path=request.path)
+            failure = errors.GatewayError(500, "internal_server_error", "something went wrong here; it has been logged")
+            await self._refuse(send_start, failure, request_id)
+
+    async def settled_shortly(self) -> None:
+        """Before a budget refuses: wait a moment for calls that are over but not yet settled."""
+        await self.settlement.idle(0.25)
+
+    def turn(self) -> int:
+        return next(self._turns)
+
+    def answer_headers(self, held: Held, target: Target, answer: Answer) -> dict[str, str]:
+        headers = {
+            "content-type": answer.headers.get("content-type", "application/json"),
+            "x-request-id": held.intent.request_id,
+            "x-litellm-call-id": held.intent.request_id,
+            "x-litellm-model-id": target.deployment,
+            "x-litellm-model-group": target.model,
+            "x-litellm-attempted-retries": str(held.intent.attempt - 1),
+        }
+        if "x-request-id" in answer.headers:
+            headers["llm_provider-x-request-id"] = answer.headers["x-request-id"]
+        if held.injected_cap is not None:
+            headers["x-latchkey-output-cap"] = str(held.injected_cap)
+        headers |= {f"x-ratelimit-remaining-{name}": str(left) for name, left in held.remaining.items()}
+        return headers
+
+    async def _answer(self, request: Request, request_id: str) -> None:
+        found = routes.find(request.path)
+        if found is None:
+            raise errors.GatewayError(404, "not_found_error", f"there is no {request.path} here")
+        route, named = found
+        if request.method != route.method:
+            raise errors.GatewayError(
+                405, "invalid_request_error", f"use {route.method} for {request.path}", None, {"allow": route.method}
+            )
+        if route in (routes.MODELS, routes.MODEL):
+            await listing.serve(self, request, route, named)
+        else:
+            await chain.serve(self, request, request_id, route, named)
+
+    async def _refuse(self, send: "_Started", error: errors.GatewayError, request_id: str) -> None:
+        """Answer with the error, unless an answer is under way already."""
+        if not send.started:
+            headers = {"content-type": "application/json", "x-request-id": request_id, **error.headers}
+            await relay.send_whole(send, error.status, error.body(), headers)
+
+
+class _Started:
+    """Remembers whether a response was started."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.started = False
+
+    async def __call__(self, message: MutableMapping[str, Any]) -> None:
+        self.started = True
+        await self._send(message)

@@ -1,0 +1,128 @@
+"""What a request asks for: the body, checked, with everything the gate needs to know about it. Pure."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.runtime import errors, strict_json
+from proxy.runtime.routes import Route
+
+#: Never taken from a client: they would choose the upstream, its key, or an answer that costs nothing.
+_FORBIDDEN = (
+    "api_key", "api_base", "base_url", "api_version", "custom_llm_provider", "mock_response", "mock_tool_calls",
+    "fallbacks", "model_list", "litellm_params", "litellm_metadata", "extra_headers",
+)  # fmt: skip
+_CAPS = ("max_tokens", "max_completion_tokens")
+_MOST_TOKENS = 10**8
+
+
+@dataclass(slots=True)
+class Call:
+    route: Route
+    model: str
+    body: dict[str, Any]
+    stream: bool
+    wants_usage: bool
+    output_cap: int | None
+    """Output tokens per choice that the client allowed, the larger of both fields; None = no cap."""
+    choices: int
+    customer: str
+    tags: tuple[str, ...]
+
+
+def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]) -> Call:
+    """Raises 400 naming the field."""
+    try:
+        body = strict_json.loads(raw)
+    except strict_json.NotStrictJSON as error:
+        raise errors.invalid(str(error)) from error
+    for name in _FORBIDDEN:
+        body.pop(name, None)
+    stream = _boolean(body, "stream") and route.streams
+    caps = [cap for cap in (_tokens(body, name) for name in _CAPS) if cap is not None]
+    return Call(
+        route=route,
+        model=path_model or _model(body),
+        body=body,
+        stream=stream,
+        wants_usage=_wants_usage(body),
+        output_cap=max(caps) if caps else None,
+        choices=max(_count(body, "n"), _count(body, "best_of")),
+        customer=_customer(body, headers),
+        tags=_tags(body, headers),
+    )
+
+
+def _model(body: dict[str, Any]) -> str:
+    model = body.get("model")
+    if not isinstance(model, str) or not model:
+        raise errors.invalid("model is missing: name one of the models that GET /v1/models lists", "model")
+    return _text(model, "model")
+
+
+def _boolean(body: dict[str, Any], name: str) -> bool:
+    value = body.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise errors.invalid(f"{name} must be true or false", name)
+    return bool(value)
+
+
+def _tokens(body: dict[str, Any], name: str) -> int | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
+        raise errors.invalid(f"{name} must be a whole number from 0 to {_MOST_TOKENS}", name)
+    return value
+
+
+def _count(body: dict[str, Any], name: str) -> int:
+    value = body.get(name)
+    if value is None:
+        return 1
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 128:
+        raise errors.invalid(f"{name} must be a whole number from 1 to 128", name)
+    return value
+
+
+def _wants_usage(body: dict[str, Any]) -> bool:
+    options = body.get("stream_options")
+    if options is not None and not isinstance(options, dict):
+        raise errors.invalid("stream_options must be an object", "stream_options")
+    return bool(options and options.get("include_usage"))
+
+
+def _customer(body: dict[str, Any], headers: dict[str, str]) -> str:
+    metadata = body.get("metadata")
+    value = (
+        headers.get("x-litellm-customer-id")
+        or headers.get("x-litellm-end-user-id")
+        or body.get("user")
+        or (metadata.get("user_id") if isinstance(metadata, dict) else None)
+    )
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise errors.invalid("user must be a string", "user")
+    return _text(value, "user")
+
+
+def _tags(body: dict[str, Any], headers: dict[str, str]) -> tuple[str, ...]:
+    """Tags of the request; those in `metadata` are ours and do not travel on."""
+    named = [tag.strip() for tag in headers.get("x-litellm-tags", "").split(",") if tag.strip()]
+    metadata = body.get("metadata")
+    if isinstance(metadata, dict) and "tags" in metadata:
+        inside = metadata.pop("tags")
+        if not isinstance(inside, list) or not all(isinstance(tag, str) and tag for tag in inside):
+            raise errors.invalid("metadata.tags must be a list of non-empty strings", "metadata.tags")
+        named += inside
+        if not metadata:
+            del body["metadata"]
+    if len(named) > 20:
+        raise errors.invalid("at most 20 tags are accepted", "metadata.tags")
+    return tuple(dict.fromkeys(_text(tag, "metadata.tags") for tag in named))
+
+
+def _text(value: str, field: str) -> str:
+    if len(value) > 255 or "\x00" in value:
+        raise errors.invalid(f"{field} must have at most 255 characters and no NUL", field)
+    return value

@@ -1,0 +1,170 @@
+"""The life of a call, top to bottom. Everything that can cost money passes through `serve`."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import orjson
+
+from keys.grants import ScopePolicy
+from proxy.runtime import errors, permit, posting, relay
+from proxy.runtime.call import Call, read_call
+from proxy.runtime.catalog import Target
+from proxy.runtime.holds import Admission, Held, StaleGrant
+from proxy.runtime.identify import identify
+from proxy.runtime.relay import Outcome
+from proxy.runtime.request import Request, read_body
+from proxy.runtime.routes import CHAT, Route
+from proxy.runtime.upstream import Answer, NoAnswer, NotSent
+
+if TYPE_CHECKING:
+    from proxy.runtime.app import Gateway
+
+_RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
+_FRESH_GRANTS = 5
+
+
+async def serve(gateway: "Gateway", request: Request, request_id: str, route: Route, path_model: str) -> None:
+    """identify -> read -> (admit -> hold -> intent -> send), tried again as configured -> relay -> post."""
+    token = identify(request.headers, gateway.config.master_token)
+    await gateway.grants.get(token)
+    call = read_call(route, await read_body(request, gateway.config), path_model, request.headers)
+    attempt = 0
+    while True:
+        attempt += 1
+        held, target = await admit_and_hold(gateway, request, request_id, token, call, attempt)
+        try:
+            answer = await send(gateway, call, held, target)
+        except errors.GatewayError as failure:
+            gateway.settlement.post(held, posting.nothing(held, gateway.clock()))
+            if failure.status in _RETRIED and attempt <= target.max_retries:
+                continue
+            raise
+        except BaseException:
+            gateway.settlement.abandon(held)
+            raise
+        await relay_and_post(gateway, request, call, held, target, answer)
+        return
+
+
+async def admit_and_hold(
+    gateway: "Gateway", request: Request, request_id: str, token: str, call: Call, attempt: int
+) -> tuple[Held, Target]:
+    """Every attempt is admitted and held anew; a grant that changed meanwhile is read again."""
+    if gateway.settlement.overloaded:
+        raise errors.unavailable("the ledger")
+    for _ in range(_FRESH_GRANTS):
+        admission = await admit(gateway, request, request_id, token, call, attempt)
+        try:
+            held = await gateway.holds.hold(admission, gateway.settled_shortly)
+        except StaleGrant as stale:
+            gateway.grants.forget([stale.scope])
+            continue
+        gateway.settlement.opened(held)
+        return held, admission.target
+    raise errors.unavailable("the key's policy, which is changing very often,")
+
+
+async def admit(
+    gateway: "Gateway", request: Request, request_id: str, token: str, call: Call, attempt: int
+) -> Admission:
+    """Who calls, whether they may, and which deployment gets this attempt. Raises 400, 401 or 403."""
+    grant = await gateway.grants.get(token)
+    organization = grant.owners.organization_id
+    customer = await gateway.grants.customer(organization, call.customer) if call.customer else None
+    tags = tuple(dict.fromkeys((*grant.tags, *call.tags)))
+    extra: tuple[ScopePolicy, ...] = (*((customer,) if customer else ()), *await gateway.grants.tags(organization, tags))
+    permit.check_status(grant, extra, gateway.clock())
+    permit.check_route(grant, call.route, request.path)
+    model = permit.resolve_alias(grant, call.model)
+    policies = (*grant.chain, *extra)
+    permit.check_model(policies, model)
+    targets = permit.find_targets(await gateway.grants.catalog(model), model)
+    return Admission(
+        request_id=request_id,
+        grant=grant,
+        policies=policies,
+        customer_id=int(customer.scope.partition(":")[2]) if customer else None,
+        tags=tags,
+        call=replace(call, model=model),
+        target=targets[(gateway.turn() + attempt) % len(targets)],
+        attempt=attempt,
+    )
+
+
+async def send(gateway: "Gateway", call: Call, held: Held, target: Target) -> Answer:
+    """Call the provider. Raises GatewayError for everything that is not an answer to hand on."""
+    headers = {"content-type": "application/json", "accept-encoding": "identity"}
+    if target.secret:
+        headers["authorization"] = f"Bearer {target.secret}"
+    try:
+        answer = await gateway.upstream.send(target, call.route.upstream, payload(call, held, target), headers)
+    except NotSent as error:
+        raise errors.upstream_failed(f"the provider of '{call.model}' cannot be reached") from error
+    except NoAnswer as error:
+        raise errors.upstream_failed(f"{error} ('{call.model}')", 504 if error.timed_out else 502) from error
+    if answer.status < 300:
+        return answer
+    raise await refusal_of(answer, call, gateway.config.max_answer_bytes)
+
+
+def payload(call: Call, held: Held, target: Target) -> bytes:
+    """The body that goes on: ours alone are the model's real name, a cap we set, and the wish for usage."""
+    body = {**call.body, "model": target.upstream_model}
+    if held.injected_cap is not None:
+        newer = target.provider == "openai" and call.route is CHAT
+        body["max_completion_tokens" if newer else "max_tokens"] = held.injected_cap
+    if call.stream:
+        body["stream_options"] = {**(call.body.get("stream_options") or {}), "include_usage": True}
+    return orjson.dumps(body)
+
+
+async def refusal_of(answer: Answer, call: Call, at_most: int) -> errors.GatewayError:
+    """A provider's refusal in our words; its own are kept where they are about the client's request."""
+    try:
+        said = relay.usage.loads(await answer.read(min(at_most, 2**20)))
+    except NoAnswer:
+        said = None
+    finally:
+        await answer.close()
+    error = said.get("error") if isinstance(said, dict) else None
+    if answer.status in (401, 403) or answer.status < 400:
+        return errors.upstream_failed(f"the provider of '{call.model}' refused our credential or address")
+    if answer.status >= 500:
+        return errors.upstream_failed(f"the provider of '{call.model}' failed with status {answer.status}")
+    message = error.get("message") if isinstance(error, dict) else None
+    kind = error.get("type") if isinstance(error, dict) else None
+    param = error.get("param") if isinstance(error, dict) else None
+    headers = {name: answer.headers[name] for name in ("retry-after", "retry-after-ms") if name in answer.headers}
+    return errors.GatewayError(
+        answer.status,
+        kind if isinstance(kind, str) else "invalid_request_error",
+        message if isinstance(message, str) else f"the provider answered with status {answer.status}",
+        param if isinstance(param, str) else None,
+        headers,
+    )
+
+
+async def relay_and_post(
+    gateway: "Gateway", request: Request, call: Call, held: Held, target: Target, answer: Answer
+) -> None:
+    """Hand the answer on and post what it cost, also when the client or the provider breaks off."""
+    outcome = Outcome()
+    headers = gateway.answer_headers(held, target, answer)
+    try:
+        if call.stream and "text/event-stream" in answer.headers.get("content-type", ""):
+            await relay.send_stream(
+                request.send, answer, outcome, headers, wants_usage=call.wants_usage, clock=gateway.clock
+            )
+            return
+        body = await answer.read(gateway.config.max_answer_bytes)
+        outcome.received_bytes = len(body)
+        relay.note_answer(outcome, relay.usage.loads(body))
+    except NoAnswer as error:
+        outcome.broken = True
+        raise errors.upstream_failed(str(error), 504 if error.timed_out else 502) from error
+    finally:
+        charge = posting.of(held, target, outcome, gateway.clock())
+        gateway.settlement.post(held, charge)
+        await answer.close()
+    headers["x-litellm-response-cost"] = posting.usd(charge.amount_nano or 0)
+    await relay.send_whole(request.send, answer.status, body, headers)

@@ -1,0 +1,16 @@
+"""What the gateway is told at start. Built once from Django's settings in `gateway_project.asgi`."""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayConfig:
+    redis_url: str = field(repr=False)
+    master_token: str = field(repr=False)
+    """SHA-256 of the master key; its calls go through the same gate as every other."""
+    max_body_bytes: int = 20 * 1024 * 1024
+    body_deadline_seconds: float = 60.0
+    lease_seconds: int = 60
+    default_output_tokens: int = 16384
+    budget_status: int = 429
+    max_answer_bytes: int = 64 * 1024 * 1024

@@ -1,0 +1,54 @@
+"""Everything a client can be told, in OpenAI's error shape. One function per kind of refusal."""
+
+from dataclasses import dataclass, field
+
+import orjson
+
+_NO_RETRY = {"x-should-retry": "false"}
+
+
+@dataclass(eq=False)
+class GatewayError(Exception):
+    """A refusal: `{"error": {"message", "type", "param", "code"}}`, `code` being the status as text."""
+
+    status: int
+    type: str
+    message: str
+    param: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def body(self) -> bytes:
+        error = {"message": self.message, "type": self.type, "param": self.param, "code": str(self.status)}
+        return orjson.dumps({"error": error})
+
+
+def unauthorized(message: str, kind: str = "auth_error", param: str | None = None) -> GatewayError:
+    return GatewayError(401, kind, message, param, _NO_RETRY)
+
+
+def forbidden(message: str, kind: str, param: str | None = None) -> GatewayError:
+    return GatewayError(403, kind, message, param, _NO_RETRY)
+
+
+def invalid(message: str, param: str | None = None, status: int = 400) -> GatewayError:
+    return GatewayError(status, "invalid_request_error", message, param, _NO_RETRY)
+
+
+def over_budget(message: str, status: int, retry_after: int | None) -> GatewayError:
+    headers = _NO_RETRY if retry_after is None else {**_NO_RETRY, "retry-after": str(retry_after)}
+    return GatewayError(status, "budget_exceeded", message, None, headers)
+
+
+def rate_limited(message: str, kind: str, retry_after: int, reset_at: str) -> GatewayError:
+    headers = {"retry-after": str(retry_after), "rate_limit_type": kind, "reset_at": reset_at}
+    return GatewayError(429, "rate_limit_error", message, None, headers)
+
+
+def unavailable(what: str) -> GatewayError:
+    """A dependency of ours is down: the key is fine, so this is never a 401 or 429."""
+    message = f"{what} is not available at the moment; your key is fine, try again shortly"
+    return GatewayError(503, "service_unavailable", message, None, {"retry-after": "1"})
+
+
+def upstream_failed(message: str, status: int = 502) -> GatewayError:
+    return GatewayError(status, "upstream_error", message)

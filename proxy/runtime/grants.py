@@ -1,0 +1,96 @@
+"""The worker's cache of grants, policies of customers and tags, and the catalog of models.
+
+Every entry is a frozen, versioned snapshot. A newer version found by the hold script, or announced in
+the database, drops it; nothing in flight ever writes one back.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from keys.grants import Grant, ScopePolicy
+from proxy.runtime.catalog import Catalog
+from proxy.runtime.identify import unknown_key
+from proxy.runtime.journal import BooksUnavailable, Journal
+from teams.scopes import CATALOG
+
+K = TypeVar("K")
+V = TypeVar("V")
+_MOST = 100_000
+_POLL_SECONDS = 0.5
+_LOOK_BACK = timedelta(seconds=10)
+
+
+class Grants:
+    def __init__(self, journal: Journal, clock: Callable[[], datetime]) -> None:
+        self._journal = journal
+        self._clock = clock
+        self._grants: OrderedDict[str, Grant] = OrderedDict()
+        self._customers: OrderedDict[tuple[int, str], ScopePolicy] = OrderedDict()
+        self._tags: OrderedDict[tuple[int, str], ScopePolicy] = OrderedDict()
+        self._catalog: Catalog | None = None
+        self._seen: dict[int, None] = {}
+        self._checked_at = clock()
+
+    async def get(self, token: str) -> Grant:
+        """Raises 401 for a key that does not exist."""
+        grant = self._grants.get(token)
+        if grant is None:
+            grant = await self._journal.ask("grants", token)
+            if grant is None:
+                raise unknown_key()
+            _remember(self._grants, token, grant)
+        return grant
+
+    async def customer(self, organization_id: int, name: str) -> ScopePolicy:
+        found = self._customers.get((organization_id, name))
+        if found is None:
+            found = await self._journal.ask("customers", (organization_id, name))
+            _remember(self._customers, (organization_id, name), found)
+        return found
+
+    async def tags(self, organization_id: int, names: tuple[str, ...]) -> tuple[ScopePolicy, ...]:
+        missing = tuple(name for name in names if (organization_id, name) not in self._tags)
+        if missing:
+            for name, policy in (await self._journal.ask("tags", (organization_id, missing))).items():
+                _remember(self._tags, (organization_id, name), policy)
+        return tuple(self._tags[organization_id, name] for name in names)
+
+    async def catalog(self, wanted: str = "") -> Catalog:
+        """The catalog; read again if it lacks the wanted model, which may have been added just now."""
+        if self._catalog is None or (wanted and wanted not in self._catalog.models):
+            self._catalog = await self._journal.ask("catalogs", None)
+        return self._catalog
+
+    def forget(self, scopes: Iterable[str]) -> None:
+        """Drop every snapshot that was read from one of the scopes."""
+        gone = set(scopes)
+        if CATALOG in gone:
+            self._catalog = None
+        for token in [t for t, grant in self._grants.items() if any(p.scope in gone for p in grant.chain)]:
+            del self._grants[token]
+        for cache in (self._customers, self._tags):
+            for name in [name for name, policy in cache.items() if policy.scope in gone]:
+                del cache[name]
+
+    async def follow_changes(self) -> None:
+        """Read what was announced since the last look, forever. Covers a lost message in the counter store."""
+        while True:
+            await asyncio.sleep(_POLL_SECONDS)
+            started = self._clock()
+            try:
+                changes = await self._journal.ask("policy_changes", self._checked_at - _LOOK_BACK)
+            except BooksUnavailable:
+                continue
+            self._checked_at = started
+            fresh = [scope for pk, scope in changes if pk not in self._seen]
+            self._seen = dict.fromkeys(pk for pk, _ in changes)
+            self.forget(fresh)
+
+
+def _remember(cache: "OrderedDict[K, V]", key: K, value: V) -> None:
+    cache[key] = value
+    if len(cache) > _MOST:
+        cache.popitem(last=False)

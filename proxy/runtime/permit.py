@@ -1,0 +1,100 @@
+"""Whether a grant allows a call, before anything is held. Pure: judged from the frozen grant alone."""
+
+from datetime import datetime
+
+from keys.grants import Grant, ScopePolicy
+from proxy.runtime import errors
+from proxy.runtime.catalog import Catalog, Target, matches
+from proxy.runtime.routes import MODEL, MODELS, Route
+from teams.scopes import ScopeKind, scope_kind
+
+_GROUPS = {"llm_api_routes", "openai_routes"}
+_EVERY_MODEL = {"all-proxy-models", "all-team-models", "*"}
+_LEVEL = {
+    ScopeKind.ORGANIZATION: "org",
+    ScopeKind.TEAM: "team",
+    ScopeKind.MEMBER: "user",
+    ScopeKind.USER: "user",
+    ScopeKind.KEY: "key",
+    ScopeKind.CUSTOMER: "customer",
+    ScopeKind.TAG: "key",
+}
+
+
+def check_status(grant: Grant, extra: tuple[ScopePolicy, ...], now: datetime) -> None:
+    """Raises 401 for a key that is blocked, below a blocked scope, expired or rotated out."""
+    for policy in (*grant.chain, *extra):
+        if policy.blocked:
+            raise errors.unauthorized(f"{policy.label} is blocked: ask your platform admin to unblock it")
+    if grant.expires_at is not None and now >= grant.expires_at:
+        raise errors.unauthorized(
+            f"Authentication Error - Expired Key: it expired at {grant.expires_at.isoformat()}; create a new one",
+            "expired_key",
+            "key",
+        )
+    if grant.retires_at is not None and now >= grant.retires_at:
+        raise errors.unauthorized("this secret was replaced by a newer one of the same key", "expired_key", "key")
+
+
+def check_route(grant: Grant, route: Route, path: str) -> None:
+    """Raises 403 unless the key's `allowed_routes`, if it has any, cover the path."""
+    if not grant.allowed_routes:
+        return
+    groups = _GROUPS | ({"info_routes"} if route in (MODELS, MODEL) else set())
+    bare = path.removeprefix("/v1")
+    for entry in grant.allowed_routes:
+        if entry in groups or any(matches(entry, form) for form in (path, bare, "/v1" + bare)):
+            return
+    raise errors.forbidden(
+        f"Virtual key is not allowed to call this route. Only allowed to call routes: {list(grant.allowed_routes)}. "
+        f"Tried to call route: {path}",
+        "auth_error",
+    )
+
+
+def resolve_alias(grant: Grant, model: str) -> str:
+    return grant.aliases.get(model, model)
+
+
+def check_model(policies: tuple[ScopePolicy, ...], model: str) -> None:
+    """Raises 403 unless every scope that lists models covers this one. The most specific scope is named."""
+    for policy in reversed(policies):
+        if not allows(policy, model):
+            level = _LEVEL[scope_kind(policy.scope)]
+            raise errors.forbidden(
+                f"{level} not allowed to access model. This {level} may not use '{model}'; "
+                "GET /v1/models lists what the key may use",
+                f"{level}_model_access_denied",
+                "model",
+            )
+
+
+def allows(policy: ScopePolicy, model: str) -> bool:
+    if not policy.models or _EVERY_MODEL & set(policy.models):
+        return True
+    return any(matches(entry, model) for entry in policy.models)
+
+
+def find_targets(catalog: Catalog, model: str) -> tuple[Target, ...]:
+    """Deployments of a model that may be called: priced, or free. Raises 400."""
+    targets = catalog.models.get(model)
+    if not targets:
+        raise errors.invalid(
+            f"Invalid model name passed in model={model}. Call GET /v1/models to see what this key may use", "model"
+        )
+    priced = tuple(target for target in targets if target.is_free or target.price is not None)
+    if not priced:
+        raise errors.GatewayError(
+            400,
+            "model_not_priced",
+            f"model '{model}' has no price, so no budget could hold it: ask your platform admin to set one",
+            "model",
+            {"x-should-retry": "false"},
+        )
+    return priced
+
+
+def visible_models(grant: Grant, catalog: Catalog) -> list[str]:
+    """Names that the key may call, aliases included."""
+    names = [name for name in catalog.models if all(allows(policy, name) for policy in grant.chain)]
+    return sorted({*names, *(alias for alias, real in grant.aliases.items() if real in names)})

@@ -1,0 +1,94 @@
+"""Handing an answer on: bytes pass through untouched, usage is read on the side.
+
+What was learned ends up in an `Outcome`, whether the client is still there or not: the answer of a
+client that went away is read to its end, since the provider bills it anyway.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from proxy.runtime import errors, usage
+from proxy.runtime.request import Send
+from proxy.runtime.upstream import Answer, NoAnswer
+from spend.pricing import Usage
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What an attempt bought. `usage` is None while the provider has not told."""
+
+    usage: Usage | None = None
+    response_id: str = ""
+    received_bytes: int = 0
+    first_byte_at: datetime | None = None
+    broken: bool = False
+
+
+def note_answer(outcome: Outcome, answer: Any) -> None:
+    """Take usage and id from an answer or a chunk. Usage that is reported twice replaces, never adds."""
+    if isinstance(answer, dict):
+        outcome.usage = usage.usage_of(answer) or outcome.usage
+        if not outcome.response_id and isinstance(answer.get("id"), str):
+            outcome.response_id = answer["id"]
+
+
+async def send_whole(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
+    start = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    start.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_stream(
+    send: Send, answer: Answer, outcome: Outcome, headers: dict[str, str], *, wants_usage: bool,
+    clock: Callable[[], datetime],
+) -> None:  # fmt: skip
+    """Relay server-sent events; one that breaks off ends with an error event the client can read."""
+    start = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": 200, "headers": start})
+    try:
+        async for event in _events(answer, outcome, clock):
+            kept = _without_usage(event, outcome) if not wants_usage else _noted(event, outcome)
+            if kept:
+                await send({"type": "http.response.body", "body": kept, "more_body": True})
+    except NoAnswer as error:
+        outcome.broken = True
+        body = errors.upstream_failed(str(error)).body()
+        await send({"type": "http.response.body", "body": b"data: " + body + b"\n\n", "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _events(answer: Answer, outcome: Outcome, clock: Callable[[], datetime]) -> AsyncIterator[bytes]:
+    splitter = usage.EventSplitter()
+    async for chunk in answer.chunks():
+        outcome.first_byte_at = outcome.first_byte_at or clock()
+        outcome.received_bytes += len(chunk)
+        for event in splitter.feed(chunk):
+            yield event
+    rest = splitter.rest()
+    if rest.strip():
+        yield rest
+
+
+def _noted(event: bytes, outcome: Outcome) -> bytes:
+    if b'"usage"' in event or not outcome.response_id:
+        note_answer(outcome, usage.loads(usage.data_of(event)))
+    return event
+
+
+def _without_usage(event: bytes, outcome: Outcome) -> bytes:
+    """The event as the client asked for it: usage that only we requested is taken out again."""
+    _noted(event, outcome)
+    if b'"usage"' not in event:
+        return event
+    chunk = usage.loads(usage.data_of(event))
+    if not isinstance(chunk, dict) or "usage" not in chunk:
+        return event
+    if chunk["usage"] is not None and not chunk.get("choices"):
+        return b""
+    del chunk["usage"]
+    return b"data: " + orjson.dumps(chunk) + b"\n\n"

@@ -1,0 +1,64 @@
+"""A request as the gateway sees it, and its body read whole within bounds of size and time."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from proxy.runtime import errors
+from proxy.runtime.config import GatewayConfig
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    method: str
+    path: str
+    headers: dict[str, str]
+    receive: Receive
+    send: Send
+
+    @classmethod
+    def from_scope(cls, scope: Message, receive: Receive, send: Send) -> "Request":
+        """Headers by lower-case name; of a repeated one the first counts. The path is the raw one, decoded once."""
+        headers: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        return cls(scope["method"], scope.get("path") or unquote(scope["raw_path"].decode()), headers, receive, send)
+
+
+async def read_body(request: Request, config: GatewayConfig) -> bytes:
+    """The whole body. Raises 413 for one over the limit and 408 for one that does not arrive in time."""
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise errors.invalid("compressed request bodies are not accepted: send the JSON as it is", status=415)
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > config.max_body_bytes:
+        raise _too_large(config)
+    try:
+        async with asyncio.timeout(config.body_deadline_seconds):
+            return await _collect(request, config)
+    except TimeoutError as error:
+        raise errors.invalid("the request body did not arrive in time", status=408) from error
+
+
+async def _collect(request: Request, config: GatewayConfig) -> bytes:
+    chunks, size, more = [], 0, True
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise errors.invalid("the client went away before its request was complete", status=499)
+        chunk = message.get("body", b"")
+        size += len(chunk)
+        if size > config.max_body_bytes:
+            raise _too_large(config)
+        chunks.append(chunk)
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+def _too_large(config: GatewayConfig) -> errors.GatewayError:
+    return errors.invalid(f"the request body is larger than {config.max_body_bytes} bytes", status=413)

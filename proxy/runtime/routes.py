@@ -1,0 +1,47 @@
+"""Every path the gateway answers, with what it costs. A route that is not here does not exist.
+
+Each answers with and without `/v1`, and the model routes also in the Azure form
+`/openai/deployments/{model}/...`.
+"""
+
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`upstream` is appended to a deployment's base URL. `prompt` names the fields that are input."""
+
+    call_type: str
+    method: str
+    upstream: str
+    prompt: tuple[str, ...] = ()
+    has_output: bool = True
+    streams: bool = True
+
+
+CHAT = Route("chat", "POST", "/chat/completions", ("messages",))
+COMPLETION = Route("completion", "POST", "/completions", ("prompt", "suffix"))
+EMBEDDING = Route("embedding", "POST", "/embeddings", ("input",), has_output=False, streams=False)
+MODELS = Route("models", "GET", "/models")
+MODEL = Route("model", "GET", "/models/{id}")
+
+_POSTS = {route.upstream: route for route in (CHAT, COMPLETION, EMBEDDING)}
+_AZURE = re.compile(r"^/openai/deployments/(?P<model>.+?)(?P<rest>/chat/completions|/completions|/embeddings)$")
+
+
+def find(path: str) -> tuple[Route, str] | None:
+    """The route of a raw path and the model named in the path, if any; None if the gateway has no such path."""
+    azure = _AZURE.match(path)
+    if azure:
+        return _POSTS[azure["rest"]], azure["model"]
+    bare = path.removeprefix("/v1") if path.startswith("/v1/") else path
+    bare = bare.removeprefix("/openai") if bare.startswith("/openai/") else bare
+    bare = bare.rstrip("/")
+    if bare in _POSTS:
+        return _POSTS[bare], ""
+    if bare == MODELS.upstream:
+        return MODELS, ""
+    if bare.startswith("/models/"):
+        return MODEL, bare.removeprefix("/models/")
+    return None
