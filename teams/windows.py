@@ -12,7 +12,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 _WORDS = {"hourly": "1h", "daily": "1d", "weekly": "7d", "monthly": "30d"}
-_DURATION = re.compile(r"^([1-9][0-9]{0,5})(s|m|h|d|w|mo)$")
+_DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d|w|mo)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -36,7 +36,7 @@ class Window:
 
 def parse_duration(text: str) -> tuple[int, str]:
     """`"30d"` -> `(30, "d")`. Units: s, m, h, d, w, mo; words: hourly, daily, weekly, monthly."""
-    match = _DURATION.match(_WORDS.get(text, text))
+    match = _DURATION.fullmatch(_WORDS.get(text, text))
     if match is None:
         raise BadDuration(f"'{text}' is not a duration: write a whole number and s, m, h, d, w or mo, e.g. '30d'")
     count, unit = int(match[1]), match[2]

@@ -1,0 +1,81 @@
+from pathlib import Path
+
+import pytest
+
+from proxy.config_file import Config, ConfigError, read_config
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "config.example.yaml"
+FULL = """
+model_list:
+  - model_name: gpt
+    litellm_params: {model: openai/gpt-4o-mini, api_key: os.environ/OPENAI_API_KEY}
+    model_info: {mode: chat}
+general_settings:
+  master_key: os.environ/MASTER
+"""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> object:
+    def write(text: str) -> str:
+        path = tmp_path / "config.yaml"
+        path.write_text(text)
+        return str(path)
+
+    return write
+
+
+def test_no_file_is_an_empty_configuration() -> None:
+    assert read_config("", {}) == Config()
+
+
+def test_values_are_read_from_the_environment(write) -> None:  # type: ignore[no-untyped-def]
+    config = read_config(write(FULL), {"OPENAI_API_KEY": "sk-provider", "MASTER": "sk-master"})
+    assert config.master_key == "sk-master"
+    assert config.models[0]["litellm_params"] == {"model": "openai/gpt-4o-mini", "api_key": "sk-provider"}
+    assert config.warnings == ()
+    assert "sk-" not in repr(config)
+
+
+def test_a_missing_variable_is_named_with_its_place(write) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConfigError, match=r"model_list\[0\].litellm_params.api_key .* OPENAI_API_KEY"):
+        read_config(write(FULL), {"MASTER": "sk-master"})
+
+
+def test_unknown_keys_are_named_never_ignored_in_silence(write) -> None:  # type: ignore[no-untyped-def]
+    text = """
+surprise: 1
+litellm_settings: {drop_params: true}
+general_settings: {alerting: [slack]}
+model_list: [{model_name: a, litellm_params: {model: openai/a}, colour: red}]
+"""
+    warnings = " ".join(read_config(write(text), {}).warnings)
+    for name in ("surprise", "litellm_settings", "general_settings.alerting", "model_list[0].colour"):
+        assert name in warnings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "is not YAML"),
+        ("- 1", "must hold sections"),
+        ("model_list: {a: 1}", "model_list must be a list"),
+        ("model_list: [{model_name: a}]", "needs model_name and litellm_params"),
+        ("model_list: [text]", "needs model_name"),
+        ("general_settings: [1]", "general_settings must be a mapping"),
+    ],
+)
+def test_a_wrong_value_is_refused_with_its_place(write, text: str, message: str) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConfigError, match=message):
+        read_config(write(text), {})
+
+
+def test_a_file_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_config("/nowhere/config.yaml", {})
+
+
+def test_the_example_of_the_documentation_reads_without_a_warning() -> None:
+    config = read_config(str(EXAMPLE), {"OPENAI_API_KEY": "a", "LATCHKEY_MASTER_KEY": "b", "VLLM_API_KEY": "c"})
+    assert len(config.models) >= 2
+    assert config.warnings == ()
