@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
 
-NANO = Decimal(10) ** 9
+from teams.money import NANO, nano_from_usd, usd_from_nano
+
+__all__ = [
+    "NANO", "Charge", "PriceCard", "Rates", "Tier", "Usage", "affordable_output", "charge_for", "hold_for",
+    "nano_from_usd", "rates_from", "usd_from_nano",
+]  # fmt: skip
+
 _PICO_PER_NANO = 1000
 
 
@@ -107,18 +113,6 @@ def affordable_output(input_tokens: int, headroom_nano: int, card: PriceCard) ->
         if rates.output > 0:
             caps.append(int(left // rates.output))
     return min(caps, default=None)
-
-
-def nano_from_usd(usd: Decimal) -> int:
-    """Exact conversion of a USD amount; finer than a nano-USD is refused with ValueError."""
-    nano = usd * NANO
-    if not nano.is_finite() or nano != nano.to_integral_value():
-        raise ValueError("an amount in USD has at most nine decimals")
-    return int(nano)
-
-
-def usd_from_nano(nano: int) -> Decimal:
-    return Decimal(nano) / NANO
 
 
 def rates_from(values: Mapping[str, Decimal | None]) -> Rates:

@@ -1,0 +1,47 @@
+"""The router of the management API: which path is answered where, and where spend is read from."""
+
+from django.urls import path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.permissions import AllowAny
+
+from gateway_project import api_schema  # noqa: F401  (registers itself)
+from gateway_project.api_health import HealthOfModels, liveness, readiness
+from keys.api import KeyBlocking, KeyDelete, KeyGenerate, KeyInfo, KeyRegenerate, KeyUpdate
+from keys.list_api import KeyList
+from keys.owners_api import TeamInfo, UserInfo, UserNew
+from proxy.api import ModelDelete, ModelInfo, ModelNew
+from spend.api import SpendLogs, SpendLogsPaged
+from spend.reports import window_spend
+from teams.api import TeamBlocking, TeamNew
+
+_OPEN = {"authentication_classes": [], "permission_classes": [AllowAny]}
+
+urlpatterns = [
+    path("key/generate", KeyGenerate.as_view(spent=window_spend)),
+    path("key/info", KeyInfo.as_view(spent=window_spend)),
+    path("key/update", KeyUpdate.as_view(spent=window_spend)),
+    path("key/delete", KeyDelete.as_view()),
+    path("key/block", KeyBlocking.as_view(spent=window_spend, blocked=True)),
+    path("key/unblock", KeyBlocking.as_view(spent=window_spend, blocked=False)),
+    path("key/list", KeyList.as_view(spent=window_spend)),
+    path("key/regenerate", KeyRegenerate.as_view(spent=window_spend)),
+    path("key/<str:key>/regenerate", KeyRegenerate.as_view(spent=window_spend)),
+    path("team/new", TeamNew.as_view(spent=window_spend)),
+    path("team/info", TeamInfo.as_view(spent=window_spend)),
+    path("team/block", TeamBlocking.as_view(spent=window_spend, blocked=True)),
+    path("team/unblock", TeamBlocking.as_view(spent=window_spend, blocked=False)),
+    path("user/new", UserNew.as_view(spent=window_spend)),
+    path("user/info", UserInfo.as_view(spent=window_spend)),
+    path("model/new", ModelNew.as_view()),
+    path("model/info", ModelInfo.as_view()),
+    path("v1/model/info", ModelInfo.as_view()),
+    path("model/delete", ModelDelete.as_view()),
+    path("spend/logs", SpendLogs.as_view()),
+    path("spend/logs/v2", SpendLogsPaged.as_view()),
+    path("health", HealthOfModels.as_view()),
+    path("health/liveliness", liveness),
+    path("health/liveness", liveness),
+    path("health/readiness", readiness),
+    path("api/schema/", SpectacularAPIView.as_view(**_OPEN), name="api-schema"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema", **_OPEN), name="api-docs"),
+]

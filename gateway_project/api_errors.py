@@ -1,0 +1,110 @@
+"""One shape for every refusal of the management API; nothing internal ever gets out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import redis
+import structlog
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.db.models import ProtectedError
+from django.http import Http404
+from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from teams.api_base import ApiError, ManagementView
+
+log = structlog.get_logger()
+
+#: What clients call the columns that services complain about.
+_API_NAMES = {
+    "alias": "key_alias",
+    "allowed_models": "models",
+    "expires_at": "expires",
+    "max_budget_nano": "max_budget",
+    "soft_budget_nano": "soft_budget",
+    "email": "user_email",
+    "username": "user_id",
+    "role": "user_role",
+    "base_url": "litellm_params.api_base",
+    "upstream_model": "litellm_params.model",
+    "secret": "litellm_params.api_key",
+}
+_NO_FIELD = {NON_FIELD_ERRORS, "non_field_errors", "detail"}
+_RETRY_SECONDS = "5"
+
+
+def handle(exc: Exception, context: dict[str, Any]) -> Response:
+    """DRF's exception handler: every exception becomes a refusal in the contract's words."""
+    refusal = _refusal(exc)
+    set_rollback()
+    response = Response(_body(refusal, context.get("view")), status=refusal.status_code)
+    if refusal.status_code == 503:
+        response["Retry-After"] = _RETRY_SECONDS
+    if refusal.status_code == 401:
+        response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _refusal(exc: Exception) -> ApiError:
+    if isinstance(exc, ApiError):
+        return exc
+    if isinstance(exc, OperationalError | InterfaceError | redis.RedisError):
+        log.error("a dependency is unavailable", error=type(exc).__name__)
+        return ApiError(503, "The database is not available, please try again")
+    if isinstance(exc, ValidationError | ModelValidationError):
+        return _invalid(exc)
+    if isinstance(exc, APIException):
+        return ApiError(exc.status_code, str(exc.detail))
+    if isinstance(exc, Http404):
+        return ApiError(404, "not found")
+    if isinstance(exc, PermissionDenied):
+        return ApiError(403, "not allowed")
+    if isinstance(exc, IntegrityError | ProtectedError | DataError):
+        log.warning("a change was refused by the database", error=type(exc).__name__)
+        return ApiError(400, "this contradicts what is stored already, or another change made at the same time")
+    log.exception("management API failed", exc_info=exc)
+    return ApiError(500, "Internal server error")
+
+
+def _invalid(exc: ValidationError | ModelValidationError) -> ApiError:
+    """400 naming the first field at fault; the message lists all of them."""
+    detail = exc.detail if isinstance(exc, ValidationError) else _model_detail(exc)
+    found = list(_flatten("", detail))
+    message = "; ".join(f"{field}: {text}" if field else text for field, text in found)
+    return ApiError(400, message or "invalid", param=next((field for field, _ in found if field), None))
+
+
+def _model_detail(exc: ModelValidationError) -> Any:
+    return exc.message_dict if hasattr(exc, "error_dict") else exc.messages
+
+
+def _flatten(path: str, detail: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(detail, dict):
+        for name, inner in detail.items():
+            known = "" if name in _NO_FIELD else _API_NAMES.get(str(name), str(name))
+            yield from _flatten(".".join(filter(None, (path, known))), inner)
+    elif isinstance(detail, list):
+        for inner in detail:
+            yield from _flatten(path, inner)
+    else:
+        yield path, str(detail)
+
+
+def _body(refusal: ApiError, view: Any) -> dict[str, Any]:
+    if refusal.status_code == 422:
+        loc = ["body", refusal.param] if refusal.param else ["body"]
+        return {"detail": [{"type": "value_error", "loc": loc, "msg": refusal.message}]}
+    is_detail = isinstance(view, ManagementView) and view.detail_errors
+    if is_detail and refusal.status_code in (400, 404):
+        return {"detail": {"error": refusal.message}}
+    return {
+        "error": {
+            "message": refusal.message,
+            "type": refusal.kind,
+            "param": refusal.param,
+            "code": str(refusal.status_code),
+        }
+    }

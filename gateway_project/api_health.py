@@ -1,0 +1,65 @@
+"""Health endpoints. The two public ones say nothing that an outsider could use."""
+
+from typing import Any
+
+from django.db import Error, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from drf_spectacular.utils import OpenApiTypes, extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from proxy.health import Health, check_all
+from proxy.models import Deployment
+from teams.api_base import ManagementView
+
+
+def liveness(request: HttpRequest) -> HttpResponse:
+    """The process answers; what it depends on is none of this question's business."""
+    return JsonResponse("I'm alive!", safe=False)
+
+
+def readiness(request: HttpRequest) -> HttpResponse:
+    """503 while the database does not answer, so that no traffic is sent here."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except Error:
+        response = JsonResponse({"status": "unhealthy", "db": "disconnected"}, status=503)
+        response["Retry-After"] = "5"
+        return response
+    return JsonResponse({"status": "healthy", "db": "connected"})
+
+
+class HealthOfModels(ManagementView):
+    """GET /health: asks the provider of every model, or of `?model=` or `?model_id=`."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        deployments = Deployment.objects.select_related("model", "provider", "credential").filter(blocked=False)
+        query = request.query_params
+        if query.get("model"):
+            deployments = deployments.filter(model__name=query["model"])
+        if query.get("model_id"):
+            deployments = deployments.filter(public_id=query["model_id"])
+        checked = check_all(deployments)
+        healthy = [_row(one) for one in checked if not one.problem]
+        unhealthy = [_row(one) | {"error": one.problem} for one in checked if one.problem]
+        named = query.get("model") or query.get("model_id")
+        return Response(
+            {
+                "healthy_endpoints": healthy,
+                "unhealthy_endpoints": unhealthy,
+                "healthy_count": len(healthy),
+                "unhealthy_count": len(unhealthy),
+            },
+            status=503 if named and not healthy else 200,
+        )
+
+
+def _row(one: Health) -> dict[str, Any]:
+    return {
+        "model_id": one.deployment.public_id,
+        "model_name": one.deployment.model.name,
+        "model": f"{one.deployment.provider.slug}/{one.deployment.upstream_model}",
+        "api_base": one.deployment.base_url,
+    }

@@ -1,0 +1,120 @@
+"""Reading and writing JSON without surprises: one meaning per body, exact numbers both ways."""
+
+import json
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import IO, Any, NoReturn
+
+import orjson
+from django.conf import settings
+from rest_framework.parsers import BaseParser
+from rest_framework.renderers import JSONRenderer
+
+from teams.api_types import ApiError
+
+MAX_DEPTH = 100
+
+
+class BadJSON(ValueError):
+    """The text is not a body we accept; the message says what is wrong."""
+
+
+class StrictJSONParser(BaseParser):
+    """JSON as the RFC has it, minus what two readers may understand differently."""
+
+    media_type = "application/json"
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        raw = stream.read(limit + 1)
+        if len(raw) > limit:
+            raise ApiError(413, f"the body is larger than {limit} bytes")
+        try:
+            return loads(raw)
+        except BadJSON as error:
+            raise ApiError(400, f"Invalid JSON body: {error}") from error
+
+
+class ExactJSONRenderer(JSONRenderer):
+    """JSON whose decimals are written digit by digit, never through a binary float."""
+
+    def render(self, data: Any, accepted_media_type: Any = None, renderer_context: Any = None) -> bytes:
+        return b"" if data is None else dumps(data)
+
+
+def dumps(data: Any) -> bytes:
+    return orjson.dumps(data, default=_plain, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC | orjson.OPT_NON_STR_KEYS)
+
+
+def loads(raw: bytes) -> Any:
+    """Parse strictly; floats become Decimal. Raises BadJSON."""
+    try:
+        text = raw.decode()
+        value = json.loads(
+            text, object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_refuse_constant
+        )
+    except UnicodeDecodeError as error:
+        raise BadJSON("it is not UTF-8") from error
+    except RecursionError as error:
+        raise BadJSON(f"it is nested deeper than {MAX_DEPTH} levels") from error
+    except json.JSONDecodeError as error:
+        raise BadJSON(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+    except BadJSON:
+        raise
+    except (ValueError, ArithmeticError) as error:
+        raise BadJSON("a number has too many digits") from error
+    for path, item, depth in _walk(value):
+        if depth > MAX_DEPTH:
+            raise BadJSON(f"it is nested deeper than {MAX_DEPTH} levels")
+        _check_text(path, item)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise BadJSON(f"the key {ascii(key[:100])} occurs twice")
+        result[key] = value
+    return result
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise BadJSON(f"{name} is not a JSON number")
+
+
+def _walk(value: Any) -> Iterator[tuple[str, Any, int]]:
+    """Every key and value with the name of the top-level field it is in, and its depth. No recursion."""
+    todo: list[tuple[str, Any, int]] = [("", value, 0)]
+    while todo:
+        path, item, depth = todo.pop()
+        yield path, item, depth
+        inner = depth + 1
+        if isinstance(item, dict):
+            for key, child in item.items():
+                yield path or key, key, depth
+                todo.append((path or key, child, inner))
+        elif isinstance(item, list):
+            todo.extend((path, child, inner) for child in item)
+
+
+def _check_text(path: str, item: Any) -> None:
+    if not isinstance(item, str):
+        return
+    where = f" in {ascii(path[:100])}" if path else ""
+    if "\0" in item:
+        raise BadJSON(f"a string{where} contains the character NUL")
+    try:
+        item.encode()
+    except UnicodeEncodeError as error:
+        raise BadJSON(f"a string{where} contains a lone surrogate") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value.normalize(), "f"))
+    if isinstance(value, int):
+        return orjson.Fragment(str(value))
+    return str(value)

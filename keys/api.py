@@ -1,0 +1,159 @@
+"""Management endpoints of virtual keys. Each makes one call to a service."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from drf_spectacular.utils import OpenApiTypes, extend_schema
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from keys import services
+from keys.models import VirtualKey
+from keys.rows import info_row, issued_row, key_row
+from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key
+from teams.api_base import ApiError, ManagementView, SpendReader, required_text, unwired
+
+_MAX_DELETED = 500
+
+
+class KeyView(ManagementView):
+    """An endpoint that shows keys; `spent` tells what they have spent."""
+
+    spent: SpendReader = staticmethod(unwired)
+
+    def row(self, key: VirtualKey, now: datetime) -> dict[str, Any]:
+        return key_row(key, self.spent([key]), now)
+
+
+class KeyGenerate(KeyView):
+    @extend_schema(request=NewKeySerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        body, now, actor = NewKeySerializer(data=self.body), timezone.now(), self.caller.actor
+        body.is_valid(raise_exception=True)
+        with transaction.atomic():
+            key = body.fill(VirtualKey(), actor=actor, now=now)
+            secret = services.issue_key(key, actor=actor, custom=body.validated_data.get("key"))
+        return Response(issued_row(key, secret, self.spent([key]), now))
+
+
+class KeyInfo(KeyView):
+    """A key may always ask about itself, also when it has spent everything."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        asked, now = request.query_params.get("key"), timezone.now()
+        if self.caller.is_admin:
+            if not asked:
+                raise ApiError(404, "key: name a key; the master key is not in the database", param="key")
+            key = find_key(asked, deleted=True)
+        else:
+            key = self._itself(asked)
+        return Response({"key": asked or key.token, "info": info_row(key, self.spent([key]), now)})
+
+    def _itself(self, asked: str | None) -> VirtualKey:
+        """The calling key; 403 alike for a foreign key and for one that does not exist."""
+        try:
+            key = find_key(asked or self.caller.token)
+        except ApiError:
+            key = None
+        if key is None or key.pk != self.caller.key_pk:
+            raise ApiError(403, "You are not allowed to access this key's info.", param="key")
+        return key
+
+
+class KeyUpdate(KeyView):
+    """A merge patch: an omitted field keeps its value, null clears it."""
+
+    @extend_schema(request=KeySerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        named, now, actor = _named(self.body), timezone.now(), self.caller.actor
+        with transaction.atomic():
+            key = find_key(named)
+            body = KeySerializer(key, data=self.body, partial=True)
+            body.is_valid(raise_exception=True)
+            key = services.update_key(body.fill(key, actor=actor, now=now), actor=actor, now=now)
+        return Response(self.row(key, now) | {"key": named})
+
+
+class KeyDelete(ManagementView):
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        found = _by_name(_names(self.body, "key_aliases")) if "key_aliases" in self.body else _by_key(self.body)
+        if not found:
+            raise ApiError(404, "No keys found", param="keys")
+        with transaction.atomic():
+            for _, key in found:
+                services.delete_key(key, actor=self.caller.actor)
+        return Response({"deleted_keys": [sent for sent, _ in found]})
+
+
+class KeyBlocking(KeyView):
+    """POST /key/block and /key/unblock."""
+
+    blocked = True
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        key = find_key(required_text(self.body, "key"))
+        change = services.block_key if self.blocked else services.unblock_key
+        change(key, actor=self.caller.actor)
+        return Response(self.row(VirtualKey.objects.with_owners().get(pk=key.pk), timezone.now()))
+
+
+class KeyRegenerate(KeyView):
+    """A new secret for the same key: its budget and its history go on."""
+
+    @extend_schema(request=RegenerateSerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request, key: str = "") -> Response:
+        named, now, actor = key or _named(self.body), timezone.now(), self.caller.actor
+        with transaction.atomic():
+            row = find_key(named)
+            body = RegenerateSerializer(row, data=self.body, partial=True)
+            body.is_valid(raise_exception=True)
+            values = body.validated_data
+            if values.keys() - {"new_key", "grace_period"}:
+                services.update_key(body.fill(row, actor=actor, now=now), actor=actor, now=now)
+            grace = {"grace": values["grace_period"]} if "grace_period" in values else {}
+            secret = services.regenerate_key(row, actor=actor, custom=values.get("new_key"), now=now, **grace)
+        return Response(issued_row(row, secret, self.spent([row]), now))
+
+
+def _named(body: dict[str, Any]) -> str:
+    """The key that an update means: `key`, or a unique `key_alias` if there is no key."""
+    if body.get("key") is not None or not isinstance(body.get("key_alias"), str):
+        return required_text(body, "key")
+    key = VirtualKey.objects.live().filter(alias=body["key_alias"]).first()
+    if key is None:
+        raise ApiError(404, "Key not found in database", param="key_alias")
+    return key.token
+
+
+def _names(body: dict[str, Any], field: str) -> list[str]:
+    value = body.get(field)
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
+        raise ApiError(400, f"{field}: write a list of non-empty strings", param=field)
+    if len(value) > _MAX_DELETED:
+        raise ApiError(400, f"{field}: at most {_MAX_DELETED} at a time", param=field)
+    return value
+
+
+def _by_key(body: dict[str, Any]) -> Sequence[tuple[str, VirtualKey]]:
+    """Each key that exists, beside the text that named it."""
+    found = []
+    for sent in _names(body, "keys"):
+        try:
+            found.append((sent, find_key(sent)))
+        except ApiError:
+            continue
+    return found
+
+
+def _by_name(aliases: list[str]) -> Sequence[tuple[str, VirtualKey]]:
+    keys = {key.alias: key for key in VirtualKey.objects.live().filter(alias__in=aliases)}
+    return [(alias, keys[alias]) for alias in dict.fromkeys(aliases) if alias in keys]

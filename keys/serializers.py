@@ -1,0 +1,177 @@
+"""Request bodies about keys: from the contract's names to model fields, validated."""
+
+import hmac
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db.models import Q
+from rest_framework import serializers
+
+from keys import secrets
+from keys.models import RetiredSecret, VirtualKey
+from teams.actors import Actor
+from teams.api_fields import AliasesField, DayOrInstantField, NamesField, TextField, ValidityField
+from teams.api_types import ApiError
+from teams.models import User
+from teams.rows import zone_of
+from teams.serializers import LimitsSerializer, find_organization, find_person, find_team, new_person
+from teams.services import create_user, default_organization
+from teams.windows import duration_delta
+
+_ROUTES_OF_TYPE = {
+    "default": [],
+    "llm_api": ["llm_api_routes"],
+    "management": ["management_routes"],
+    "read_only": ["info_routes"],
+}
+_FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class KeySerializer(LimitsSerializer):
+    """POST /key/generate, and as a merge patch /key/update. Fields we do not know are ignored."""
+
+    key_alias = TextField(source="alias", max_length=255, required=False, allow_null=True, allow_blank=True)
+    duration = ValidityField(required=False, allow_null=True)
+    expires = DayOrInstantField(required=False, allow_null=True)
+    user_id = TextField(max_length=128, required=False, allow_null=True)
+    team_id = TextField(max_length=128, required=False, allow_null=True)
+    organization_id = TextField(max_length=128, required=False, allow_null=True)
+    aliases = AliasesField(required=False, allow_null=True)
+    tags = NamesField(required=False, allow_null=True)
+    allowed_routes = NamesField(required=False, allow_null=True)
+    key_type = serializers.ChoiceField(choices=sorted(_ROUTES_OF_TYPE), required=False, allow_null=True)
+
+    columns: ClassVar[frozenset[str]] = LimitsSerializer.columns | {"alias", "aliases", "tags", "allowed_routes"}
+    null_keeps: ClassVar[frozenset[str]] = LimitsSerializer.null_keeps | {"tags"}
+
+    def validate_key_alias(self, value: str | None) -> str | None:
+        if not value:
+            return None
+        if not value.isprintable() or ".." in value:
+            raise serializers.ValidationError("must not contain control characters or '..'")
+        others = VirtualKey.objects.live().filter(alias=value)
+        if self.instance is not None:
+            others = others.exclude(pk=self.instance.pk)
+        if others.exists():
+            raise serializers.ValidationError(f"Key with alias '{value}' already exists. Unique key aliases are required.")
+        return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if attrs.get("duration") is not None and attrs.get("expires") is not None:
+            raise serializers.ValidationError({"expires": "send either duration or expires, not both"})
+        self._move_tags(attrs)
+        if attrs.get("key_type") and not attrs.get("allowed_routes"):
+            attrs["allowed_routes"] = list(_ROUTES_OF_TYPE[attrs["key_type"]])
+        return attrs
+
+    def fill(self, key: VirtualKey, *, actor: Actor, now: datetime) -> VirtualKey:
+        """Set the sent fields. A person that nobody knows yet is created, as clients expect."""
+        self.apply(key)
+        values = self.validated_data
+        if "team_id" in values:
+            key.team = find_team(values["team_id"]) if values["team_id"] else None
+        if "user_id" in values:
+            key.user = _person(values["user_id"], actor) if values["user_id"] else None
+        self._place(key)
+        if values.get("expires") is not None:
+            key.expires_at = _instant(values["expires"], key)
+        elif "expires" in values or "duration" in values:
+            duration = values.get("duration")
+            key.expires_at = now + duration_delta(duration) if duration else None
+        return key
+
+    def _place(self, key: VirtualKey) -> None:
+        organization = find_organization(self.validated_data)
+        if organization is None:
+            if key.organization_id is None:
+                key.organization = default_organization()
+            return
+        owner = key.team or (key.user if key.user and key.user.organization else None)
+        if owner is not None and owner.organization != organization:
+            raise ApiError(
+                400, "organization_id: the key's team or user belongs to another organization",
+                param="organization_id",
+            )  # fmt: skip
+        key.organization = organization
+
+    def _move_tags(self, attrs: dict[str, Any]) -> None:
+        """Clients may write tags inside `metadata`; we keep them in one place."""
+        inner = (attrs.get("metadata") or {}).pop("tags", None)
+        if inner is not None and attrs.get("tags") is None:
+            try:
+                attrs["tags"] = NamesField().to_internal_value(inner)
+            except serializers.ValidationError as error:
+                raise serializers.ValidationError({"metadata": {"tags": error.detail}}) from error
+
+
+class NewKeySerializer(KeySerializer):
+    """What only /key/generate takes."""
+
+    key = TextField(required=False, allow_null=True, trim_whitespace=False, max_length=secrets.MAXIMUM_LENGTH)
+
+    def validate_key(self, value: str | None) -> str | None:
+        return refuse_master_key(value)
+
+    def fill(self, key: VirtualKey, *, actor: Actor, now: datetime) -> VirtualKey:
+        super().fill(key, actor=actor, now=now)
+        if key.expires_at is not None and key.expires_at <= now:
+            raise ApiError(400, "expires: lies in the past", param="expires")
+        return key
+
+
+class RegenerateSerializer(KeySerializer):
+    """What only /key/regenerate takes; the other fields update the key on the way."""
+
+    new_key = TextField(required=False, allow_null=True, trim_whitespace=False, max_length=secrets.MAXIMUM_LENGTH)
+    grace_period = ValidityField(required=False, allow_null=True)
+
+    def validate_new_key(self, value: str | None) -> str | None:
+        return refuse_master_key(value)
+
+    def validate_grace_period(self, value: str | None) -> timedelta:
+        return duration_delta(value) if value else timedelta(0)
+
+
+def refuse_master_key(value: str | None) -> str | None:
+    """Whoever mints a virtual key that equals the master key would make the two indistinguishable."""
+    if value is not None and hmac.compare_digest(value.encode(), settings.MASTER_KEY.encode()):
+        raise serializers.ValidationError("this key cannot be used; choose another one")
+    return value
+
+
+def token_from(value: str) -> str:
+    """A key as a parameter: 'sk-...' is hashed, any other text is taken as the hash."""
+    return secrets.token_of(value) if value.startswith("sk-") else value
+
+
+def find_key(value: str, *, deleted: bool = False) -> VirtualKey:
+    """The key that a parameter names, also by a secret that was rotated out. ApiError 404 naming no secret."""
+    token = token_from(value)
+    keys = VirtualKey.objects.with_owners()
+    keys = keys if deleted else keys.live()
+    retired = RetiredSecret.objects.filter(token=token).values("key_id")
+    key = keys.filter(Q(token=token) | Q(pk__in=retired)).first()
+    if key is None:
+        raise ApiError(404, "Key not found in database", param="key")
+    return key
+
+
+def _person(public_id: str, actor: Actor) -> User:
+    known = find_person(public_id)
+    return known if known is not None else create_user(new_person(public_id), actor=actor)
+
+
+def _instant(value: date | datetime, key: VirtualKey) -> datetime:
+    """A date means through that day in the organization's time zone."""
+    if isinstance(value, datetime):
+        at = value if value.tzinfo else value.replace(tzinfo=UTC)
+    else:
+        at = datetime.combine(value, time(23, 59, 59), zone_of(key.team or key.user or key))
+    try:
+        at = at.astimezone(UTC)
+    except OverflowError as error:
+        raise ApiError(400, "expires: out of range", param="expires") from error
+    if at >= _FAR_FUTURE:
+        raise ApiError(400, "expires: out of range", param="expires")
+    return at

@@ -1,0 +1,122 @@
+"""Models in LiteLLM's shape, both ways. A provider's secret goes in and never comes out."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from proxy.from_litellm import NewModel, read_model
+from proxy.models import Deployment
+from spend.pricing import PriceCard
+from teams.api_fields import ObjectField, TextField, plain_json
+
+#: Parameters that would be kept in clear if we took them. `api_key` is the one that is encrypted.
+_SECRET_WORDS = ("secret", "password", "credential", "private_key", "access_key", "token", "api_key", "headers")
+_COUNTS = ("max_tokens", "max_input_tokens", "max_output_tokens", "max_completion_tokens", "cost_per_token", "token_cost")
+
+
+class _ExactObjectField(ObjectField):
+    """An object whose decimals stay decimals: prices are exact."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        super().to_internal_value(data)
+        exact: dict[str, Any] = data
+        return exact
+
+
+class ModelSerializer(serializers.Serializer[Any]):
+    """POST /model/new."""
+
+    model_name = TextField(max_length=255)
+    litellm_params = _ExactObjectField()
+    model_info = _ExactObjectField(required=False, allow_null=True)
+
+    def validate_litellm_params(self, value: dict[str, Any]) -> dict[str, Any]:
+        _refuse_secrets(value, allowed="api_key")
+        if str(value.get("api_key") or "").startswith("os.environ/"):
+            raise serializers.ValidationError(
+                {"api_key": "send the provider's secret itself; environment variables are read in the configuration file only"}
+            )
+        return value
+
+    def validate_model_info(self, value: dict[str, Any] | None) -> dict[str, Any]:
+        value = value or {}
+        _refuse_secrets(value)
+        public_id = value.get("id")
+        if public_id is None:
+            return value
+        if not isinstance(public_id, str) or not 0 < len(public_id) <= 128:
+            raise serializers.ValidationError({"id": "write a string of at most 128 characters"})
+        if Deployment.objects.filter(public_id=public_id).exists():
+            raise serializers.ValidationError({"id": f"a model with id '{public_id}' exists already"})
+        return value
+
+    def new_model(self) -> NewModel:
+        """An unsaved deployment and what belongs beside it. Raises ValidationError naming the field."""
+        values = self.validated_data
+        model = read_model(
+            values["model_name"], values["litellm_params"], values.get("model_info") or {}, Deployment.Source.API
+        )
+        # Prices were read exactly; what is merely kept goes into a JSON column.
+        model.deployment.params = plain_json(model.deployment.params)
+        model.deployment.model_info = plain_json(model.deployment.model_info)
+        return model
+
+
+def model_row(deployment: Deployment, card: PriceCard | None) -> dict[str, Any]:
+    """One deployment with the price in force for it (exact USD per token)."""
+    prices = _prices(card)
+    return {
+        "model_id": deployment.public_id,
+        "model_name": deployment.model.name,
+        "litellm_params": {
+            **deployment.params,
+            "model": f"{deployment.provider.slug}/{deployment.upstream_model}",
+            "api_base": deployment.base_url,
+            "custom_llm_provider": deployment.provider.slug,
+            "timeout": deployment.timeout_seconds,
+            "max_retries": deployment.max_retries,
+        },
+        "model_info": {
+            **deployment.model_info,
+            "id": deployment.public_id,
+            "db_model": deployment.source != Deployment.Source.CONFIG,
+            "mode": deployment.mode,
+            "max_input_tokens": deployment.max_input_tokens,
+            "max_output_tokens": deployment.max_output_tokens,
+            "litellm_provider": deployment.provider.slug,
+            "blocked": deployment.blocked,
+            **prices,
+            "created_at": deployment.created_at,
+            "updated_at": deployment.updated_at,
+        },
+    }
+
+
+def _prices(card: PriceCard | None) -> dict[str, Any]:
+    rates = card.base if card else None
+    return {
+        "input_cost_per_token": rates.input if rates else None,
+        "output_cost_per_token": rates.output if rates else None,
+        "cache_read_input_token_cost": rates.cached if rates else None,
+        "cache_creation_input_token_cost": rates.cache_write if rates else None,
+    }
+
+
+def _refuse_secrets(values: dict[str, Any], allowed: str = "") -> None:
+    """We keep these objects in clear, so nothing that looks like a secret may be in them, at any depth."""
+    waiting: list[Any] = [{name: value for name, value in values.items() if name != allowed}]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            for name, child in item.items():
+                if _looks_secret(name.lower()):
+                    raise serializers.ValidationError(
+                        {name: "not supported: the only secret a model takes is litellm_params.api_key"}
+                    )
+                waiting.append(child)
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+def _looks_secret(name: str) -> bool:
+    return not any(count in name for count in _COUNTS) and any(word in name for word in _SECRET_WORDS)

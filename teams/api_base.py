@@ -1,0 +1,69 @@
+"""What every management endpoint shares."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+from django.core.exceptions import ImproperlyConfigured
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from teams.api_types import ApiError, Caller
+from teams.models import Limits
+
+__all__ = ["ApiError", "Caller", "ManagementView", "SpendReader", "required_text", "unwired", "whole_number"]
+
+#: Nano-USD spent in the current budget window of each scope, by scope name. Spend is known only above this
+#: app, so the router hands the function to the views: policy flows down, facts flow up.
+SpendReader = Callable[[Iterable[Limits]], Mapping[str, int]]
+
+
+class ManagementView(APIView):
+    """Base of all endpoints. Answers may hold a fresh secret, so none of them may be stored on the way."""
+
+    #: Errors of some endpoints are `{"detail": {"error": ...}}` instead of OpenAI's shape (contract, body B).
+    detail_errors: ClassVar[bool] = False
+
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        for name, value in [*request.query_params.items(), *kwargs.items()]:
+            if "\0" in f"{name}{value}":
+                raise ApiError(400, "a parameter contains the character NUL", param=name.replace("\0", ""))
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The request's JSON object; ApiError 400 if it is something else."""
+        if not isinstance(self.request.data, dict):
+            raise ApiError(400, "the body must be a JSON object")
+        return self.request.data
+
+    @property
+    def caller(self) -> Caller:
+        caller: Caller = self.request.user  # type: ignore[assignment]  # set by KeyAuthentication
+        return caller
+
+
+def unwired(scopes: Iterable[Limits]) -> Mapping[str, int]:
+    """Stands for a reader that the router forgot; a silent zero would be a wrong amount."""
+    raise ImproperlyConfigured("pass `spent=` to as_view()")
+
+
+def required_text(values: Mapping[str, Any], name: str) -> str:
+    """A non-empty string out of a body or a query; ApiError 400 naming it."""
+    value = values.get(name)
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        raise ApiError(400, f"{name}: this field is required and must be a non-empty string", param=name)
+    return value
+
+
+def whole_number(values: Mapping[str, str], name: str, default: int, *, top: int) -> int:
+    """A query parameter between 1 and `top`; ApiError 400 naming it."""
+    value = values.get(name, str(default))
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:12]) <= top:
+        raise ApiError(400, f"{name}: write a whole number between 1 and {top}", param=name)
+    return int(value)

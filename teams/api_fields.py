@@ -1,0 +1,159 @@
+"""Fields of request bodies: strict where JSON is lax, and exact about money."""
+
+import re
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.utils.dateparse import parse_datetime
+from rest_framework import serializers
+
+from teams.money import nano_from_usd
+from teams.scopes import MAX_BUDGET_NANO
+from teams.windows import BadDuration, duration_delta, parse_duration
+
+_TOP_USD = MAX_BUDGET_NANO // 10**9
+#: The counter script compares doubles, which are exact up to here.
+_TOP_WHOLE = 2**53 - 1
+_NUMBER = re.compile(r"^[+-]?[0-9]{1,30}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,4})?$")
+
+
+class MoneyField(serializers.Field[int, Any, Any, Any]):
+    """USD in the body, nano-USD in the model. Exact, or refused."""
+
+    def to_internal_value(self, data: Any) -> int:
+        usd = _number(data)
+        if usd is None:
+            raise serializers.ValidationError("write an amount in USD as a number")
+        if not usd.is_finite() or not 0 <= usd <= _TOP_USD:
+            raise serializers.ValidationError(f"an amount lies between 0 and {_TOP_USD:,} USD")
+        try:
+            return nano_from_usd(usd)
+        except ValueError as error:
+            raise serializers.ValidationError(str(error)) from error
+
+
+class WholeNumberField(serializers.Field[int, Any, Any, Any]):
+    """A limit: not negative, and exact in the counter store."""
+
+    def to_internal_value(self, data: Any) -> int:
+        number = _number(data)
+        if number is None or not number.is_finite() or not 0 <= number <= _TOP_WHOLE or number % 1:
+            raise serializers.ValidationError("write a whole number that is not negative")
+        return int(number)
+
+
+class TextField(serializers.CharField):
+    """Text is text: numbers and booleans are not turned into it."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            raise serializers.ValidationError("write a string")
+        return super().to_internal_value(data)
+
+
+class NamesField(serializers.Field[list[str], Any, Any, Any]):
+    """A list of non-empty strings, e.g. of models."""
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        if not isinstance(data, list) or not all(isinstance(item, str) and item.strip() for item in data):
+            raise serializers.ValidationError("write a list of non-empty strings")
+        if len(data) > 1000 or any(len(item) > 255 for item in data):
+            raise serializers.ValidationError("at most 1000 names of at most 255 characters each")
+        return list(dict.fromkeys(data))
+
+
+class ObjectField(serializers.Field[dict[str, Any], Any, Any, Any]):
+    """A free JSON object that is kept as it is."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise serializers.ValidationError("write an object")
+        plain: dict[str, Any] = plain_json(data)
+        return plain
+
+
+class AliasesField(ObjectField):
+    """Requested model name -> the one that is served."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        values = super().to_internal_value(data)
+        if not all(isinstance(value, str) and value for value in values.values()):
+            raise serializers.ValidationError("write an object of model names, e.g. {\"fast\": \"gpt-4o-mini\"}")
+        return values
+
+
+class DurationField(TextField):
+    """A budget window such as '30d'."""
+
+    def to_internal_value(self, data: Any) -> str:
+        text = super().to_internal_value(data)
+        try:
+            parse_duration(text)
+        except BadDuration as error:
+            raise serializers.ValidationError(str(error)) from error
+        return text
+
+
+class ValidityField(TextField):
+    """How long a key is valid: '30d', or '-1' for ever."""
+
+    def to_internal_value(self, data: Any) -> str | None:  # type: ignore[override]
+        text = super().to_internal_value(data)
+        if text == "-1":
+            return None
+        try:
+            duration_delta(text)
+        except BadDuration as error:
+            raise serializers.ValidationError(str(error)) from error
+        return text
+
+
+class DayOrInstantField(TextField):
+    """'2026-12-31' or '2026-12-31T18:00:00Z'; a date stays a date, because its end depends on the time zone."""
+
+    def to_internal_value(self, data: Any) -> date | datetime:  # type: ignore[override]
+        text = super().to_internal_value(data)
+        try:
+            return date.fromisoformat(text) if len(text) == 10 else _instant(text)
+        except ValueError as error:
+            raise serializers.ValidationError(
+                "write a date or an instant, e.g. '2026-12-31' or '2026-12-31T18:00:00Z'"
+            ) from error
+
+
+def plain_json(value: Any) -> Any:
+    """Values of a parsed body as a JSON column takes them: decimals become floats again."""
+    if isinstance(value, dict):
+        return {key: plain_json(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain_json(item) for item in value]
+    if isinstance(value, Decimal):
+        number = float(value) if value.adjusted() < 308 else float("inf")
+        if number in (float("inf"), float("-inf")):
+            raise serializers.ValidationError("a number is out of range")
+        return number
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise serializers.ValidationError("a whole number is out of range (64 bits)")
+    return value
+
+
+def _number(data: Any) -> Decimal | None:
+    """The exact number in `data`, whether written as a JSON number or as a string; None if it is none."""
+    if isinstance(data, bool):
+        return None
+    if isinstance(data, Decimal):
+        return data
+    if isinstance(data, int):
+        return Decimal(data)
+    try:
+        return Decimal(data) if isinstance(data, str) and _NUMBER.match(data.strip()) else None
+    except InvalidOperation:
+        return None
+
+
+def _instant(text: str) -> datetime:
+    at = parse_datetime(text)
+    if at is None:
+        raise ValueError(text)
+    return at

@@ -1,0 +1,63 @@
+"""Amounts as people read and type them. Pure: no Django, no I/O. Amounts are integer nano-USD."""
+
+import re
+from decimal import ROUND_HALF_EVEN, Decimal
+
+NANO = Decimal(10) ** 9
+_PLAIN = re.compile(r"^[0-9]{0,15}(\.[0-9]{0,30})?$")
+_CENT = Decimal("0.01")
+_SMALL = Decimal("0.0001")
+
+
+class BadAmount(ValueError):
+    """The text is not an amount; the message says what is accepted."""
+
+
+def nano_from_usd(usd: Decimal) -> int:
+    """Exact conversion of a USD amount; finer than a nano-USD is refused with ValueError."""
+    nano = usd * NANO
+    if not nano.is_finite() or nano != nano.to_integral_value():
+        raise ValueError("an amount in USD has at most nine decimals")
+    return int(nano)
+
+
+def usd_from_nano(nano: int) -> Decimal:
+    return Decimal(nano) / NANO
+
+
+def parse_decimal(text: str) -> Decimal:
+    """A typed, never negative number such as `12.50`, `$12.50` or `1,200`. Raises BadAmount."""
+    plain = text.strip().removeprefix("$").strip()
+    if re.fullmatch(r"[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?", plain):
+        plain = plain.replace(",", "")
+    if plain.startswith("-"):
+        raise BadAmount("an amount is never negative")
+    if not _PLAIN.match(plain) or not any(sign.isdigit() for sign in plain):
+        raise BadAmount("write a plain number, e.g. 12.50")
+    return Decimal(plain)
+
+
+def plain(number: Decimal, *, places: int = 2) -> str:
+    """A number in full: never an exponent, thousands grouped, at least `places` decimals."""
+    whole, _, decimals = f"{number:f}".partition(".")
+    sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
+    decimals = decimals.rstrip("0").ljust(places, "0")
+    return f"{sign}{int(digits):,}" + (f".{decimals}" if decimals else "")
+
+
+def format_usd(nano: int) -> str:
+    """An exact amount: `$1,234.50`, `-$0.000000001`."""
+    return _signed(usd_from_nano(nano))
+
+
+def short_usd(nano: int) -> str:
+    """An amount at a glance, rounded: cents, and four decimals below a dollar."""
+    usd = usd_from_nano(nano)
+    if usd and abs(usd) < _SMALL:
+        return "<$0.0001" if usd > 0 else ">-$0.0001"
+    step = _CENT if abs(usd) >= 1 or not usd else _SMALL
+    return _signed(usd.quantize(step, ROUND_HALF_EVEN))
+
+
+def _signed(usd: Decimal) -> str:
+    return f"-${plain(-usd)}" if usd < 0 else f"${plain(usd)}"
