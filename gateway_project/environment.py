@@ -6,7 +6,6 @@ the master key must be given. On the full engine everything must be given.
 """
 
 import contextlib
-import contextlib
 import hashlib
 import os
 import secrets

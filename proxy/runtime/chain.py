@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from keys.grants import ScopePolicy
-from proxy.runtime import errors, permit, posting, relay
+from proxy.runtime import errors, permit, posting, relay, usage
 from proxy.runtime.call import Call, read_call
 from proxy.runtime.catalog import Target
 from proxy.runtime.holds import Admission, Held, StaleGrant
@@ -72,7 +72,10 @@ async def admit(
     organization = grant.owners.organization_id
     customer = await gateway.grants.customer(organization, call.customer) if call.customer else None
     tags = tuple(dict.fromkeys((*grant.tags, *call.tags)))
-    extra: tuple[ScopePolicy, ...] = (*((customer,) if customer else ()), *await gateway.grants.tags(organization, tags))
+    extra: tuple[ScopePolicy, ...] = (
+        *((customer,) if customer else ()),
+        *await gateway.grants.tags(organization, tags),
+    )
     permit.check_status(grant, extra, gateway.clock())
     permit.check_route(grant, call.route, request.path)
     model = permit.resolve_alias(grant, call.model)
@@ -121,7 +124,7 @@ def payload(call: Call, held: Held, target: Target) -> bytes:
 async def refusal_of(answer: Answer, call: Call, at_most: int) -> errors.GatewayError:
     """A provider's refusal in our words; its own are kept where they are about the client's request."""
     try:
-        said = relay.usage.loads(await answer.read(min(at_most, 2**20)))
+        said = usage.loads(await answer.read(min(at_most, 2**20)))
     except NoAnswer:
         said = None
     finally:
@@ -158,7 +161,7 @@ async def relay_and_post(
             return
         body = await answer.read(gateway.config.max_answer_bytes)
         outcome.received_bytes = len(body)
-        relay.note_answer(outcome, relay.usage.loads(body))
+        relay.note_answer(outcome, usage.loads(body))
     except NoAnswer as error:
         outcome.broken = True
         raise errors.upstream_failed(str(error), 504 if error.timed_out else 502) from error

@@ -82,7 +82,7 @@ class CounterStore:
         return [await _reply(connection) for _ in commands]
 
     async def _connect(self) -> AbstractConnection:
-        self._connection = self._pool.make_connection()
+        self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         await self._connection.connect()
         for script in EVERY:
             await self._connection.send_command("SCRIPT", "LOAD", script.text)

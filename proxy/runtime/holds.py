@@ -1,12 +1,12 @@
 """Holding the worst case of an attempt: one script call over the whole chain, then a durable intent.
 
-The answers of the hold script and what follows from each are listed in `Holds.hold`.
+What follows from each answer of the hold script is listed in `Holds._mend`.
 """
 
 import asyncio
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -80,6 +80,21 @@ class Held:
     """What is left of each rate limit, by `<scope kind>-<requests|tokens>`."""
 
 
+@dataclass(slots=True)
+class _Asking:
+    """One admission on its way to a hold: the bound may shrink, and denial waits once."""
+
+    admission: Admission
+    lines: list[Line]
+    bound: Estimate
+    now: datetime
+    waited: bool = False
+
+    @property
+    def organization(self) -> int:
+        return self.admission.grant.owners.organization_id
+
+
 class Holds:
     def __init__(
         self, store: CounterStore, journal: Journal, config: GatewayConfig, clock: Callable[[], datetime]
@@ -87,42 +102,50 @@ class Holds:
         self._store, self._journal, self._config, self._clock = store, journal, config, clock
         self._epochs: dict[int, int] = {}
 
-    async def hold(self, admission: Admission, before_denial: Callable[[], Any]) -> Held:
+    async def hold(self, admission: Admission, before_denial: Callable[[], Awaitable[None]]) -> Held:
         """Hold and write the intent. Raises GatewayError, StaleGrant, StoreUnavailable, BooksUnavailable.
 
         `before_denial` is awaited once before a budget refuses: settlements under way may free what is held.
         """
         now = self._clock()
-        organization = admission.grant.owners.organization_id
-        lines = _lines(admission, now)
         bound = estimate(admission.call, admission.target, self._config.default_output_tokens)
-        waited = False
+        asking = _Asking(admission, _lines(admission, now), bound, now)
         for _ in range(_TURNS):
-            epoch = await self._epoch(organization)
-            question = _question(admission, lines, bound, epoch, now, self._config.lease_seconds)
-            reply = await self._store.script(scripts.HOLD, store_prefix(organization), orjson.dumps(question))
-            match reply[0]:
-                case "OK":
-                    held = self._held(admission, lines, bound, question, reply, now)
-                    if await self._journal.ask("intents", held.intent):
-                        return held
-                    await self.settle(held, 0, 0)
-                    await self._renew_epoch(organization)
-                case "NOEPOCH" | "EPOCH":
-                    await self._renew_epoch(organization)
-                case "STALE":
-                    raise StaleGrant(reply[1])
-                case "MISS":
-                    for index in reply[1:]:
-                        await self._load(organization, epoch, lines[int(index)])
-                case "DENY" if not waited:
-                    waited = True
-                    await before_denial()
-                case "DENY":
-                    bound = self._clamped(admission, lines, bound, reply)
-                case "RPM" | "TPM" | "SLOTS":
-                    raise refusals.rate_limited(admission.policies, reply, now)
+            question, reply = await self._ask(asking)
+            if reply[0] == "OK":
+                held = self._held(asking, question, reply)
+                if await self._journal.ask("intents", held.intent):
+                    return held
+                await self.settle(held, 0, 0)
+                await self._renew_epoch(asking.organization)
+            elif reply[0] == "DENY" and not asking.waited:
+                asking.waited = True
+                await before_denial()
+            else:
+                await self._mend(asking, question["e"], reply)
         raise unavailable("the counter store")
+
+    async def _ask(self, asking: "_Asking") -> tuple[dict[str, Any], list[str]]:
+        """Put the hold script's question once; returns it with the answer."""
+        epoch = await self._epoch(asking.organization)
+        question = _question(asking, epoch, self._config.lease_seconds)
+        reply = await self._store.script(scripts.HOLD, store_prefix(asking.organization), orjson.dumps(question))
+        return question, reply
+
+    async def _mend(self, asking: "_Asking", epoch: int, reply: list[str]) -> None:
+        """Do what an answer other than OK asks for, so that the next turn can succeed, or refuse the call."""
+        match reply[0]:
+            case "NOEPOCH" | "EPOCH":
+                await self._renew_epoch(asking.organization)
+            case "MISS":
+                for index in reply[1:]:
+                    await self._load(asking.organization, epoch, asking.lines[int(index)])
+            case "DENY":
+                asking.bound = self._clamped(asking, reply)
+            case "STALE":
+                raise StaleGrant(reply[1])
+            case "RPM" | "TPM" | "SLOTS":
+                raise refusals.rate_limited(asking.admission.policies, reply, asking.now)
 
     async def settle(self, held: Held, cost_nano: int, tokens: int) -> None:
         """Release the hold and book what it cost on the counters. Safe to repeat."""
@@ -142,27 +165,24 @@ class Holds:
         found = await self._store.command("HMGET", key, *names)
         return {name: int(version) for name, version in zip(names, found, strict=True) if version}
 
-    def _clamped(self, admission: Admission, lines: list[Line], bound: Estimate, reply: list[str]) -> Estimate:
+    def _clamped(self, asking: "_Asking", reply: list[str]) -> Estimate:
         """A smaller bound that the tightest budget affords, if the client left the output open."""
-        line, spent, held = lines[int(reply[1])], int(reply[2]), int(reply[3])
-        card = admission.target.price
-        choices = admission.call.choices
+        line, spent, held = asking.lines[int(reply[1])], int(reply[2]), int(reply[3])
+        bound, card, choices = asking.bound, asking.admission.target.price, asking.admission.call.choices
         if not bound.capped and card is not None:
             cap = affordable_output(bound.input, line.limit_nano - spent - held, card)
             per_choice = 0 if cap is None else cap // choices
-            if 1 <= per_choice and per_choice * choices < bound.output:
+            if per_choice >= 1 and per_choice * choices < bound.output:
                 return replace(bound, output=per_choice * choices)
         raise refusals.over_budget(line.policy, line.window, self._config.budget_status, self._clock())
 
-    def _held(
-        self, admission: Admission, lines: list[Line], bound: Estimate, asked: dict[str, Any], reply: list[str],
-        now: datetime,
-    ) -> Held:  # fmt: skip
+    def _held(self, asking: "_Asking", asked: dict[str, Any], reply: list[str]) -> Held:
+        admission, bound = asking.admission, asking.bound
         intent = Intent(
             hold_id=asked["id"],
             epoch=asked["e"],
             amount_nano=asked["a"],
-            counters=tuple(line.counter for line in lines),
+            counters=tuple(line.counter for line in asking.lines),
             scopes=tuple(policy.scope for policy in admission.policies),
             owners=admission.grant.owners,
             customer_id=admission.customer_id,
@@ -176,17 +196,17 @@ class Holds:
             input_estimate=bound.input,
             output_cap=bound.output,
             attempt=admission.attempt,
-            admitted_at=now,
-            lease_until=now + timedelta(seconds=self._config.lease_seconds),
+            admitted_at=asking.now,
+            lease_until=asking.now + timedelta(seconds=self._config.lease_seconds),
             token=admission.grant.token,
             tags=admission.tags,
         )
-        prefix = store_prefix(admission.grant.owners.organization_id)
+        prefix = store_prefix(asking.organization)
         return Held(
             intent=intent,
             prefix=prefix,
             slots=tuple(f"{prefix}:p:{scope}" for scope, _ in asked["p"]),
-            injected_cap=_injected(admission, lines, bound),
+            injected_cap=_injected(asking),
             remaining=_remaining(asked, reply),
         )
 
@@ -231,12 +251,10 @@ def _lines(admission: Admission, now: datetime) -> list[Line]:
     ]
 
 
-def _question(
-    admission: Admission, lines: list[Line], bound: Estimate, epoch: int, now: datetime, lease: int
-) -> dict[str, Any]:
+def _question(asking: _Asking, epoch: int, lease: int) -> dict[str, Any]:
     """The hold script's argument; its letters are explained at the top of `lua/hold.lua`."""
-    card, policies = admission.target.price, admission.policies
-    amount = 0 if admission.target.is_free or card is None else hold_for(bound.input, bound.output, card)
+    target, policies, bound, now = asking.admission.target, asking.admission.policies, asking.bound, asking.now
+    amount = 0 if target.is_free or target.price is None else hold_for(bound.input, bound.output, target.price)
     tokens = min(bound.input + bound.output, _MOST_NANO)
     return {
         "e": epoch,
@@ -245,7 +263,7 @@ def _question(
         "lease": lease * 1000,
         "a": min(amount, _MOST_NANO),
         "v": [[policy.scope, policy.version] for policy in policies],
-        "w": [[line.counter, line.limit_nano] for line in lines],
+        "w": [[line.counter, line.limit_nano] for line in asking.lines],
         "m": int(now.timestamp()) // 60,
         "r": [[policy.scope, policy.rpm_limit] for policy in policies if policy.rpm_limit is not None],
         "t": [[policy.scope, policy.tpm_limit] for policy in policies if policy.tpm_limit is not None],
@@ -255,9 +273,10 @@ def _question(
     }
 
 
-def _injected(admission: Admission, lines: list[Line], bound: Estimate) -> int | None:
+def _injected(asking: _Asking) -> int | None:
     """A cap is sent upstream only where a budget relies on it and the model does not bound itself."""
-    if bound.capped or not lines:
+    bound, admission = asking.bound, asking.admission
+    if bound.capped or not asking.lines:
         return None
     own = admission.target.max_output_tokens
     whole = own is not None and bound.output >= own * admission.call.choices

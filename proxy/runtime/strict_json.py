@@ -61,19 +61,17 @@ def _check(root: dict[str, Any]) -> None:
         value, depth = waiting.pop()
         if depth > MAX_DEPTH:
             raise NotStrictJSON(f"the body is nested deeper than {MAX_DEPTH} levels")
-        if isinstance(value, dict):
-            for key in value:
-                _check_text(key)
-            children: Any = value.values()
-        else:
-            children = value
-        for child in children:
-            if isinstance(child, str):
-                _check_text(child)
-            elif isinstance(child, dict | list):
-                waiting.append((child, depth + 1))
-            elif isinstance(child, int) and not -(2**63) <= child < 2**63:
-                raise NotStrictJSON("the body has an integer beyond 64 bits")
+        children = (*value, *value.values()) if isinstance(value, dict) else value
+        waiting += [(child, depth + 1) for child in children if not _is_leaf(child)]
+
+
+def _is_leaf(value: Any) -> bool:
+    """Whether a value has no children; a leaf that cannot travel on is refused."""
+    if isinstance(value, str):
+        _check_text(value)
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise NotStrictJSON("the body has an integer beyond 64 bits")
+    return not isinstance(value, dict | list)
 
 
 def _check_text(text: str) -> None:

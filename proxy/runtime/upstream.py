@@ -91,7 +91,9 @@ class AiohttpClient:
     async def send(self, target: Target, path: str, payload: bytes, headers: Mapping[str, str]) -> Answer:
         """Raises NotSent or NoAnswer."""
         assert self._session is not None, "enter the client first"  # noqa: S101
-        limit = aiohttp.ClientTimeout(total=None, sock_connect=min(10, target.timeout_seconds), sock_read=target.timeout_seconds)
+        limit = aiohttp.ClientTimeout(
+            total=None, sock_connect=min(10, target.timeout_seconds), sock_read=target.timeout_seconds
+        )
         try:
             response = await self._session.post(
                 target.base_url + path, data=payload, headers=headers, timeout=limit, allow_redirects=False
