@@ -2,8 +2,15 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
+
+from gateway_project import admin_spend, portal
+
+admin_spend.register()
 
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="portal")),
+    path("portal/", portal.index, name="portal"),
     path("admin/", admin.site.urls),
     path("", include("gateway_project.api")),
 ]

@@ -1,0 +1,173 @@
+"""Models, deployments, providers and credentials in the admin."""
+
+from itertools import chain
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from proxy import services
+from proxy.forms import CredentialForm, DeploymentForm
+from proxy.models import Credential, Deployment, LanguageModel, Provider
+from spend import book
+from spend.forms import per_million
+from teams.actors import Actor
+from teams.admin_base import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    ServiceAdmin,
+    actor_of,
+    display,
+    may_change,
+)
+
+PRICES = (("input_price", "output_price"), ("cached_price", "cache_write_price"), "is_free")
+CALLS = (("timeout_seconds", "max_retries"), ("max_input_tokens", "max_output_tokens"), "params", "model_info")
+
+
+@admin.register(Provider)
+class ProviderAdmin(ReadOnlyAdmin):
+    list_display = ("name", "slug", "base_url")
+    search_fields = ("name", "slug")
+    fields = ("name", "slug", "base_url")
+
+
+@admin.register(Credential)
+class CredentialAdmin(ServiceAdmin):
+    form = CredentialForm
+    for_readers: ClassVar[dict[str, str]] = {"secret": ""}
+    list_display = ("name", "provider", "host", "used_by", "updated_at")
+    list_select_related = ("provider",)
+    search_fields = ("name", "host")
+    list_filter = (("provider", AutocompleteSelectFilter),)
+    fieldsets = ((None, {"fields": (("name", "provider"), "host", "secret")}),)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Credential]:
+        rows: QuerySet[Credential] = super().get_queryset(request).annotate(uses=Count("deployments"))
+        return rows
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        services.store_credential(obj, form.cleaned_data["secret"], actor=actor_of(request))
+
+    def remove(self, obj: Credential, actor: Actor) -> None:
+        services.delete_credential(obj, actor=actor)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_change(request.user)
+
+    @display(description="Deployments", ordering="uses")
+    def used_by(self, obj: Any) -> int:
+        number: int = obj.uses
+        return number
+
+
+class DeploymentsInline(ReadOnlyInline):
+    model = Deployment
+    fields = ("provider", "upstream_model", "base_url", "blocked")
+    readonly_fields = fields
+    verbose_name_plural = "deployments"
+
+
+@admin.register(LanguageModel)
+class LanguageModelAdmin(ReadOnlyAdmin):
+    """Public names; they come and go with their deployments."""
+
+    list_display = ("name", "served_by", "created_at")
+    search_fields = ("name",)
+    fields = ("name", "created_at")
+    inlines = (DeploymentsInline,)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[LanguageModel]:
+        rows: QuerySet[LanguageModel] = super().get_queryset(request).annotate(served=Count("deployments"))
+        return rows
+
+    @display(description="Deployments", ordering="served")
+    def served_by(self, obj: Any) -> int:
+        number: int = obj.served
+        return number
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(ServiceAdmin):
+    form = DeploymentForm
+    for_readers: ClassVar[dict[str, str]] = dict.fromkeys(chain.from_iterable(PRICES[:2]), "")
+    list_display = ("model_shown", "provider", "upstream_model", "host", "credential", "mode", "price", "status")
+    list_select_related = ("model", "provider", "credential")
+    search_fields = ("model__name", "upstream_model", "public_id")
+    list_filter = (
+        "blocked",
+        ("provider", AutocompleteSelectFilter),
+        ("mode", ChoicesDropdownFilter),
+        ("source", ChoicesDropdownFilter),
+    )
+    autocomplete_fields = ("credential",)
+    readonly_fields = ("model", "public_id", "price", "source")
+    add_fieldsets = (
+        (None, {"fields": ("model_name", ("provider", "upstream_model"), ("base_url", "mode"))}),
+        ("Access", {"fields": (("secret", "credential"),)}),
+        ("Price", {"fields": PRICES}),
+        ("Calls", {"classes": ("collapse",), "fields": CALLS}),
+    )
+    fieldsets = (
+        (None, {"fields": (("model", "public_id"), ("provider", "upstream_model"), ("base_url", "mode"))}),
+        ("Access", {"fields": (("credential", "blocked"),)}),
+        ("Price", {"fields": ("price", *PRICES)}),
+        ("Calls", {"classes": ("collapse",), "fields": (*CALLS, "source")}),
+    )
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        if obj is not None:
+            for name in ("model_name", "secret"):
+                form.base_fields.pop(name, None)
+        return form
+
+    def create(self, obj: Deployment, form: Any, actor: Actor) -> Deployment:
+        given = form.cleaned_data
+        return services.add_deployment(
+            obj, given["model_name"], actor=actor, now=timezone.now(), secret=given["secret"], rates=form.rates()
+        )
+
+    def update(self, obj: Deployment, form: Any, actor: Actor) -> Deployment:
+        obj.base_url = (obj.base_url or obj.provider.base_url).rstrip("/")
+        services.update_deployment(obj, actor=actor)
+        if (rates := form.rates()) is not None:
+            services.set_rates(obj, rates, actor=actor, now=timezone.now())
+        return obj
+
+    def remove(self, obj: Deployment, actor: Actor) -> None:
+        services.delete_deployment(obj, actor=actor)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_change(request.user)
+
+    @display(description="Model", ordering="model__name")
+    def model_shown(self, obj: Deployment) -> str:
+        return obj.model.name
+
+    @display(description="Host")
+    def host(self, obj: Deployment) -> str:
+        return services.host_of(obj.base_url)
+
+    @display(description="Price now, in / out per 1M")
+    def price(self, obj: Deployment) -> str:
+        if obj.is_free:
+            return "free"
+        own = services.price_item(obj)
+        cards = obj.cards if hasattr(obj, "cards") else book.cards_at(timezone.now(), [obj.price_item, own])
+        card = cards.get(obj.price_item) or cards.get(own)
+        return f"{per_million(card.base.input)} / {per_million(card.base.output)}" if card else "no price"
+
+    @display(description="Status", label={"active": "success", "blocked": "danger"}, ordering="blocked")
+    def status(self, obj: Deployment) -> str:
+        return "blocked" if obj.blocked else "active"
+
+    def prepare_page(self, rows: list[Deployment]) -> None:
+        items = [item for row in rows for item in (row.price_item, services.price_item(row))]
+        cards = book.cards_at(timezone.now(), items)
+        for row in rows:
+            row.cards = cards  # type: ignore[attr-defined]

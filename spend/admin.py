@@ -1,0 +1,160 @@
+"""Prices, holds, the ledger and its sums in the admin. Money that was posted is only ever read."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from spend import book
+from spend.forms import PriceForm, per_million
+from spend.models import Hold, LedgerEntry, Price, Rollup
+from teams.actors import Actor
+from teams.admin_base import (
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    HugeTableAdmin,
+    RangeDateTimeFilter,
+    ServiceAdmin,
+    display,
+)
+from teams.money import format_usd
+
+STATE_COLORS = {"pending": "warning", "posted": "success", "void": "default"}
+WHO = (("organization", "team", "user"), ("key", "customer"))
+WHAT = (("model", "call_type", "deployment"), ("provider", "upstream_model"))
+_RELATED = ("organization", "key", "team", "user", "customer")
+_SHOWN = (("input_shown", "output_shown"), ("cached_shown", "write_shown"))
+
+
+@admin.register(Price)
+class PriceAdmin(ServiceAdmin):
+    """Prices are added, never changed: entries keep the price they were charged with."""
+
+    form = PriceForm
+    list_display = ("item", "input_shown", "output_shown", "cached_shown", "write_shown", "valid_from", "source")
+    search_fields = ("item",)
+    search_help_text = "openai/gpt-4o-mini"
+    list_filter = ("source",)
+    actions = None
+    add_fieldsets = ((None, {"fields": (("item", "valid_from"), ("input", "output"), ("cached", "cache_write"))}),)
+    fieldsets = ((None, {"fields": (("item", "valid_from", "source"), *_SHOWN, "tiers")}),)
+    readonly_fields = (*_SHOWN[0], *_SHOWN[1])
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def create(self, obj: Price, form: Any, actor: Actor) -> Price:
+        return book.set_price(obj, actor=actor)
+
+    @display(description="Input / 1M", ordering="input")
+    def input_shown(self, obj: Price) -> str:
+        return per_million(obj.input)
+
+    @display(description="Output / 1M", ordering="output")
+    def output_shown(self, obj: Price) -> str:
+        return per_million(obj.output)
+
+    @display(description="Cached / 1M", ordering="cached")
+    def cached_shown(self, obj: Price) -> str:
+        return per_million(obj.cached)
+
+    @display(description="Cache write / 1M", ordering="cache_write")
+    def write_shown(self, obj: Price) -> str:
+        return per_million(obj.cache_write)
+
+
+class AmountAdmin(HugeTableAdmin):
+    """Rows that carry an amount. Ordered by primary key: no other order is free on a huge table."""
+
+    ordering = ("-pk",)
+    sortable_by = ()
+
+    @display(description="Amount")
+    def amount(self, obj: Any) -> str:
+        return format_usd(obj.amount_nano)
+
+
+@admin.register(Hold)
+class HoldAdmin(AmountAdmin):
+    list_display = ("admitted_at", "state_shown", "amount", "model", "key", "team", "organization", "lease_until")
+    list_select_related = _RELATED
+    search_fields = ("pk__exact",)
+    search_help_text = "Hold id"
+    list_filter = (("state", ChoicesDropdownFilter), ("organization", AutocompleteSelectFilter))
+    fieldsets = (
+        (None, {"fields": (("id", "state"), ("amount", "amount_nano"), ("admitted_at", "lease_until"))}),
+        ("Whose", {"fields": WHO}),
+        ("What", {"fields": (*WHAT, ("request_id", "attempt"), ("input_estimate", "output_cap", "price"))}),
+        ("Counters", {"classes": ("collapse",), "fields": (("epoch", "scopes"), "counters")}),
+    )
+    readonly_fields = ("amount",)
+
+    @display(description="State", label=STATE_COLORS)
+    def state_shown(self, obj: Hold) -> str:
+        return obj.state
+
+
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(AmountAdmin):
+    list_display = (
+        "admitted_at", "amount", "kind_shown", "model", "tokens", "key", "team", "user", "source_shown", "request_id",
+    )  # fmt: skip
+    list_select_related = _RELATED
+    search_fields = ("request_id__exact", "hold__id__exact")
+    search_help_text = "Request id or hold id"
+    list_filter = (
+        ("admitted_at", RangeDateTimeFilter),
+        ("key", AutocompleteSelectFilter),
+        ("team", AutocompleteSelectFilter),
+        ("user", AutocompleteSelectFilter),
+        ("organization", AutocompleteSelectFilter),
+        ("kind", ChoicesDropdownFilter),
+        ("usage_source", ChoicesDropdownFilter),
+    )
+    list_filter_submit = True
+    fieldsets = (
+        (None, {"fields": (("amount", "amount_nano", "residue_pico"), ("kind", "usage_source", "overrun"))}),
+        ("Whose", {"fields": (*WHO, "tags")}),
+        ("What", {"fields": (*WHAT, ("request_id", "response_id"), ("hold", "price"))}),
+        (
+            "Tokens",
+            {"fields": (("input_tokens", "cached_tokens", "cache_write_tokens"), ("output_tokens", "reasoning_tokens"))},
+        ),
+        ("When", {"fields": (("admitted_at", "first_byte_at"), ("finished_at", "posted_at"))}),
+    )
+    readonly_fields = ("amount",)
+
+    @display(description="Kind", label={"correction": "warning"})
+    def kind_shown(self, obj: LedgerEntry) -> str:
+        return obj.kind
+
+    @display(description="Tokens in / out")
+    def tokens(self, obj: LedgerEntry) -> str:
+        return f"{obj.input_tokens:,} / {obj.output_tokens:,}"
+
+    @display(description="Usage", label={"upstream": "success", "estimated": "warning", "orphan": "danger"})
+    def source_shown(self, obj: LedgerEntry) -> str:
+        return {"estimated_partial": "estimated", "estimated_orphan": "orphan"}.get(obj.usage_source, obj.usage_source)
+
+
+@admin.register(Rollup)
+class RollupAdmin(AmountAdmin):
+    list_display = ("quarter", "scope", "model", "amount", "requests_shown", "input_shown", "output_shown")
+    search_fields = ("scope__exact",)
+    search_help_text = "Scope, e.g. team:3"
+    list_filter = (("quarter", RangeDateTimeFilter),)
+    list_filter_submit = True
+    fields = ("scope", "model", "quarter", "amount", "amount_nano", "requests", "input_tokens", "output_tokens")
+    readonly_fields = ("amount",)
+
+    @display(description="Calls")
+    def requests_shown(self, obj: Rollup) -> str:
+        return f"{obj.requests:,}"
+
+    @display(description="Tokens in")
+    def input_shown(self, obj: Rollup) -> str:
+        return f"{obj.input_tokens:,}"
+
+    @display(description="Tokens out")
+    def output_shown(self, obj: Rollup) -> str:
+        return f"{obj.output_tokens:,}"

@@ -1,0 +1,387 @@
+"""Organizations, teams, people, customers, tags and the audit trail in the admin."""
+
+import json
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.password_validation import validate_password
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from teams import services
+from teams.actors import Actor
+from teams.admin_base import (
+    ActionVariant,
+    AuditObjectFilter,
+    AutocompleteSelectFilter,
+    ChoicesDropdownFilter,
+    HugeTableAdmin,
+    RangeDateTimeFilter,
+    ReadOnlyInline,
+    ServiceAdmin,
+    action,
+    actor_of,
+    display,
+    may_change,
+    short_list,
+)
+from teams.forms import LimitsForm, SecretField
+from teams.models import AuditEvent, Customer, Limits, Membership, Organization, Tag, Team, User
+from teams.money import format_usd
+
+BUDGET = ("Budget", {"fields": (("max_budget_nano", "budget_duration"), "soft_budget_nano")})
+LIMITS = (
+    "Limits",
+    {"fields": (("rpm_limit", "tpm_limit", "max_parallel_requests"), "allowed_models")},
+)
+MORE = ("More", {"classes": ("collapse",), "fields": ("metadata",)})
+STATUS_COLORS = {"active": "success", "blocked": "danger", "expired": "warning", "deleted": "default"}
+
+
+def budget_text(limits: Limits) -> str:
+    """`$50.00 / 30d`, or a dash where nothing is limited here."""
+    if limits.max_budget_nano is None:
+        return "–"
+    amount = format_usd(limits.max_budget_nano)
+    return f"{amount} / {limits.budget_duration}" if limits.budget_duration else f"{amount} in all"
+
+
+def limits_text(limits: Limits) -> str:
+    rates = ((limits.rpm_limit, "rpm"), (limits.tpm_limit, "tpm"), (limits.max_parallel_requests, "parallel"))
+    return " · ".join(f"{value:,} {unit}" for value, unit in rates if value is not None) or "–"
+
+
+class LimitsAdmin(ServiceAdmin):
+    """What every scope's page has: its budget and limits, and blocking it as a whole."""
+
+    form = LimitsForm
+    for_readers: ClassVar[dict[str, str]] = {
+        "max_budget_nano": "budget",
+        "budget_duration": "",
+        "soft_budget_nano": "soft_budget",
+        "allowed_models": "models_in_full",
+        "new_password": "",
+    }
+    actions = ("block_selected", "unblock_selected")
+    actions_detail = ("block", "unblock")
+
+    def set_blocked(self, obj: Any, blocked: bool, actor: Actor) -> Any:
+        return services.set_blocked(obj, blocked, actor=actor)
+
+    def update(self, obj: Any, form: Any, actor: Actor) -> Any:
+        return services.update_limits(obj, actor=actor)
+
+    @display(description="Budget", ordering="max_budget_nano")
+    def budget(self, obj: Limits) -> str:
+        return budget_text(obj)
+
+    @display(description="Soft budget")
+    def soft_budget(self, obj: Limits) -> str:
+        return "–" if obj.soft_budget_nano is None else format_usd(obj.soft_budget_nano)
+
+    @display(description="Models")
+    def models_in_full(self, obj: Limits) -> str:
+        return ", ".join(obj.allowed_models) or "all"
+
+    @display(description="Limits")
+    def limits(self, obj: Limits) -> str:
+        return limits_text(obj)
+
+    @display(description="Models")
+    def models_allowed(self, obj: Limits) -> str:
+        return short_list(obj.allowed_models, "all")
+
+    @display(description="Status", label=STATUS_COLORS, ordering="blocked")
+    def status(self, obj: Limits) -> str:
+        return "blocked" if obj.blocked else "active"
+
+    @admin.action(description="Block", permissions=["change"])
+    def block_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        actor = actor_of(request)
+        self.each(request, queryset.filter(blocked=False), lambda row: self.set_blocked(row, True, actor), "blocked")
+
+    @admin.action(description="Unblock", permissions=["change"])
+    def unblock_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        actor = actor_of(request)
+        self.each(request, queryset.filter(blocked=True), lambda row: self.set_blocked(row, False, actor), "unblocked")
+
+    @action(description="Block", permissions=["change"], url_path="block", icon="block", variant=ActionVariant.DANGER)
+    def block(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._ask_to_block(request, object_id, True)
+
+    @action(description="Unblock", permissions=["change"], url_path="unblock", icon="lock_open")
+    def unblock(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self._ask_to_block(request, object_id, False)
+
+    def _ask_to_block(self, request: HttpRequest, object_id: str, blocked: bool) -> HttpResponse:
+        obj, verb = self.row(request, object_id), "block" if blocked else "unblock"
+        if request.method == "POST":
+            self.set_blocked(obj, blocked, actor_of(request))
+            return self.done(request, obj, f"“{obj}” is {verb}ed.")
+        text = (
+            "Every call below it is refused from the next one on, on every worker, until it is unblocked."
+            if blocked
+            else "Calls are admitted again from the next one on, within the limits that apply."
+        )
+        title = f"{verb.capitalize()} {self.opts.verbose_name} “{obj}”?"
+        return self.confirm(request, obj, title=title, text=text, button=verb.capitalize(), danger=blocked)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Only the one of block and unblock that changes something."""
+        blocked = self.model._default_manager.filter(pk=object_id, blocked=True).exists()
+        hidden = f"_{'block' if blocked else 'unblock'}"
+        return [one for one in super().get_actions_detail(request, object_id) if not one.action_name.endswith(hidden)]
+
+
+@admin.register(Organization)
+class OrganizationAdmin(LimitsAdmin):
+    list_display = ("name", "public_id", "budget", "limits", "models_allowed", "timezone", "status")
+    search_fields = ("name", "public_id")
+    list_filter = ("blocked",)
+    fields_at_creation = ("public_id",)
+    fieldsets = ((None, {"fields": (("name", "public_id"), "timezone")}), BUDGET, LIMITS, MORE)
+
+    def create(self, obj: Organization, form: Any, actor: Actor) -> Organization:
+        return services.create_organization(obj, actor=actor)
+
+
+class MembersInline(ReadOnlyInline):
+    model = Membership
+    fields = ("user", "role", "budget", "limits")
+    readonly_fields = fields
+    verbose_name_plural = "members"
+    per_page = 20
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
+        rows: QuerySet[Membership] = super().get_queryset(request).select_related("user", "team").order_by("pk")
+        return rows
+
+    @display(description="Budget")
+    def budget(self, obj: Membership) -> str:
+        return budget_text(obj)
+
+    @display(description="Limits")
+    def limits(self, obj: Membership) -> str:
+        return limits_text(obj)
+
+
+@admin.register(Team)
+class TeamAdmin(LimitsAdmin):
+    list_display = ("name_shown", "organization", "members_count", "budget", "limits", "models_allowed", "status")
+    list_select_related = ("organization",)
+    search_fields = ("name", "public_id")
+    list_filter = ("blocked", ("organization", AutocompleteSelectFilter))
+    autocomplete_fields = ("organization",)
+    fields_at_creation = ("public_id", "organization")
+    actions_detail = ("add_member", "block", "unblock")
+    inlines = (MembersInline,)
+    fieldsets = (
+        (None, {"fields": (("name", "organization"), "public_id")}),
+        BUDGET,
+        LIMITS,
+        ("More", {"classes": ("collapse",), "fields": ("model_aliases", "metadata")}),
+    )
+
+    def create(self, obj: Team, form: Any, actor: Actor) -> Team:
+        return services.create_team(obj, actor=actor)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Team]:
+        counted = Membership.objects.filter(team=OuterRef("pk")).order_by().values("team").annotate(n=Count("pk"))
+        number = Coalesce(Subquery(counted.values("n"), output_field=IntegerField()), 0)
+        rows: QuerySet[Team] = super().get_queryset(request).annotate(members_count=number)
+        return rows
+
+    def get_inlines(self, request: HttpRequest, obj: Team | None) -> Any:
+        return self.inlines if obj else ()
+
+    @display(description="Team", ordering="name")
+    def name_shown(self, obj: Team) -> str:
+        return str(obj)
+
+    @display(description="Members", ordering="members_count")
+    def members_count(self, obj: Any) -> int:
+        number: int = obj.members_count
+        return number
+
+    @action(description="Add member", permissions=["change"], url_path="add-member", icon="person_add")
+    def add_member(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        team = self.row(request, object_id)
+        return HttpResponseRedirect(f"{reverse('admin:teams_membership_add')}?team={team.pk}")
+
+
+@admin.register(Membership)
+class MembershipAdmin(LimitsAdmin):
+    list_display = ("user", "team", "role_shown", "budget", "limits", "models_allowed", "status")
+    list_select_related = ("user", "team__organization")
+    search_fields = ("user__email", "user__username", "user__alias", "team__name")
+    list_filter = ("blocked", "role", ("team", AutocompleteSelectFilter))
+    autocomplete_fields = ("team", "user")
+    fields_at_creation = ("team", "user")
+    fieldsets = ((None, {"fields": (("user", "team"), "role")}), BUDGET, LIMITS, MORE)
+
+    def create(self, obj: Membership, form: Any, actor: Actor) -> Membership:
+        return services.add_member(obj, actor=actor)
+
+    def remove(self, obj: Membership, actor: Actor) -> None:
+        services.remove_member(obj, actor=actor)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_change(request.user)
+
+    @display(description="Role", label={"Team admin": "info"})
+    def role_shown(self, obj: Membership) -> str:
+        return obj.get_role_display()
+
+
+class UserForm(LimitsForm):
+    """A person's page. The password is set here and never shown."""
+
+    new_password = SecretField(
+        label="Password", required=False, max_length=256, help_text="Empty: leave it as it is; a new person then has none."
+    )
+
+    def clean_username(self) -> str:
+        """Without a name a person signs in with the e-mail address."""
+        given: str = self.cleaned_data.get("username") or self.instance.username
+        return given or self.cleaned_data.get("email") or self.instance.public_id
+
+    def clean_new_password(self) -> str:
+        password: str = self.cleaned_data["new_password"]
+        if password:
+            validate_password(password, self.instance)
+        return password
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.instance.pk is None or self.editor is None or self.instance.pk != self.editor.pk:
+            return cleaned
+        if cleaned.get("role", self.editor.role) != self.editor.role:
+            raise forms.ValidationError({"role": "somebody else has to change your own role"})
+        if not cleaned.get("is_active", True):
+            raise forms.ValidationError({"is_active": "you cannot switch yourself off"})
+        return cleaned
+
+
+@admin.register(User)
+class UserAdmin(LimitsAdmin):
+    form = UserForm
+    list_display = ("name_shown", "role_shown", "organization", "budget", "limits", "active", "status", "last_login")
+    list_select_related = ("organization",)
+    search_fields = ("email", "username", "alias", "public_id")
+    list_filter = ("is_active", "blocked", ("role", ChoicesDropdownFilter), ("organization", AutocompleteSelectFilter))
+    autocomplete_fields = ("organization",)
+    readonly_fields = ("last_login",)
+    fields_at_creation = ("public_id", "organization")
+    fieldsets = (
+        (None, {"fields": (("email", "alias"), ("username", "public_id"), ("role", "organization"))}),
+        ("Sign-in", {"fields": (("new_password", "is_active"), "last_login")}),
+        ("Budget of personal keys", BUDGET[1]),
+        ("Limits of personal keys", LIMITS[1]),
+        MORE,
+    )
+
+    def create(self, obj: User, form: Any, actor: Actor) -> User:
+        self._staff_by_role(obj)
+        return services.create_user(obj, actor=actor, password=form.cleaned_data["new_password"] or None)
+
+    def update(self, obj: User, form: Any, actor: Actor) -> User:
+        self._staff_by_role(obj)
+        services.update_limits(obj, actor=actor)
+        if form.cleaned_data["new_password"]:
+            services.set_password(obj, form.cleaned_data["new_password"], actor=actor)
+        return obj
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change=change, **kwargs)
+        if "username" in form.base_fields:
+            form.base_fields["username"].required = False
+            form.base_fields["username"].help_text = "To sign in with. Empty: the e-mail address."
+        return form
+
+    def _staff_by_role(self, user: User) -> None:
+        """The role decides who may open these pages."""
+        user.is_staff = user.is_superuser or user.role.startswith(User.Role.PROXY_ADMIN)
+
+    @display(description="User", ordering="email", header=True)
+    def name_shown(self, obj: User) -> list[str]:
+        name = str(obj)
+        second = obj.alias if obj.alias != name else ""
+        return [name, second or (obj.username if obj.username != name else "")]
+
+    @display(
+        description="Role",
+        ordering="role",
+        label={"Platform admin": "warning", "Platform admin (read only)": "info"},
+    )
+    def role_shown(self, obj: User) -> str:
+        return obj.get_role_display()
+
+    @display(description="Signs in", boolean=True, ordering="is_active")
+    def active(self, obj: User) -> bool:
+        return obj.is_active
+
+
+@admin.register(Customer)
+class CustomerAdmin(LimitsAdmin):
+    list_display = ("public_id", "alias", "organization", "budget", "limits", "status")
+    list_select_related = ("organization",)
+    search_fields = ("public_id", "alias")
+    list_filter = ("blocked", ("organization", AutocompleteSelectFilter))
+    autocomplete_fields = ("organization",)
+    fields_at_creation = ("public_id", "organization")
+    fieldsets = ((None, {"fields": (("public_id", "alias"), "organization")}), BUDGET, LIMITS, MORE)
+
+    def create(self, obj: Customer, form: Any, actor: Actor) -> Customer:
+        return services.create_customer(obj, actor=actor)
+
+
+@admin.register(Tag)
+class TagAdmin(LimitsAdmin):
+    list_display = ("name", "description", "organization", "budget", "limits", "status")
+    list_select_related = ("organization",)
+    search_fields = ("name", "description")
+    list_filter = ("blocked", ("organization", AutocompleteSelectFilter))
+    autocomplete_fields = ("organization",)
+    fields_at_creation = ("name", "organization")
+    fieldsets = ((None, {"fields": (("name", "organization"), "description")}), BUDGET, LIMITS, MORE)
+
+    def create(self, obj: Tag, form: Any, actor: Actor) -> Tag:
+        return services.create_tag(obj, actor=actor)
+
+
+@admin.register(AuditEvent)
+class AuditEventAdmin(HugeTableAdmin):
+    list_display = ("at", "actor", "action_shown", "object_type", "object_id", "what_changed")
+    list_display_links = ("at",)
+    search_fields = ("actor", "action", "object_id")
+    search_help_text = "Actor, action or object id"
+    list_filter = (AuditObjectFilter, ("at", RangeDateTimeFilter))
+    list_filter_submit = True
+    ordering = ("-pk",)
+    fields = ("at", "actor", "action", "object_type", "object_id", "before_shown", "after_shown")
+    readonly_fields = fields
+
+    @display(description="Action", label=True)
+    def action_shown(self, obj: AuditEvent) -> str:
+        return obj.action
+
+    @display(description="Fields")
+    def what_changed(self, obj: AuditEvent) -> str:
+        return short_list(sorted(obj.before.keys() | obj.after.keys()), "–", most=3)
+
+    @display(description="Before")
+    def before_shown(self, obj: AuditEvent) -> SafeString:
+        return _as_json(obj.before)
+
+    @display(description="After")
+    def after_shown(self, obj: AuditEvent) -> SafeString:
+        return _as_json(obj.after)
+
+
+def _as_json(value: dict[str, Any]) -> SafeString:
+    return format_html('<pre class="lk-json">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))

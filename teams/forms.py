@@ -1,0 +1,112 @@
+"""Form fields and forms that the admin and the portal share."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from teams.models import User
+from teams.money import BadAmount, nano_from_usd, parse_decimal, plain, usd_from_nano
+from teams.scopes import MAX_BUDGET_NANO
+
+
+class UsdField(forms.CharField):
+    """Typed in USD, kept as exact integer nano-USD; empty means no amount (None)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("widget", UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "placeholder": "none"}))
+        super().__init__(required=False, max_length=64, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return plain(usd_from_nano(value)).replace(",", "") if isinstance(value, int) else value
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        if not text:
+            return None
+        try:
+            nano = nano_from_usd(parse_decimal(text))
+        except BadAmount as error:
+            raise ValidationError(str(error)) from error
+        except ValueError as error:
+            raise ValidationError("an amount in USD has at most nine decimals") from error
+        if nano > MAX_BUDGET_NANO:
+            raise ValidationError("an amount is at most 9,000,000 USD")
+        return nano
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool((self.prepare_value(initial) or "") != (data or ""))
+
+
+class LinesField(forms.CharField):
+    """A list of names, one per line."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        kwargs.setdefault("widget", UnfoldAdminTextareaWidget(attrs={"rows": 3}))
+        super().__init__(required=False, max_length=20_000, **kwargs)
+
+    def prepare_value(self, value: Any) -> Any:
+        return "\n".join(map(str, value)) if isinstance(value, list) else value
+
+    def clean(self, value: Any) -> Any:
+        names = (line.strip() for line in super().clean(value).splitlines())
+        return list(dict.fromkeys(name for name in names if name))
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return (initial or []) != (data or "").split()
+
+
+class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A form whose object a service saves; what the service refuses appears beside the fields.
+
+    `service_error` and `editor` are set by the admin on a subclass made for the request.
+    """
+
+    service_error: ClassVar[ValidationError | None] = None
+    editor: ClassVar[User | None] = None
+    #: Names a service uses for a field, where they differ from the form's own.
+    error_fields: ClassVar[dict[str, str]] = {}
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        error = self.service_error
+        if error is None:
+            return
+        named = error.error_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.error_list}
+        for name, errors in named.items():
+            field = self.error_fields.get(name, name)
+            self.add_error(field if field in self.fields else None, errors)
+
+
+class LimitsForm(ServiceForm):
+    """The limits that organizations, teams, people, keys, customers and tags have in common."""
+
+    max_budget_nano = UsdField(
+        label="Budget (USD)", help_text="Hard ceiling per period. Empty: no ceiling here; 0: nothing may be spent."
+    )
+    soft_budget_nano = UsdField(label="Soft budget (USD)", help_text="Warns, never refuses.")
+    allowed_models = LinesField(
+        label="Models", help_text="One per line; openai/* opens a provider's models. Empty: all models."
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "budget_duration" in self.fields:
+            self.fields["budget_duration"].label = "Budget period"
+            self.fields["budget_duration"].help_text = "1h, 1d, 7d, 30d (a month) … Empty: once, for ever."
+        for name in ("rpm_limit", "tpm_limit", "max_parallel_requests"):
+            if name in self.fields:
+                self.fields[name].widget.attrs.update(min=0, placeholder="none")
+
+
+class SecretField(forms.CharField):
+    """Typed, never shown again: the value is not rendered back, not even beside an error."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False)
+        super().__init__(widget=widget, strip=True, **kwargs)
