@@ -28,7 +28,9 @@ _API_NAMES = {
     "email": "user_email",
     "username": "user_id",
     "role": "user_role",
+    "api_base": "litellm_params.api_base",
     "base_url": "litellm_params.api_base",
+    "host": "litellm_params.api_base",
     "upstream_model": "litellm_params.model",
     "secret": "litellm_params.api_key",
 }
@@ -84,7 +86,7 @@ def _model_detail(exc: ModelValidationError) -> Any:
 def _flatten(path: str, detail: Any) -> Iterator[tuple[str, str]]:
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            known = "" if name in _NO_FIELD else _API_NAMES.get(str(name), str(name))
+            known = "" if name in _NO_FIELD else str(name) if path else _API_NAMES.get(str(name), str(name))
             yield from _flatten(".".join(filter(None, (path, known))), inner)
     elif isinstance(detail, list):
         for inner in detail:

@@ -52,9 +52,7 @@ def loads(raw: bytes) -> Any:
     """Parse strictly; floats become Decimal. Raises BadJSON."""
     try:
         text = raw.decode()
-        value = json.loads(
-            text, object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_refuse_constant
-        )
+        value = json.loads(text, object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise BadJSON("it is not UTF-8") from error
     except RecursionError as error:
@@ -66,7 +64,7 @@ def loads(raw: bytes) -> Any:
     except (ValueError, ArithmeticError) as error:
         raise BadJSON("a number has too many digits") from error
     for path, item, depth in _walk(value):
-        if depth > MAX_DEPTH:
+        if depth > MAX_DEPTH and isinstance(item, dict | list):
             raise BadJSON(f"it is nested deeper than {MAX_DEPTH} levels")
         _check_text(path, item)
     return value
@@ -76,7 +74,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for key, value in pairs:
         if key in result:
-            raise BadJSON(f"the key {ascii(key[:100])} occurs twice")
+            raise BadJSON(f"the key {key[:100]!a} occurs twice")
         result[key] = value
     return result
 
@@ -87,7 +85,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 def _walk(value: Any) -> Iterator[tuple[str, Any, int]]:
     """Every key and value with the name of the top-level field it is in, and its depth. No recursion."""
-    todo: list[tuple[str, Any, int]] = [("", value, 0)]
+    todo: list[tuple[str, Any, int]] = [("", value, 1)]
     while todo:
         path, item, depth = todo.pop()
         yield path, item, depth
@@ -103,7 +101,7 @@ def _walk(value: Any) -> Iterator[tuple[str, Any, int]]:
 def _check_text(path: str, item: Any) -> None:
     if not isinstance(item, str):
         return
-    where = f" in {ascii(path[:100])}" if path else ""
+    where = f" in {path[:100]!a}" if path else ""
     if "\0" in item:
         raise BadJSON(f"a string{where} contains the character NUL")
     try:
@@ -115,6 +113,4 @@ def _check_text(path: str, item: Any) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return orjson.Fragment(format(value.normalize(), "f"))
-    if isinstance(value, int):
-        return orjson.Fragment(str(value))
     return str(value)

@@ -54,7 +54,9 @@ class KeySerializer(LimitsSerializer):
         if self.instance is not None:
             others = others.exclude(pk=self.instance.pk)
         if others.exists():
-            raise serializers.ValidationError(f"Key with alias '{value}' already exists. Unique key aliases are required.")
+            raise serializers.ValidationError(
+                f"Key with alias '{value}' already exists. Unique key aliases are required."
+            )
         return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +86,7 @@ class KeySerializer(LimitsSerializer):
     def _place(self, key: VirtualKey) -> None:
         organization = find_organization(self.validated_data)
         if organization is None:
-            if key.organization_id is None:
+            if not key.organization_id:
                 key.organization = default_organization()
             return
         owner = key.team or (key.user if key.user and key.user.organization else None)

@@ -11,7 +11,14 @@ from teams.api_fields import ObjectField, TextField, plain_json
 
 #: Parameters that would be kept in clear if we took them. `api_key` is the one that is encrypted.
 _SECRET_WORDS = ("secret", "password", "credential", "private_key", "access_key", "token", "api_key", "headers")
-_COUNTS = ("max_tokens", "max_input_tokens", "max_output_tokens", "max_completion_tokens", "cost_per_token", "token_cost")
+_COUNTS = (
+    "max_tokens",
+    "max_input_tokens",
+    "max_output_tokens",
+    "max_completion_tokens",
+    "cost_per_token",
+    "token_cost",
+)
 
 
 class _ExactObjectField(ObjectField):
@@ -34,7 +41,7 @@ class ModelSerializer(serializers.Serializer[Any]):
         _refuse_secrets(value, allowed="api_key")
         if str(value.get("api_key") or "").startswith("os.environ/"):
             raise serializers.ValidationError(
-                {"api_key": "send the provider's secret itself; environment variables are read in the configuration file only"}
+                {"api_key": "send the secret itself; only the configuration file reads environment variables"}
             )
         return value
 

@@ -79,7 +79,7 @@ class AliasesField(ObjectField):
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         values = super().to_internal_value(data)
         if not all(isinstance(value, str) and value for value in values.values()):
-            raise serializers.ValidationError("write an object of model names, e.g. {\"fast\": \"gpt-4o-mini\"}")
+            raise serializers.ValidationError('write an object of model names, e.g. {"fast": "gpt-4o-mini"}')
         return values
 
 

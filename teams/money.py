@@ -1,9 +1,12 @@
 """Amounts as people read and type them. Pure: no Django, no I/O. Amounts are integer nano-USD."""
 
 import re
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 
 NANO = Decimal(10) ** 9
+_NANO_USD = Decimal(10) ** -9
+#: Traps instead of rounding: an amount that does not fit is an error, never a neighbouring amount.
+_EXACT = Context(prec=38, traps=[Inexact, InvalidOperation])
 _PLAIN = re.compile(r"^[0-9]{0,15}(\.[0-9]{0,30})?$")
 _CENT = Decimal("0.01")
 _SMALL = Decimal("0.0001")
@@ -15,10 +18,10 @@ class BadAmount(ValueError):
 
 def nano_from_usd(usd: Decimal) -> int:
     """Exact conversion of a USD amount; finer than a nano-USD is refused with ValueError."""
-    nano = usd * NANO
-    if not nano.is_finite() or nano != nano.to_integral_value():
-        raise ValueError("an amount in USD has at most nine decimals")
-    return int(nano)
+    try:
+        return int(usd.quantize(_NANO_USD, context=_EXACT).scaleb(9, context=_EXACT))
+    except (Inexact, InvalidOperation, ValueError, OverflowError) as error:
+        raise ValueError("an amount in USD has at most nine decimals") from error
 
 
 def usd_from_nano(nano: int) -> Decimal:

@@ -1,13 +1,21 @@
 """Request bodies about teams and people: from the contract's names to model fields, validated."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, cast
 
 from django.db import models
 from rest_framework import serializers
 
+from teams.api_fields import (
+    AliasesField,
+    DurationField,
+    MoneyField,
+    NamesField,
+    ObjectField,
+    TextField,
+    WholeNumberField,
+)
 from teams.api_types import ApiError
-from teams.api_fields import AliasesField, DurationField, MoneyField, NamesField, ObjectField, TextField, WholeNumberField
 from teams.models import Limits, Membership, Organization, Team, User
 
 L = TypeVar("L", bound=models.Model)
@@ -44,10 +52,14 @@ class LimitsSerializer(serializers.Serializer[Any]):
         for name, value in self.validated_data.items():
             if name not in self.columns or (value is None and name in self.null_keeps):
                 continue
-            field = instance._meta.get_field(name)
-            assert isinstance(field, models.Field)
-            setattr(instance, name, field.get_default() if value is None and not field.null else value)
+            setattr(instance, name, _empty_of(instance, name) if value is None else value)
         return instance
+
+
+def _empty_of(instance: models.Model, name: str) -> Any:
+    """What "nothing" means for a column: null where it may be null, else its default."""
+    field = cast("models.Field[Any, Any]", instance._meta.get_field(name))
+    return None if field.null else field.get_default()
 
 
 class MemberSerializer(serializers.Serializer[Any]):

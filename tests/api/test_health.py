@@ -1,0 +1,61 @@
+"""Health, and the documents about the API itself."""
+
+from unittest import mock
+
+import httpx
+import pytest
+from django.db import OperationalError, connection
+
+from proxy import services
+from tests.api.conftest import Api
+from tests.api.test_models import NEW, SECRET
+
+
+@pytest.mark.parametrize("path", ["/health/liveliness", "/health/liveness"])
+def test_a_process_says_that_it_is_alive_without_a_key_or_a_database(api: Api, path: str) -> None:
+    with mock.patch.object(connection, "cursor", side_effect=OperationalError):
+        answer = api.get(path, headers={})
+    assert (answer.status, answer.json) == (200, "I'm alive!")
+
+
+def test_readiness_follows_the_database(api: Api) -> None:
+    answer = api.get("/health/readiness", headers={})
+    assert (answer.status, answer.json) == (200, {"status": "healthy", "db": "connected"})
+    with mock.patch.object(connection, "cursor", side_effect=OperationalError("password=hunter2")):
+        answer = api.get("/health/readiness", headers={})
+    assert (answer.status, answer.json["db"]) == (503, "disconnected")
+    assert "hunter2" not in answer.text
+
+
+def test_health_asks_the_provider_of_each_model(api: Api) -> None:
+    services.sync_providers()
+    api.post("/model/new", NEW)
+    with mock.patch("proxy.health.httpx.get", return_value=httpx.Response(200)) as get:
+        shown = api.get("/health").json
+    assert (shown["healthy_count"], shown["unhealthy_count"]) == (1, 0)
+    assert get.call_args.args == ("https://llm.example.com/v1/models",)
+
+
+def test_a_provider_that_does_not_answer_is_unhealthy_and_503_when_asked_for(api: Api) -> None:
+    services.sync_providers()
+    api.post("/model/new", NEW)
+    with mock.patch("proxy.health.httpx.get", side_effect=httpx.ConnectError(SECRET)):
+        assert api.get("/health").json["unhealthy_count"] == 1
+        answer = api.get("/health", {"model": "fast"})
+    assert answer.status == 503
+    assert SECRET not in answer.text
+
+
+def test_the_openapi_document_names_every_path(api: Api) -> None:
+    answer = api.get("/api/schema/?format=json", headers={})
+    assert answer.status == 200
+    assert {"/key/generate", "/key/info", "/team/new", "/user/new", "/model/new", "/spend/logs"} <= (
+        answer.json["paths"].keys()
+    )
+
+
+def test_the_documentation_runs_under_the_content_security_policy(api: Api) -> None:
+    answer = api.get("/api/docs/", headers={})
+    assert answer.status == 200
+    assert "<script>" not in answer.text
+    assert "cdn" not in answer.text

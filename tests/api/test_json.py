@@ -1,0 +1,75 @@
+"""Bodies that two readers could understand differently are refused, with the reason."""
+
+from decimal import Decimal
+
+import pytest
+
+from gateway_project.api_json import BadJSON, dumps, loads
+from tests.api.conftest import Api
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b'{"a": 1, "a": 2}', "'a' occurs twice"),
+        (b'{"x": {"a": 1, "a": 2}}', "'a' occurs twice"),
+        (b'{"a": NaN}', "NaN"),
+        (b'{"a": Infinity}', "Infinity"),
+        (b'{"a": -Infinity}', "-Infinity"),
+        (b'{"a": "\\ud800"}', "'a' contains a lone surrogate"),
+        (b'{"\\ud800": 1}', "lone surrogate"),
+        (b'{"key_alias": "x\\u0000y"}', "'key_alias' contains the character NUL"),
+        (b'{"a": {"b": ["\\u0000"]}}', "'a' contains the character NUL"),
+        (b"[" * 101 + b"]" * 101, "deeper than 100"),
+        (b"[" * 100_000, "deeper than 100"),
+        (b"\xff", "UTF-8"),
+        (b'\xef\xbb\xbf{"a": 1}', "BOM"),
+        (b"{", "line 1"),
+        (b"1" * 5000, "digits"),
+    ],
+)
+def test_a_body_is_refused_by_name(raw: bytes, reason: str) -> None:
+    with pytest.raises(BadJSON, match=reason):
+        loads(raw)
+
+
+def test_a_hundred_levels_are_accepted() -> None:
+    assert loads(b"[" * 100 + b"]" * 100)
+
+
+def test_decimals_are_read_and_written_digit_by_digit() -> None:
+    text = b'{"a":25.5,"b":0.000000042,"c":9000000.000000001,"d":12345678901234567890.5}'
+    assert dumps(loads(text)) == text
+
+
+def test_trailing_zeros_and_exponents_are_not_written() -> None:
+    assert dumps([Decimal("25.500000000"), Decimal("4.2E-8"), Decimal("1E+3"), Decimal("-0.10")]) == (
+        b"[25.5,0.000000042,1000,-0.1]"
+    )
+
+
+def test_a_bad_body_is_400_in_the_contracts_shape(api: Api) -> None:
+    answer = api.post("/key/generate", raw='{"max_budget": NaN}')
+    assert (answer.status, answer.error["type"]) == (400, "bad_request_error")
+    assert "NaN" in answer.error["message"]
+
+
+@pytest.mark.parametrize("raw", ["[1]", '"text"', "7", "null"])
+def test_a_body_that_is_no_object_is_400(api: Api, raw: str) -> None:
+    for path in ("/key/generate", "/key/update", "/key/delete", "/key/block", "/team/new", "/team/block", "/user/new"):
+        assert api.post(path, raw=raw).status == 400, path
+
+
+def test_a_body_that_is_too_large_is_413(api: Api) -> None:
+    answer = api.post("/key/generate", raw='{"a": "' + "x" * (5 * 1024 * 1024) + '"}')
+    assert (answer.status, answer.error["code"]) == (413, "413")
+
+
+def test_nul_in_a_query_is_400(api: Api) -> None:
+    assert api.get("/key/list", {"key_alias": "a\0b"}).status == 400
+    assert api.get("/user/info", {"user_id": "\0"}).status == 400
+
+
+def test_another_content_type_is_415(api: Api) -> None:
+    response = api.client.post("/key/generate", "a=1", content_type="text/plain", **api._headers())
+    assert response.status_code == 415

@@ -1,0 +1,496 @@
+"""/key/...: minting, reading and changing virtual keys as clients of the contract do."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from keys.models import VirtualKey
+from keys.secrets import token_of
+from spend import services as ledger
+from teams.models import AuditEvent, Organization, Team, User
+from tests.api.conftest import Api
+from tests.factories import intent_for, issue, posting_of
+
+SEED = """{"models": ["gpt-4o-mini"], "max_budget": 25.50, "budget_duration": "30d", "rpm_limit": 100,
+"tpm_limit": 200000, "expires": "2126-12-31", "metadata": {"team": "search", "ratio": 1.5}}"""
+
+
+def spend(key: VirtualKey, nano: int, at: datetime | None = None) -> None:
+    intent = intent_for(key, at=at or timezone.now())
+    ledger.write_intents([intent])
+    ledger.post([posting_of(intent, nano)], now=timezone.now())
+
+
+def test_a_key_is_made_with_every_limit_that_was_asked_for(api: Api) -> None:
+    answer = api.post("/key/generate", raw=SEED)
+    assert answer.status == 200
+    made = answer.json
+    assert made["key"].startswith("sk-")
+    assert made["token"] == made["token_id"] == token_of(made["key"])
+    assert made["key_name"] == f"sk-...{made['key'][-4:]}"
+    assert made["models"] == ["gpt-4o-mini"]
+    assert '"max_budget":25.5,' in answer.text
+    assert (made["budget_duration"], made["rpm_limit"], made["tpm_limit"]) == ("30d", 100, 200000)
+    assert made["expires"] == "2126-12-31T23:59:59Z"
+    assert made["metadata"] == {"team": "search", "ratio": Decimal("1.5")}
+    assert made["created_by"] == made["updated_by"] == "default_user_id"
+    assert {"created_at", "updated_at", "soft_budget", "litellm_budget_table"} <= made.keys()
+
+
+def test_the_secret_of_a_fresh_key_authenticates(api: Api) -> None:
+    assert api.get("/key/info", bearer=api.key()["key"]).status == 200
+
+
+def test_an_empty_body_makes_a_key_without_limits(api: Api) -> None:
+    made = api.key()
+    assert made["max_budget"] is None
+    assert made["expires"] is None
+    assert made["models"] == []
+
+
+def test_unknown_fields_are_ignored(api: Api) -> None:
+    assert api.post("/key/generate", {"guardrails": ["x"], "permissions": {}, "no_such_field": 1}).status == 200
+
+
+def test_a_custom_key_is_taken_as_it_is(api: Api) -> None:
+    assert api.key(key="sk-my-own-key-0123456789")["key"] == "sk-my-own-key-0123456789"
+
+
+@pytest.mark.parametrize("custom", ["sk-short", "pk-0123456789abcdef", "sk-with space-0123456789", 7, ""])
+def test_a_bad_custom_key_is_400(api: Api, custom: Any) -> None:
+    answer = api.post("/key/generate", {"key": custom})
+    assert (answer.status, answer.error["param"]) == (400, "key")
+
+
+def test_the_master_key_cannot_be_minted_as_a_virtual_key(api: Api) -> None:
+    answer = api.post("/key/generate", {"key": settings.MASTER_KEY})
+    assert (answer.status, answer.error["param"]) == (400, "key")
+    assert settings.MASTER_KEY not in answer.text
+
+
+def test_a_custom_key_exists_once(api: Api) -> None:
+    api.key(key="sk-my-own-key-0123456789")
+    answer = api.post("/key/generate", {"key": "sk-my-own-key-0123456789"})
+    assert (answer.status, answer.error["param"]) == (400, "key")
+    assert "sk-my-own-key-0123456789" not in answer.text
+
+
+def test_an_alias_exists_once(api: Api) -> None:
+    api.key(key_alias="reports")
+    answer = api.post("/key/generate", {"key_alias": "reports"})
+    assert (answer.status, answer.error["param"]) == (400, "key_alias")
+
+
+def test_the_alias_of_a_deleted_key_is_free_again(api: Api) -> None:
+    made = api.key(key_alias="reports")
+    api.post("/key/delete", {"keys": [made["key"]]})
+    assert api.key(key_alias="reports")["key_alias"] == "reports"
+
+
+@pytest.mark.parametrize(
+    "amount",
+    ["-1", "-0.000000001", "1e400", "9000000.000000001", "0.0000000001", "25.0000000000000000000000000001", "true",
+     '"many"', "[]", '"NaN"', '"Infinity"', "1e-999999999"],
+)  # fmt: skip
+@pytest.mark.parametrize("field", ["max_budget", "soft_budget"])
+def test_a_budget_that_cannot_be_kept_exactly_is_400(api: Api, field: str, amount: str) -> None:
+    answer = api.post("/key/generate", raw=f'{{"{field}": {amount}}}')
+    assert (answer.status, answer.error["param"]) == (400, field)
+    assert field in answer.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "nano"),
+    [("25.50", 25_500_000_000), ("0.000000042", 42), ("0.1", 100_000_000), ("9000000", 9 * 10**15), ("0", 0),
+     ("8999999.999999999", 8_999_999_999_999_999), ("1e-9", 1)],
+)  # fmt: skip
+def test_budgets_are_exact_both_ways(api: Api, sent: str, nano: int) -> None:
+    answer = api.post("/key/generate", raw=f'{{"max_budget": {sent}}}')
+    assert VirtualKey.objects.get(token=answer.json["token"]).max_budget_nano == nano
+    assert answer.json["max_budget"] == Decimal(sent)
+    assert "e-" not in answer.text.partition('"max_budget":')[2].partition(",")[0].lower()
+
+
+@pytest.mark.parametrize("field", ["rpm_limit", "tpm_limit", "max_parallel_requests"])
+@pytest.mark.parametrize("value", ["-1", "1.5", "true", '"x"', "9007199254740993", "1e30", "{}"])
+def test_a_limit_that_is_no_whole_number_is_400(api: Api, field: str, value: str) -> None:
+    answer = api.post("/key/generate", raw=f'{{"{field}": {value}}}')
+    assert (answer.status, answer.error["param"]) == (400, field)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("budget_duration", "soon"), ("budget_duration", "0d"), ("budget_duration", "-1d"), ("budget_duration", 30),
+        ("budget_duration", "2mo"), ("duration", "soon"), ("duration", 30), ("duration", True),
+        ("expires", "tomorrow"), ("expires", "2026-13-01"), ("expires", 1767139200), ("expires", "2001-01-01"),
+        ("expires", "9999-12-31"), ("models", "gpt"), ("models", [1]), ("models", [""]), ("models", {}),
+        ("metadata", []), ("metadata", "x"), ("aliases", {"a": 1}), ("tags", "x"), ("blocked", "perhaps"),
+        ("key_alias", 7), ("key_alias", "a..b"), ("key_alias", "a\nb"), ("key_alias", "x" * 256),
+        ("key_type", "other"), ("allowed_routes", "x"),
+    ],
+)  # fmt: skip
+def test_a_bad_value_is_400_naming_its_field(api: Api, field: str, value: Any) -> None:
+    answer = api.post("/key/generate", {field: value})
+    assert (answer.status, answer.error["param"]) == (400, field)
+    assert VirtualKey.objects.count() == 0
+
+
+@pytest.mark.parametrize("field", ["team_id", "organization_id"])
+def test_an_unknown_owner_is_400_naming_it(api: Api, field: str) -> None:
+    answer = api.post("/key/generate", {field: "nobody"})
+    assert (answer.status, answer.error["param"]) == (400, field)
+
+
+def test_a_person_that_nobody_knows_is_created_with_the_key(api: Api) -> None:
+    made = api.key(user_id="new-person@example.com")
+    assert made["user_id"] == "new-person@example.com"
+    assert not User.objects.get(public_id="new-person@example.com").has_usable_password()
+    assert AuditEvent.objects.filter(action="user.created").count() == 1
+
+
+def test_a_refused_key_leaves_no_person_behind(api: Api) -> None:
+    assert api.post("/key/generate", {"user_id": "new-person", "key": "bad"}).status == 400
+    assert not User.objects.filter(public_id="new-person").exists()
+
+
+def test_a_key_belongs_to_its_team_and_its_person(api: Api, search: Team, grace: User) -> None:
+    made = api.key(team_id=search.public_id, user_id=grace.public_id)
+    assert (made["team_id"], made["user_id"]) == (search.public_id, grace.public_id)
+
+
+def test_a_key_is_not_placed_outside_its_teams_organization(api: Api, search: Team) -> None:
+    Organization.objects.create(public_id="other", name="Other")
+    answer = api.post("/key/generate", {"team_id": search.public_id, "organization_id": "other"})
+    assert (answer.status, answer.error["param"]) == (400, "organization_id")
+
+
+def test_a_date_lasts_to_its_end_in_the_organizations_zone(api: Api, organization: Organization) -> None:
+    Organization.objects.filter(pk=organization.pk).update(timezone="America/New_York")
+    assert api.key(expires="2126-12-31")["expires"] == "2127-01-01T04:59:59Z"
+
+
+def test_a_duration_counts_from_now(api: Api) -> None:
+    expires = datetime.fromisoformat(api.key(duration="30d")["expires"])
+    assert abs(expires - timezone.now() - timedelta(days=30)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("never", ["-1", None])
+def test_a_key_without_end_never_expires(api: Api, never: str | None) -> None:
+    assert api.key(duration=never)["expires"] is None
+
+
+def test_duration_and_expires_exclude_each_other(api: Api) -> None:
+    answer = api.post("/key/generate", {"duration": "30d", "expires": "2126-12-31"})
+    assert (answer.status, answer.error["param"]) == (400, "expires")
+
+
+@pytest.mark.parametrize(
+    ("key_type", "routes"),
+    [
+        ("default", []), ("llm_api", ["llm_api_routes"]), ("management", ["management_routes"]),
+        ("read_only", ["info_routes"]),
+    ],
+)  # fmt: skip
+def test_the_type_of_a_key_sets_its_routes(api: Api, key_type: str, routes: list[str]) -> None:
+    assert api.key(key_type=key_type)["allowed_routes"] == routes
+
+
+def test_tags_inside_metadata_are_tags(api: Api) -> None:
+    made = api.key(metadata={"tags": ["batch"], "cost_centre": "R&D"})
+    assert made["tags"] == ["batch"]
+    assert made["metadata"] == {"tags": ["batch"], "cost_centre": "R&D"}
+
+
+def test_a_number_beyond_a_float_in_metadata_is_400(api: Api) -> None:
+    assert api.post("/key/generate", raw='{"metadata": {"a": 1e400}}').error["param"] == "metadata"
+    assert api.post("/key/generate", raw='{"metadata": {"a": 99999999999999999999}}').error["param"] == "metadata"
+
+
+# --- /key/info -----------------------------------------------------------------------------------
+
+
+def test_info_shows_the_row_without_the_token(api: Api) -> None:
+    made = api.key(key_alias="reports", max_budget=10)
+    answer = api.get("/key/info", {"key": made["token"]})
+    info = answer.json["info"]
+    assert answer.json["key"] == made["token"]
+    assert (info["key_alias"], info["status"], info["spend"]) == ("reports", "active", 0)
+    assert "token" not in info
+    assert made["key"] not in answer.text
+
+
+def test_a_key_is_found_by_itself_and_by_its_hash(api: Api) -> None:
+    made = api.key(key_alias="reports")
+    for name in (made["key"], made["token"]):
+        answer = api.get("/key/info", {"key": name})
+        assert (answer.json["key"], answer.json["info"]["key_alias"]) == (name, "reports")
+
+
+def test_an_unknown_key_is_404(api: Api) -> None:
+    answer = api.get("/key/info", {"key": "sk-unknown-0123456789"})
+    assert (answer.status, answer.error["type"]) == (404, "not_found_error")
+    assert "sk-unknown" not in answer.text
+
+
+def test_a_key_may_read_itself_and_no_other(api: Api) -> None:
+    key, secret = issue(alias="mine")
+    other, _ = issue(alias="theirs")
+    for query in ({}, {"key": secret}, {"key": key.token}):
+        answer = api.get("/key/info", query, bearer=secret)
+        assert (answer.status, answer.json["info"]["key_alias"]) == (200, "mine")
+    for foreign in (other.token, "sk-unknown-0123456789"):
+        assert api.get("/key/info", {"key": foreign}, bearer=secret).status == 403
+
+
+def test_a_key_that_spent_everything_may_still_ask(api: Api) -> None:
+    key, secret = issue(max_budget_nano=1000)
+    spend(key, 2000)
+    info = api.get("/key/info", bearer=secret).json["info"]
+    assert info["spend"] == Decimal("0.000002")
+
+
+def test_spend_is_that_of_the_current_window(api: Api) -> None:
+    key, secret = issue(max_budget_nano=10**9, budget_duration="1d")
+    spend(key, 7_000_000_001)
+    spend(key, 5, at=timezone.now() - timedelta(days=3))
+    answer = api.get("/key/info", bearer=secret)
+    assert '"spend":7.000000001,' in answer.text
+    assert answer.json["info"]["budget_reset_at"] > timezone.now().astimezone(UTC).isoformat()
+
+
+def test_spend_without_a_duration_is_that_of_a_lifetime(api: Api) -> None:
+    key, secret = issue(max_budget_nano=10**9)
+    spend(key, 40)
+    spend(key, 2, at=timezone.now() - timedelta(days=300))
+    assert '"spend":0.000000042,' in api.get("/key/info", bearer=secret).text
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [({}, "active"), ({"blocked": True}, "revoked"), ({"expires_at": datetime(2020, 1, 1, tzinfo=UTC)}, "expired")],
+)
+def test_info_names_the_status(api: Api, fields: dict[str, Any], status: str) -> None:
+    key, _ = issue(**fields)
+    assert api.get("/key/info", {"key": key.token}).json["info"]["status"] == status
+
+
+# --- /key/update ---------------------------------------------------------------------------------
+
+
+def test_an_update_keeps_what_is_omitted(api: Api) -> None:
+    made = api.key(key_alias="a", max_budget=10, budget_duration="30d", rpm_limit=5, models=["m"], metadata={"x": 1})
+    after = api.post("/key/update", {"key": made["key"], "rpm_limit": 9}).json
+    assert after["key"] == made["key"]
+    assert after["rpm_limit"] == 9
+    for name in ("key_alias", "max_budget", "budget_duration", "models", "metadata", "expires", "token"):
+        assert after[name] == made[name], name
+
+
+def test_null_clears(api: Api) -> None:
+    made = api.key(
+        key_alias="a", max_budget=10, budget_duration="30d", rpm_limit=5, models=["m"], duration="30d", user_id="u",
+        aliases={"a": "b"}, allowed_routes=["/key/info"],
+    )  # fmt: skip
+    fields = ("key_alias", "max_budget", "budget_duration", "rpm_limit", "expires", "user_id")
+    after = api.post(
+        "/key/update",
+        {"key": made["token"], "models": None, "duration": None, "aliases": None, "allowed_routes": None}
+        | dict.fromkeys(fields[:4])
+        | {"user_id": None},
+    ).json
+    assert {after[name] for name in fields} == {None}
+    assert (after["models"], after["aliases"], after["allowed_routes"]) == ([], {}, [])
+
+
+def test_null_never_unblocks_and_keeps_tags(api: Api) -> None:
+    made = api.key(blocked=True, tags=["a"])
+    after = api.post("/key/update", {"key": made["token"], "blocked": None, "tags": None}).json
+    assert (after["blocked"], after["tags"]) == (True, ["a"])
+
+
+def test_metadata_is_replaced_whole(api: Api) -> None:
+    made = api.key(metadata={"a": 1, "b": 2})
+    assert api.post("/key/update", {"key": made["token"], "metadata": {"c": 3}}).json["metadata"] == {"c": 3}
+
+
+def test_an_update_is_one_audit_event_with_only_what_changed(api: Api) -> None:
+    made = api.key(max_budget=10)
+    api.post("/key/update", {"key": made["key"], "max_budget": 20.5})
+    event = AuditEvent.objects.get(action="key.updated")
+    assert event.before["max_budget_nano"] == 10_000_000_000
+    assert event.after["max_budget_nano"] == 20_500_000_000
+    assert made["key"] not in f"{event.before}{event.after}"
+    assert made["token"] not in f"{event.before}{event.after}"
+
+
+def test_a_key_keeps_its_own_alias_but_takes_no_others(api: Api) -> None:
+    made, _ = api.key(key_alias="a"), api.key(key_alias="b")
+    assert api.post("/key/update", {"key": made["key"], "key_alias": "a"}).status == 200
+    assert api.post("/key/update", {"key": made["key"], "key_alias": "b"}).error["param"] == "key_alias"
+
+
+def test_a_key_is_updated_by_its_alias(api: Api) -> None:
+    api.key(key_alias="a")
+    assert api.post("/key/update", {"key_alias": "a", "rpm_limit": 3}).json["rpm_limit"] == 3
+
+
+def test_updating_nothing_or_an_unknown_key_is_refused(api: Api) -> None:
+    assert api.post("/key/update", {"rpm_limit": 3}).error["param"] == "key"
+    assert api.post("/key/update", {"key": "sk-unknown-0123456789"}).status == 404
+    assert api.post("/key/update", {"key_alias": "unknown"}).status == 404
+
+
+def test_a_refused_update_changes_nothing(api: Api) -> None:
+    made = api.key(rpm_limit=5)
+    assert api.post("/key/update", {"key": made["key"], "rpm_limit": 6, "max_budget": -1}).status == 400
+    assert VirtualKey.objects.get(token=made["token"]).rpm_limit == 5
+
+
+def test_a_key_can_be_made_to_expire_at_once(api: Api) -> None:
+    made = api.key()
+    api.post("/key/update", {"key": made["key"], "expires": "2001-01-01"})
+    assert api.get("/key/info", bearer=made["key"]).error["type"] == "expired_key"
+
+
+# --- /key/block, delete, regenerate --------------------------------------------------------------
+
+
+def test_a_blocked_key_opens_nothing_until_it_is_unblocked(api: Api) -> None:
+    made = api.key()
+    assert api.post("/key/block", {"key": made["key"]}).json["blocked"] is True
+    assert api.get("/key/info", bearer=made["key"]).status == 401
+    assert api.post("/key/unblock", {"key": made["token"]}).json["blocked"] is False
+    assert api.get("/key/info", bearer=made["key"]).status == 200
+    assert AuditEvent.objects.filter(action__in=["key.blocked", "key.unblocked"]).count() == 2
+
+
+def test_blocking_an_unknown_key_is_404_and_no_key_400(api: Api) -> None:
+    assert api.post("/key/block", {"key": "sk-unknown-0123456789"}).status == 404
+    assert api.post("/key/block", {}).error["param"] == "key"
+    assert api.post("/key/block", {"key": 7}).status == 400
+
+
+def test_keys_are_deleted_as_they_were_named(api: Api) -> None:
+    a, b = api.key(), api.key()
+    answer = api.post("/key/delete", {"keys": [a["key"], b["token"], "sk-unknown-0123456789"]})
+    assert answer.json == {"deleted_keys": [a["key"], b["token"]]}
+    assert api.get("/key/info", bearer=a["key"]).status == 401
+    assert api.get("/key/info", {"key": a["token"]}).json["info"]["status"] == "deleted"
+    assert AuditEvent.objects.filter(action="key.deleted").count() == 2
+
+
+def test_keys_are_deleted_by_alias(api: Api) -> None:
+    api.key(key_alias="a")
+    assert api.post("/key/delete", {"key_aliases": ["a", "unknown"]}).json == {"deleted_keys": ["a"]}
+
+
+def test_deleting_nothing_is_404_and_nonsense_400(api: Api) -> None:
+    assert api.post("/key/delete", {"keys": ["sk-unknown-0123456789"]}).status == 404
+    for body in ({}, {"keys": []}, {"keys": "sk-x"}, {"keys": [1]}, {"key_aliases": [""]}):
+        assert api.post("/key/delete", body).status == 400, body
+
+
+@pytest.mark.parametrize("in_path", [True, False])
+def test_a_key_gets_a_new_secret_and_keeps_its_limits(api: Api, in_path: bool) -> None:
+    made = api.key(max_budget=25.5, key_alias="a")
+    path, body = (f"/key/{made['token']}/regenerate", {}) if in_path else ("/key/regenerate", {"key": made["key"]})
+    fresh = api.post(path, body).json
+    assert fresh["key"] != made["key"]
+    assert (fresh["max_budget"], fresh["key_alias"]) == (Decimal("25.5"), "a")
+    assert api.get("/key/info", bearer=fresh["key"]).status == 200
+    assert api.get("/key/info", bearer=made["key"]).status == 401
+
+
+def test_the_old_secret_lives_through_its_grace(api: Api) -> None:
+    made = api.key()
+    api.post("/key/regenerate", {"key": made["key"], "grace_period": "1h"})
+    assert api.get("/key/info", bearer=made["key"]).status == 200
+
+
+def test_fields_beside_a_regeneration_update_the_key(api: Api) -> None:
+    made = api.key(rpm_limit=5)
+    fresh = api.post("/key/regenerate", {"key": made["key"], "rpm_limit": 6, "new_key": "sk-chosen-0123456789"}).json
+    assert (fresh["key"], fresh["rpm_limit"]) == ("sk-chosen-0123456789", 6)
+
+
+def test_a_bad_regeneration_is_refused(api: Api) -> None:
+    made = api.key()
+    for field, value in (("new_key", "bad"), ("new_key", settings.MASTER_KEY), ("grace_period", "soon")):
+        assert api.post("/key/regenerate", {"key": made["key"], field: value}).status == 400, field
+    assert api.post("/key/unknown/regenerate").status == 404
+    assert api.get("/key/info", bearer=made["key"]).status == 200
+
+
+# --- /key/list -----------------------------------------------------------------------------------
+
+
+def test_the_list_comes_page_by_page(api: Api) -> None:
+    tokens = [api.key()["token"] for _ in range(5)]
+    first = api.get("/key/list", {"page": 1, "size": 2}).json
+    last = api.get("/key/list", {"page": 3, "size": 2}).json
+    assert first == {"keys": tokens[:2:-1], "total_count": 5, "current_page": 1, "total_pages": 3}
+    assert last["keys"] == tokens[:1]
+
+
+def test_the_list_is_filtered(api: Api, search: Team) -> None:
+    mine = api.key(key_alias="mine", user_id="u1", team_id=search.public_id)["token"]
+    api.key(key_alias="other")
+    for query in (
+        {"user_id": "u1"}, {"team_id": search.public_id}, {"key_alias": "mine"}, {"key_hash": mine},
+        {"key_alias": "in", "substring_matching": "true"}, {"search": "min"},
+    ):  # fmt: skip
+        assert api.get("/key/list", query).json["keys"] == [mine], query
+
+
+def test_the_list_is_filtered_by_status(api: Api) -> None:
+    active, blocked, deleted = api.key()["token"], api.key(blocked=True)["token"], api.key()["token"]
+    expired = issue(expires_at=timezone.now() - timedelta(days=1))[0].token
+    api.post("/key/delete", {"keys": [deleted]})
+    for status, token in (("active", active), ("revoked", blocked), ("deleted", deleted), ("expired", expired)):
+        assert api.get("/key/list", {"status": status}).json["keys"] == [token]
+    assert deleted not in api.get("/key/list").json["keys"]
+
+
+def test_full_objects_carry_spend_but_no_secret(api: Api) -> None:
+    key, secret = issue(alias="a")
+    spend(key, 42)
+    answer = api.get("/key/list", {"return_full_object": "true"})
+    assert answer.json["keys"][0]["spend"] == Decimal("0.000000042")
+    assert secret not in answer.text
+    assert key.seal not in answer.text
+
+
+def test_the_list_is_sorted(api: Api) -> None:
+    small, large = api.key(max_budget=1)["token"], api.key(max_budget=2)["token"]
+    none = api.key()["token"]
+    query = {"sort_by": "max_budget", "sort_order": "desc"}
+    assert api.get("/key/list", query).json["keys"] == [large, small, none]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"page": 0},
+        {"page": "x"},
+        {"size": 101},
+        {"size": -1},
+        {"sort_by": "seal"},
+        {"sort_order": "up"},
+        {"status": "x"},
+    ],
+)
+def test_a_bad_query_is_400_naming_its_parameter(api: Api, query: dict[str, Any]) -> None:
+    answer = api.get("/key/list", query)
+    assert (answer.status, answer.error["param"]) == (400, next(iter(query)))
+
+
+def test_a_page_of_keys_costs_the_same_for_ten_and_for_thirty(api: Api, django_assert_max_num_queries: Any) -> None:
+    for _ in range(30):
+        issue(max_budget_nano=10, budget_duration="30d")
+    with django_assert_max_num_queries(4):
+        api.get("/key/list", {"size": 30, "return_full_object": "true"})

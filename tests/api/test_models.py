@@ -1,0 +1,122 @@
+"""/model/...: models in LiteLLM's shape; a provider's secret goes in and never comes out."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from proxy import services
+from proxy.models import Credential, Deployment
+from teams.models import AuditEvent
+from tests.api.conftest import Api
+
+SECRET = "sk-provider-0123456789abcdef"
+NEW = {
+    "model_name": "fast",
+    "litellm_params": {
+        "model": "openai/house-model",
+        "api_key": SECRET,
+        "api_base": "https://llm.example.com/v1",
+        "input_cost_per_token": 1.5e-7,
+        "output_cost_per_token": 6e-7,
+        "rpm": 60,
+        "temperature": 0.5,
+    },
+    "model_info": {"id": "house-1", "max_output_tokens": 1000},
+}
+
+
+@pytest.fixture(autouse=True)
+def providers(db: None) -> None:
+    services.sync_providers()
+
+
+def with_(path: str, value: Any) -> dict[str, Any]:
+    """NEW with one value of `litellm_params` or `model_info` changed."""
+    section, name = path.split(".")
+    return NEW | {section: NEW[section] | {name: value}}  # type: ignore[operator]
+
+
+def test_a_model_is_made_and_its_secret_kept_to_itself(api: Api) -> None:
+    answer = api.post("/model/new", NEW)
+    assert answer.status == 200, answer.text
+    made = answer.json
+    assert (made["model_id"], made["model_name"], made["model_info"]["id"]) == ("house-1", "fast", "house-1")
+    assert made["litellm_params"]["model"] == "openai/house-model"
+    assert made["litellm_params"]["rpm"] == 60
+    assert '"input_cost_per_token":0.00000015,' in answer.text
+    credential = Credential.objects.get()
+    assert services.reveal(credential) == SECRET
+    for place in (answer.text, credential.envelope, str(list(AuditEvent.objects.values()))):
+        assert SECRET not in place
+    assert SECRET not in str(list(Deployment.objects.values()))
+
+
+def test_models_are_listed_with_their_prices(api: Api) -> None:
+    api.post("/model/new", NEW)
+    for path in ("/model/info", "/v1/model/info"):
+        answer = api.get(path)
+        assert [row["model_info"]["id"] for row in answer.json["data"]] == ["house-1"]
+        assert answer.json["data"][0]["model_info"]["output_cost_per_token"] == Decimal("0.0000006")
+        assert SECRET not in answer.text
+
+
+def test_one_model_is_found_by_its_id(api: Api) -> None:
+    api.post("/model/new", NEW)
+    assert len(api.get("/model/info", {"litellm_model_id": "house-1"}).json["data"]) == 1
+    assert api.get("/model/info", {"litellm_model_id": "unknown"}).error["param"] == "litellm_model_id"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "model_name"),
+        (NEW | {"model_name": ""}, "model_name"),
+        (NEW | {"litellm_params": []}, "litellm_params"),
+        (with_("litellm_params.model", ""), "litellm_params.model"),
+        (with_("litellm_params.input_cost_per_token", -1), "input_cost_per_token"),
+        (with_("litellm_params.input_cost_per_token", "x"), "input_cost_per_token"),
+        (with_("litellm_params.input_cost_per_token", 1e-13), "input_cost_per_token"),
+        (with_("litellm_params.api_base", "https://user:word@llm.example.com"), "litellm_params.api_base"),
+        (with_("litellm_params.api_base", "no address"), "litellm_params.api_base"),
+        (with_("litellm_params.api_key", "os.environ/SECRET_KEY"), "litellm_params.api_key"),
+        (with_("litellm_params.api_key", "********"), "litellm_params.api_key"),
+        (with_("litellm_params.aws_secret_access_key", "x"), "litellm_params.aws_secret_access_key"),
+        (with_("litellm_params.extra_headers", {"authorization": "x"}), "litellm_params.extra_headers"),
+        (with_("litellm_params.deep", [{"client_secret": "x"}]), "litellm_params.client_secret"),
+        (with_("model_info.id", 7), "model_info.id"),
+        (with_("model_info.mode", "dance"), "model_info.mode"),
+    ],
+)
+def test_a_bad_model_is_400_naming_its_field(api: Api, body: dict[str, Any], field: str) -> None:
+    answer = api.post("/model/new", body)
+    assert (answer.status, answer.error["param"]) == (400, field)
+    assert SECRET not in answer.text
+    assert Deployment.objects.count() == 0
+
+
+def test_a_model_without_a_price_is_400(api: Api) -> None:
+    params = {"model": "openai/house-model", "api_key": SECRET}
+    answer = api.post("/model/new", {"model_name": "fast", "litellm_params": params})
+    assert (answer.status, answer.error["param"]) == (400, "input_cost_per_token")
+    assert Credential.objects.count() == 0
+
+
+def test_a_model_id_exists_once(api: Api) -> None:
+    api.post("/model/new", NEW)
+    assert api.post("/model/new", NEW).error["param"] == "model_info.id"
+
+
+def test_a_model_is_deleted_with_its_secret(api: Api) -> None:
+    api.post("/model/new", NEW)
+    assert "house-1" in api.post("/model/delete", {"id": "house-1"}).json["message"]
+    assert (Deployment.objects.count(), Credential.objects.count()) == (0, 0)
+    assert AuditEvent.objects.filter(action="model.deleted").count() == 1
+
+
+def test_deleting_an_unknown_model_or_one_of_the_file_is_400(api: Api) -> None:
+    api.post("/model/new", NEW)
+    Deployment.objects.update(source=Deployment.Source.CONFIG)
+    for body in ({"id": "unknown"}, {"id": "house-1"}, {}):
+        answer = api.post("/model/delete", body)
+        assert (answer.status, answer.error["param"]) == (400, "id")
