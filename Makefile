@@ -13,7 +13,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: .venv/.static ## Install exactly what uv.lock names into .venv (quick when nothing changed)
@@ -23,8 +23,13 @@ run: setup ## Set up, then run everything on http://127.0.0.1:4000 with the demo
 	@LATCHKEY_DEMO=1 exec $(BIN)/python manage.py up --port $(PORT)
 
 .PHONY: test
-test: setup ## Set up, then run the whole test suite
+test: setup ## Set up, then run the whole test suite, also on PostgreSQL if it is installed (ARGS="-k windows" for a part)
 	$(BIN)/pytest -n auto $(ARGS)
+	$(if $(ARGS),,$(MAKE) --no-print-directory test-postgres)
+
+.PHONY: test-postgres
+test-postgres: setup ## The tests of services and API on a throw-away PostgreSQL server, made from the machine's binaries
+	tests/with_postgres $(BIN)/pytest -n auto tests/teams tests/keys tests/spend tests/api $(ARGS)
 
 .PHONY: check
 check: setup ## Format, lint, types, import directions, Django's checks, missing migrations

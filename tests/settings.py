@@ -5,6 +5,8 @@ import os
 import shutil
 import tempfile
 
+#: The suite runs on the embedded engine, or on the PostgreSQL server that this names (see tests/with_postgres).
+_database = os.environ.pop("TEST_DATABASE_URL", "")
 for _name in [name for name in os.environ if name.startswith("LATCHKEY_")]:
     del os.environ[_name]
 for _name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "LOG_LEVEL"):
@@ -24,9 +26,14 @@ os.environ |= {
     "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",
     "LOG_LEVEL": "WARNING",
 }
+if _database:
+    os.environ["DATABASE_URL"] = _database
 
 from gateway_project.settings import *  # noqa: E402, F403  (the environment comes first)
 
+if _database:
+    # A pool keeps connections open, and a database with open connections cannot be dropped after the tests.
+    DATABASES["default"]["OPTIONS"] = {}  # noqa: F405
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
