@@ -23,7 +23,7 @@ from proxy.runtime.journal import Journal  # noqa: E402
 
 Message = MutableMapping[str, Any]
 _role = os.environ.get("LATCHKEY_ROLE", "all")
-_django = get_asgi_application()
+_django: Callable[..., Awaitable[None]] = get_asgi_application()
 _gateway = Gateway(
     GatewayConfig(
         redis_url=settings.REDIS_URL,

@@ -10,7 +10,6 @@ from django.utils import timezone
 from teams.models import Limits, Organization, Team, User, validate_names, validate_object
 from teams.scopes import ScopeKind
 
-
 #: Public id of the row that the master key's calls are attributed to.
 MASTER_ID = "master"
 

@@ -1,6 +1,7 @@
 """Resolving holds whose worker died. Tombstone in SQL first, then release: never the other way round."""
 
 from datetime import datetime
+from typing import cast
 
 import redis
 
@@ -25,13 +26,13 @@ def sweep(*, now: datetime) -> int:
 def _sweep_counters(client: "redis.Redis", organization_pk: int, now: datetime) -> int:
     """Settle every hold that the counter store keeps beyond its lease, as the ledger says."""
     prefix = store_prefix(organization_pk)
-    epoch = client.get(f"{prefix}:epoch")
+    epoch = cast("str | None", client.get(f"{prefix}:epoch"))
     if epoch is None:
         return 0
     base = f"{prefix}:{epoch}"
     late = client.zrange(f"{base}:holds", "-inf", int(now.timestamp() * 1000), byscore=True, offset=0, num=500)
     settled = 0
-    for hold_id in late:
+    for hold_id in cast("list[str]", late):
         cost = _cost_of(client, base, hold_id, organization_pk, now)
         if cost is not None:
             client.eval(SETTLE.text, 1, prefix, hold_id, cost, -1)

@@ -29,9 +29,7 @@ def spent_now(rows: Iterable[Limits], *, now: datetime) -> dict[str, int]:
     The rows come with their organization selected, so that no row costs a query of its own.
     """
     starts = {
-        row.scope: window_at(
-            row.budget_duration, now, zone=ZoneInfo(zone_of(row)), anchor=row.budget_started_at
-        ).start
+        row.scope: window_at(row.budget_duration, now, zone=ZoneInfo(zone_of(row)), anchor=row.budget_started_at).start
         for row in rows
     }
     return spent_since(starts)
@@ -97,4 +95,3 @@ def _edges(starts: Mapping[str, datetime | None]) -> Iterable[tuple[str, int]]:
 def _next_quarter(at: datetime) -> datetime:
     floor = quarter_of(at)
     return floor if floor == at else floor + QUARTER
-
