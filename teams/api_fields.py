@@ -2,7 +2,7 @@
 
 import re
 from datetime import date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
@@ -16,6 +16,9 @@ _TOP_USD = MAX_BUDGET_NANO // 10**9
 #: The counter script compares doubles, which are exact up to here.
 _TOP_WHOLE = 2**53 - 1
 _NUMBER = re.compile(r"^[+-]?[0-9]{1,30}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,4})?$")
+#: Digits that every decimal keeps through a double and back.
+_DOUBLE = Context(prec=15)
+_NOISY_DIGITS = (16, 17)
 
 
 class MoneyField(serializers.Field[int, Any, Any, Any]):
@@ -28,7 +31,7 @@ class MoneyField(serializers.Field[int, Any, Any, Any]):
         if not usd.is_finite() or not 0 <= usd <= _TOP_USD:
             raise serializers.ValidationError(f"an amount lies between 0 and {_TOP_USD:,} USD")
         try:
-            return nano_from_usd(usd)
+            return _nano(usd)
         except ValueError as error:
             raise serializers.ValidationError(str(error)) from error
 
@@ -150,6 +153,16 @@ def _number(data: Any) -> Decimal | None:
         return Decimal(data) if isinstance(data, str) and _NUMBER.match(data.strip()) else None
     except InvalidOperation:
         return None
+
+
+def _nano(usd: Decimal) -> int:
+    """Exact nano-USD. A client that counted in doubles sends 0.30000000000000004 and means 0.3."""
+    try:
+        return nano_from_usd(usd)
+    except ValueError:
+        if len(usd.as_tuple().digits) not in _NOISY_DIGITS:
+            raise
+        return nano_from_usd(_DOUBLE.plus(usd))
 
 
 def _instant(text: str) -> datetime:

@@ -115,6 +115,11 @@ def test_budgets_are_exact_both_ways(api: Api, sent: str, nano: int) -> None:
     assert "e-" not in answer.text.partition('"max_budget":')[2].partition(",")[0].lower()
 
 
+@pytest.mark.parametrize(("sum_of_floats", "nano"), [(0.1 + 0.2, 300_000_000), (1.1 * 3, 3_300_000_000)])
+def test_the_noise_of_a_client_that_counts_in_floats_is_dropped(api: Api, sum_of_floats: float, nano: int) -> None:
+    assert VirtualKey.objects.get(token=api.key(max_budget=sum_of_floats)["token"]).max_budget_nano == nano
+
+
 @pytest.mark.parametrize("field", ["rpm_limit", "tpm_limit", "max_parallel_requests"])
 @pytest.mark.parametrize("value", ["-1", "1.5", "true", '"x"', "9007199254740993", "1e30", "{}"])
 def test_a_limit_that_is_no_whole_number_is_400(api: Api, field: str, value: str) -> None:
