@@ -24,7 +24,7 @@ run: setup ## Set up, then run everything on http://127.0.0.1:4000 with the demo
 
 .PHONY: test
 test: setup ## Set up, then run the whole test suite, also on PostgreSQL if it is installed (ARGS="-k windows" for a part)
-	$(BIN)/pytest -n auto $(ARGS)
+	$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-postgres)
 
 .PHONY: test-postgres

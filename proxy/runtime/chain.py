@@ -53,11 +53,11 @@ async def admit_and_hold(
     if gateway.settlement.overloaded:
         raise errors.unavailable("the ledger")
     for _ in range(_FRESH_GRANTS):
-        admission = await admit(gateway, request, request_id, token, call, attempt)
         try:
+            admission = await admit(gateway, request, request_id, token, call, attempt)
             held = await gateway.holds.hold(admission, gateway.settled_shortly)
         except StaleGrant as stale:
-            gateway.grants.forget([stale.scope])
+            gateway.grants.forget(stale.scopes)
             continue
         gateway.settlement.opened(held)
         return held, admission.target
@@ -76,11 +76,15 @@ async def admit(
         *((customer,) if customer else ()),
         *await gateway.grants.tags(organization, tags),
     )
-    permit.check_status(grant, extra, gateway.clock())
-    permit.check_route(grant, call.route, request.path)
-    model = permit.resolve_alias(grant, call.model)
     policies = (*grant.chain, *extra)
-    permit.check_model(policies, model)
+    model = permit.resolve_alias(grant, call.model)
+    try:
+        permit.check_status(grant, policies, gateway.clock())
+        permit.check_route(grant, call.route, request.path)
+        permit.check_model(policies, model)
+    except errors.GatewayError:
+        await gateway.holds.refuse_stale(organization, policies)
+        raise
     targets = permit.find_targets(await gateway.grants.catalog(model), model)
     return Admission(
         request_id=request_id,

@@ -33,11 +33,11 @@ _MOST_NANO = 2**53
 
 
 class StaleGrant(Exception):
-    """A scope of the chain changed since the grant was read; `scope` names it."""
+    """Scopes of the chain changed since the grant was read; `scopes` names them."""
 
-    def __init__(self, scope: str) -> None:
-        super().__init__(scope)
-        self.scope = scope
+    def __init__(self, scopes: list[str]) -> None:
+        super().__init__(", ".join(scopes))
+        self.scopes = scopes
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Holds:
                 held = self._held(asking, question, reply)
                 if await self._journal.ask("intents", held.intent):
                     return held
-                await self.settle(held, 0, 0)
+                await self._undo(held)
                 await self._renew_epoch(asking.organization)
             elif reply[0] == "DENY" and not asking.waited:
                 asking.waited = True
@@ -143,13 +143,17 @@ class Holds:
             case "DENY":
                 asking.bound = self._clamped(asking, reply)
             case "STALE":
-                raise StaleGrant(reply[1])
+                raise StaleGrant([reply[1]])
             case "RPM" | "TPM" | "SLOTS":
                 raise refusals.rate_limited(asking.admission.policies, reply, asking.now)
 
     async def settle(self, held: Held, cost_nano: int, tokens: int) -> None:
         """Release the hold and book what it cost on the counters. Safe to repeat."""
         await self._store.script(scripts.SETTLE, held.prefix, held.intent.hold_id, cost_nano, tokens)
+
+    async def _undo(self, held: Held) -> None:
+        """Take back a hold whose intent was refused: it never counted, not as a request either."""
+        await self._store.script(scripts.SETTLE, held.prefix, held.intent.hold_id, 0, 0, "undo")
 
     async def renew(self, held: list[Held], until: datetime) -> None:
         """Keep the parallel slots of calls that are still running."""
@@ -158,12 +162,17 @@ class Holds:
             for slot in item.slots:
                 await self._store.command("ZADD", slot, "XX", score, item.intent.hold_id)
 
-    async def versions_of(self, grant: Grant) -> dict[str, int]:
-        """Newest announced version of each scope of a chain, for routes that hold nothing."""
-        names = [policy.scope for policy in grant.chain]
-        key = f"{store_prefix(grant.owners.organization_id)}:ver"
-        found = await self._store.command("HMGET", key, *names)
-        return {name: int(version) for name, version in zip(names, found, strict=True) if version}
+    async def refuse_stale(self, organization: int, policies: tuple[ScopePolicy, ...]) -> None:
+        """Compare announced versions where nothing is held. Raises StaleGrant, StoreUnavailable."""
+        names = [policy.scope for policy in policies]
+        found = await self._store.command("HMGET", f"{store_prefix(organization)}:ver", *names)
+        stale = [
+            policy.scope
+            for policy, version in zip(policies, found, strict=True)
+            if version is not None and int(version) > policy.version
+        ]
+        if stale:
+            raise StaleGrant(stale)
 
     def _clamped(self, asking: "_Asking", reply: list[str]) -> Estimate:
         """A smaller bound that the tightest budget affords, if the client left the output open."""

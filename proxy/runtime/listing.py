@@ -7,6 +7,7 @@ import orjson
 from keys.grants import Grant
 from proxy.runtime import errors, permit, relay
 from proxy.runtime.catalog import Catalog
+from proxy.runtime.holds import StaleGrant
 from proxy.runtime.identify import identify
 from proxy.runtime.request import Request
 from proxy.runtime.routes import MODEL, Route
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 async def serve(gateway: "Gateway", request: Request, route: Route, name: str) -> None:
     token = identify(request.headers, gateway.config.master_token)
     grant = await current(gateway, token)
-    permit.check_status(grant, (), gateway.clock())
+    permit.check_status(grant, grant.chain, gateway.clock())
     permit.check_route(grant, route, request.path)
     catalog = await gateway.grants.catalog()
     names = permit.visible_models(grant, catalog)
@@ -36,10 +37,10 @@ async def serve(gateway: "Gateway", request: Request, route: Route, name: str) -
 async def current(gateway: "Gateway", token: str) -> Grant:
     """The grant as it is now: without a hold, the announced versions are compared here."""
     grant = await gateway.grants.get(token)
-    newest = await gateway.holds.versions_of(grant)
-    stale = [policy.scope for policy in grant.chain if newest.get(policy.scope, 0) > policy.version]
-    if stale:
-        gateway.grants.forget(stale)
+    try:
+        await gateway.holds.refuse_stale(grant.owners.organization_id, grant.chain)
+    except StaleGrant as stale:
+        gateway.grants.forget(stale.scopes)
         grant = await gateway.grants.get(token)
     return grant
 

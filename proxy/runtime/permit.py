@@ -21,9 +21,9 @@ _LEVEL = {
 }
 
 
-def check_status(grant: Grant, extra: tuple[ScopePolicy, ...], now: datetime) -> None:
+def check_status(grant: Grant, policies: tuple[ScopePolicy, ...], now: datetime) -> None:
     """Raises 401 for a key that is blocked, below a blocked scope, expired or rotated out."""
-    for policy in (*grant.chain, *extra):
+    for policy in policies:
         if policy.blocked:
             raise errors.unauthorized(f"{policy.label} is blocked: ask your platform admin to unblock it")
     if grant.expires_at is not None and now >= grant.expires_at:

@@ -80,7 +80,7 @@ for _, key in ipairs(slots) do
 end
 if #raised > 0 then redis.call('HSET', p .. ':ver', unpack(raised)) end
 redis.call('HSET', record, 'a', int(q.a), 'w', cjson.encode(counters), 'k', int(tokens),
-  't', cjson.encode(tpm), 'p', cjson.encode(slots))
+  'r', cjson.encode(rpm), 't', cjson.encode(tpm), 'p', cjson.encode(slots))
 redis.call('EXPIRE', record, TTL)
 redis.call('ZADD', base .. ':holds', int(q.now + q.lease), q.id)
 redis.call('EXPIRE', base .. ':holds', TTL)

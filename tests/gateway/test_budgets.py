@@ -1,0 +1,104 @@
+"""A budget is a ceiling, whatever the number of callers and workers; the ledger equals the upstream's books."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.gateway.running import Running, eventually
+from tests.gateway.upstream import Books, say
+
+pytestmark = pytest.mark.xdist_group("gateway")
+
+#: One call of `PLAIN` is billed 10 x 2,500 + 20 x 10,000 nano-USD; its hold counts the input by bytes.
+COST = 225_000
+
+
+def _many(latchkey: Running, key: str, count: int, **body: object) -> list[httpx.Response]:
+    with ThreadPoolExecutor(24) as pool:
+        return list(pool.map(lambda _: latchkey.chat(key, **body), range(count)))
+
+
+def test_spend_equals_the_books_of_the_upstream(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_budget=10)
+    for prompt, completion in [(1, 1), (3, 7), (999, 13)]:
+        assert latchkey.chat(key, messages=say(prompt=prompt, completion=completion)).status_code == 200
+    assert sum(amount for (amount,) in latchkey.key_rows(key)) == books.total_nano
+    info = latchkey.manage("GET", "/key/info", params={"key": key})["info"]
+    assert round(info["spend"] * 10**9) == books.total_nano
+
+
+def test_a_budget_for_three_calls_serves_three_and_never_a_fourth(latchkey: Running, books: Books) -> None:
+    # The input's byte bound of "hi" is above the 10 tokens it is billed as, so a little slack lets all three fit.
+    key = latchkey.new_key(max_budget=3 * COST / 10**9 + 0.00005, budget_duration="30d")
+    answers = [latchkey.chat(key) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+    error = answers[-1].json()["error"]
+    assert error["type"] == "budget_exceeded" and error["code"] == "429"
+    assert "key '" in error["message"] and "window ends at" in error["message"]
+    assert answers[-1].headers["x-should-retry"] == "false"
+
+
+@pytest.mark.parametrize("scope", ["key", "team", "user"])
+def test_no_number_of_concurrent_callers_gets_past_a_budget(latchkey: Running, books: Books, scope: str) -> None:
+    limit = {"max_budget": 10 * COST / 10**9 + 0.0001}
+    if scope == "team":
+        team = latchkey.manage("POST", "/team/new", json={"team_alias": "crowd", **limit})["team_id"]
+        key = latchkey.new_key(team_id=team)
+    elif scope == "user":
+        key = latchkey.manage("POST", "/user/new", json={"user_email": "crowd@example.com", **limit})["key"]
+    else:
+        key = latchkey.new_key(**limit)
+    answers = _many(latchkey, key, 60, messages=say(delay=0.05))
+    served = [answer for answer in answers if answer.status_code == 200]
+    assert {answer.status_code for answer in answers} == {200, 429}
+    spent = sum(amount for (amount,) in latchkey.key_rows(key))
+    assert spent == len(served) * COST == books.total_nano
+    assert 8 <= len(served) <= 10
+
+
+def test_a_call_without_a_cap_gets_one_that_the_budget_affords(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_budget=0.001)
+    answer = latchkey.chat(key, max_tokens=None)
+    assert answer.status_code == 200
+    cap = int(answer.headers["x-latchkey-output-cap"])
+    assert 0 < cap < 100
+    assert books.bodies[0]["max_completion_tokens"] == cap
+
+
+def test_a_zero_budget_serves_nothing_but_free_models(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_budget=0)
+    assert latchkey.chat(key).status_code == 429
+    assert latchkey.chat(key, model="gpt-free").status_code == 200
+    assert latchkey.key_rows(key) == [(0,)]
+
+
+def test_a_raised_budget_counts_at_the_next_call(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_budget=0.0000001)
+    assert latchkey.chat(key).status_code == 429
+    latchkey.manage("POST", "/key/update", json={"key": key, "max_budget": 1})
+    assert {answer.status_code for answer in _many(latchkey, key, 8)} == {200}
+
+
+def test_a_budget_set_later_knows_what_was_spent_before(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key()
+    assert latchkey.chat(key).status_code == 200
+    latchkey.key_rows(key)
+    latchkey.manage("POST", "/key/update", json={"key": key, "max_budget": COST / 10**9})
+    assert latchkey.chat(key).status_code == 429
+
+
+def test_a_request_limit_is_exact_across_workers(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(rpm_limit=5)
+    answers = _many(latchkey, key, 15)
+    assert sum(answer.status_code == 200 for answer in answers) in (5, 10)  # 10 if the minute turned
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert int(refused.headers["retry-after"]) <= 60
+    assert "Limit type: requests" in refused.json()["error"]["message"]
+
+
+def test_parallel_slots_are_given_back(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_parallel_requests=2)
+    answers = _many(latchkey, key, 8, messages=say(delay=0.4))
+    assert 2 <= sum(answer.status_code == 200 for answer in answers) <= 4
+    eventually(lambda: latchkey.chat(key).status_code == 200)

@@ -1,0 +1,128 @@
+"""Bad input gets a clear answer in OpenAI's error body; a broken upstream costs nothing."""
+
+import secrets
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import pytest
+
+from keys.secrets import generate
+from tests.gateway.running import Running
+from tests.gateway.upstream import Books, say
+
+pytestmark = pytest.mark.xdist_group("gateway")
+
+
+def _error(answer: httpx.Response, status: int) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    error: dict[str, Any] = answer.json()["error"]
+    assert error["code"] == str(status)
+    return error
+
+
+def test_keys_that_are_missing_malformed_or_unknown_get_401(latchkey: Running, books: Books) -> None:
+    assert _error(latchkey.http.post("/v1/chat/completions", json={}), 401)["type"] == "auth_error"
+    good = generate().plaintext
+    for key in ("nonsense", good[:-1] + ("a" if good[-1] != "a" else "b"), good, "sk-" + secrets.token_hex(12)):
+        error = _error(latchkey.chat(key), 401)
+        assert error["type"] == "token_not_found_in_db"
+        assert key not in str(error)
+    assert books.bodies == []
+
+
+def test_a_blocked_key_is_refused_at_its_next_call_on_every_worker(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key()
+    with ThreadPoolExecutor(8) as pool:
+        assert {a.status_code for a in pool.map(lambda _: latchkey.chat(key), range(16))} == {200}
+        latchkey.manage("POST", "/key/block", json={"key": key})
+        refused = list(pool.map(lambda _: latchkey.chat(key), range(32)))
+        assert {answer.status_code for answer in refused} == {401}
+        assert "blocked" in _error(refused[0], 401)["message"]
+        latchkey.manage("POST", "/key/unblock", json={"key": key})
+        assert {a.status_code for a in pool.map(lambda _: latchkey.chat(key), range(16))} == {200}
+
+
+def test_a_blocked_team_stops_its_keys(latchkey: Running, books: Books) -> None:
+    team = latchkey.manage("POST", "/team/new", json={"team_alias": "to be blocked"})["team_id"]
+    key = latchkey.new_key(team_id=team)
+    assert latchkey.chat(key).status_code == 200
+    latchkey.manage("POST", "/team/block", json={"team_id": team})
+    assert "team" in _error(latchkey.chat(key), 401)["message"]
+
+
+def test_a_deleted_and_a_regenerated_key_stop_working(latchkey: Running, books: Books) -> None:
+    gone, old = latchkey.new_key(), latchkey.new_key()
+    assert latchkey.chat(gone).status_code == latchkey.chat(old).status_code == 200
+    latchkey.manage("POST", "/key/delete", json={"keys": [gone]})
+    new = latchkey.manage("POST", f"/key/{old}/regenerate", json={})["key"]
+    assert latchkey.chat(gone).status_code == 401
+    assert latchkey.chat(old).status_code == 401
+    assert latchkey.chat(new).status_code == 200
+
+
+def test_an_expired_key_is_told_so(latchkey: Running) -> None:
+    key = latchkey.new_key(duration="1s")
+    time.sleep(1.1)
+    error = _error(latchkey.chat(key), 401)
+    assert error["type"] == "expired_key"
+    assert key not in str(error)
+
+
+def test_models_outside_the_list_and_unknown_models_are_told_apart(latchkey: Running) -> None:
+    key = latchkey.new_key(models=["gpt-free", "no-such-model"])
+    error = _error(latchkey.chat(key), 403)
+    assert error["type"] == "key_model_access_denied" and "not allowed to access model" in error["message"]
+    assert "Invalid model name" in _error(latchkey.chat(key, model="no-such-model"), 400)["message"]
+    assert _error(latchkey.chat(key, model=None), 400)["param"] == "model"
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "says"),
+    [
+        (b"{nonsense", 400, "not JSON"),
+        (b"[]", 400, "must be a JSON object"),
+        (b'{"model":"gpt-books","model":"gpt-free","messages":[]}', 400, "twice"),
+        (b'{"model":"gpt-books","temperature":NaN,"messages":[]}', 400, "NaN"),
+        (b'{"model":"gpt-books","temperature":1e999,"messages":[]}', 400, "out of range"),
+        (b'{"model":"gpt-books","messages":["\\ud800"]}', 400, "surrogate"),
+        (b'{"model":"gpt-books","messages":' + b"[" * 150 + b"]" * 150 + b"}", 400, "deeper"),
+        (b'{"a":' * 20_000 + b"1" + b"}" * 20_000, 400, "deeper"),
+        (b'{"model":"gpt-books","messages":"' + b"x" * 21 * 1024 * 1024 + b'"}', 413, "larger"),
+        (b'{"model":"gpt-books","messages":[],"max_tokens":-1}', 400, "max_tokens"),
+        (b'{"model":"gpt-books","messages":[],"n":18446744073686646784}', 400, "64 bits"),
+    ],
+)
+def test_a_body_that_can_be_misread_is_refused(latchkey: Running, body: bytes, status: int, says: str) -> None:
+    headers = {"authorization": f"Bearer {latchkey.new_key()}", "content-type": "application/json"}
+    answer = latchkey.http.post("/v1/chat/completions", content=body, headers=headers)
+    assert says in _error(answer, status)["message"]
+
+
+def test_an_upstream_that_is_down_or_silent_costs_nothing(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_budget=1)
+    assert _error(latchkey.chat(key, model="gpt-down"), 502)["type"] == "upstream_error"
+    _error(latchkey.chat(key, messages=say(status=500)), 502)
+    assert len(books.bodies) == 2  # the first try and the configured second one
+    _error(latchkey.chat(key, messages=say(hang=3)), 504)
+    assert latchkey.key_rows(key) == []
+    assert latchkey.manage("GET", "/key/info", params={"key": key})["info"]["spend"] == 0
+
+
+def test_the_provider_refusing_our_credential_is_not_the_callers_401(latchkey: Running, books: Books) -> None:
+    error = _error(latchkey.chat(latchkey.new_key(), messages=say(status=401)), 502)
+    assert "credential" in error["message"]
+
+
+def test_a_client_can_not_choose_the_upstream_or_a_free_answer(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key()
+    stolen = {"api_base": "http://127.0.0.1:9", "api_key": "x", "base_url": "http://127.0.0.1:9", "mock_response": "0"}
+    assert latchkey.chat(key, **stolen).status_code == 200
+    assert not stolen.keys() & books.bodies[0].keys()
+    assert latchkey.key_rows(key) == [(225_000,)]
+
+
+def test_wrong_methods_and_unknown_paths_have_the_error_body(latchkey: Running) -> None:
+    assert latchkey.http.get("/v1/chat/completions").status_code == 405
+    assert latchkey.http.get("/no/such/path").status_code == 404
