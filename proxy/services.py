@@ -171,11 +171,23 @@ def complete(deployment: Deployment) -> None:
     deployment.base_url = (deployment.base_url or deployment.provider.base_url).rstrip("/")
     if not deployment.base_url:
         raise ValidationError({"api_base": f"provider '{spec.slug}' has no default address: set api_base"})
-    if "@" in urlsplit(deployment.base_url).netloc:
-        raise ValidationError({"api_base": "write the address without a user name or password"})
+    _check_address(deployment.base_url)
     if deployment.max_input_tokens is None and spec.prices:
         found = book.find_item(spec.prices, deployment.upstream_model)
         deployment.max_input_tokens = found[1] if found else None
+
+
+def _check_address(base_url: str) -> None:
+    """Raises ValidationError. A host is needed to bind the credential to; a password in an address would be shown."""
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise ValidationError({"api_base": "write an address that starts with https:// or http:// and names a host"})
+    if "@" in parts.netloc:
+        raise ValidationError({"api_base": "write the address without a user name or password"})
 
 
 def _has_price(deployment: Deployment, now: datetime) -> bool:

@@ -1,0 +1,171 @@
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+
+from proxy import services, vault
+from proxy.from_config import ModelRefused, apply_models
+from proxy.from_litellm import read_model
+from proxy.models import Credential, Deployment, LanguageModel, Provider
+from spend import book
+from spend.models import Price
+from teams.actors import MASTER
+from teams.models import AuditEvent, PolicyChange
+from tests.factories import NOON
+
+pytestmark = pytest.mark.django_db
+
+SECRET = "sk-provider-0123456789"
+RATES = {"input_cost_per_token": "0.000001", "output_cost_per_token": "0.000002"}
+HOUSE = {"model": "openai_like/llama", "api_base": "https://llm.example.com/v1", "api_key": SECRET, **RATES}
+
+
+@pytest.fixture(autouse=True)
+def providers(db: None) -> None:
+    services.sync_providers()
+
+
+def add(name: str = "house", info: dict[str, Any] | None = None, **params: Any) -> Deployment:
+    new = read_model(name, HOUSE | params, info or {}, Deployment.Source.API)
+    return services.add_deployment(new.deployment, new.name, actor=MASTER, now=NOON, secret=new.secret, rates=new.rates)
+
+
+def credential() -> Credential:
+    row = Credential(name="main", provider=Provider.objects.get(slug="openai"), host="api.openai.com")
+    return services.store_credential(row, SECRET, actor=MASTER)
+
+
+def test_providers_are_synced_once() -> None:
+    count = Provider.objects.count()
+    services.sync_providers()
+    assert Provider.objects.count() == count > 5
+
+
+def test_a_credential_is_stored_encrypted_and_opens_for_the_gateway_alone() -> None:
+    row = credential()
+    assert SECRET not in row.envelope
+    assert services.reveal(Credential.objects.get(pk=row.pk)) == SECRET
+    assert SECRET not in str(list(AuditEvent.objects.values()))
+    assert PolicyChange.objects.filter(scope="catalog:0").exists()
+
+
+def test_an_envelope_swapped_between_rows_or_hosts_does_not_open() -> None:
+    row = credential()
+    Credential.objects.filter(pk=row.pk).update(host="evil.example")
+    with pytest.raises(vault.CannotDecrypt):
+        services.reveal(Credential.objects.get(pk=row.pk))
+
+
+@pytest.mark.parametrize("secret", ["", "****", "•••", "sk-…6789"])
+def test_a_masked_secret_is_refused(secret: str) -> None:
+    row = credential()
+    with pytest.raises(ValidationError, match="masked"):
+        services.store_credential(row, secret, actor=MASTER)
+    assert services.reveal(row) == SECRET
+
+
+def test_a_credential_in_use_is_kept() -> None:
+    deployment = add()
+    assert deployment.credential is not None
+    with pytest.raises(ValidationError, match="still use"):
+        services.delete_credential(deployment.credential, actor=MASTER)
+
+
+def test_a_deployment_brings_model_credential_and_price(providers: None) -> None:
+    deployment = add()
+    assert deployment.model.name == "house"
+    assert deployment.credential is not None
+    assert (deployment.credential.host, services.reveal(deployment.credential)) == ("llm.example.com", SECRET)
+    assert book.cards_at(NOON, [deployment.price_item])[deployment.price_item].base.output == Decimal("0.000002")
+    assert SECRET not in str(list(AuditEvent.objects.values()))
+    assert SECRET not in str(deployment.params)
+
+
+def test_a_model_without_a_price_is_refused_unless_it_is_free() -> None:
+    with pytest.raises(ValidationError, match="no price is known") as refusal:
+        add(input_cost_per_token=None, output_cost_per_token=None)
+    assert "input_cost_per_token" in refusal.value.message_dict
+    assert not LanguageModel.objects.exists()
+    assert add(input_cost_per_token=0, output_cost_per_token=0).is_free
+
+
+def test_a_known_model_takes_price_and_size_from_the_book() -> None:
+    book.seed_prices()
+    deployment = add("mini", model="openai/gpt-4o-mini", api_base=None, **dict.fromkeys(RATES))
+    assert (deployment.base_url, deployment.max_input_tokens) == ("https://api.openai.com/v1", 128_000)
+    assert services.price_item(deployment) == "openai/gpt-4o-mini"
+    assert not Price.objects.filter(item=deployment.price_item).exists()
+
+
+def test_the_same_rates_are_not_added_twice() -> None:
+    deployment = add()
+    rates = book.cards_at(NOON, [deployment.price_item])[deployment.price_item].base
+    assert services.set_rates(deployment, rates, actor=MASTER, now=NOON + timedelta(days=1)) is None
+    assert Price.objects.filter(item=deployment.price_item).count() == 1
+
+
+def test_the_last_deployment_takes_its_model_and_credential_along() -> None:
+    first, second = add(), add()
+    services.delete_deployment(first, actor=MASTER)
+    assert LanguageModel.objects.filter(name="house").exists()
+    services.delete_deployment(second, actor=MASTER)
+    assert not LanguageModel.objects.exists()
+    assert not Credential.objects.exists()
+    assert AuditEvent.objects.filter(action="model.deleted").count() == 2
+
+
+@pytest.mark.parametrize(
+    ("params", "info", "field"),
+    [
+        ({"model": ""}, {}, "litellm_params.model"),
+        ({"model": "nobody/llama", "api_base": None}, {}, "litellm_params.model"),
+        ({"api_base": None}, {}, "api_base"),
+        ({"api_base": "https://user:secret@llm.example.com"}, {}, "api_base"),
+        ({"api_base": "file:///etc/passwd"}, {}, "api_base"),
+        ({"api_base": "ftp://llm.example.com"}, {}, "api_base"),
+        ({"api_base": "http://[::1"}, {}, "api_base"),
+        ({"input_cost_per_token": "NaN"}, {}, "input_cost_per_token"),
+        ({"input_cost_per_token": -1}, {}, "input_cost_per_token"),
+        ({"input_cost_per_token": "0.0000000000001"}, {}, "input_cost_per_token"),
+        ({"timeout": "soon"}, {}, "timeout"),
+        ({}, {"mode": "telepathy"}, "model_info.mode"),
+        ({}, {"max_input_tokens": -1}, "max_input_tokens"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_name(params: dict[str, Any], info: dict[str, Any], field: str) -> None:
+    with pytest.raises(ValidationError) as refusal:
+        add(info=info, **params)
+    assert field in refusal.value.message_dict
+    assert SECRET not in str(refusal.value)
+
+
+def entry(name: str, **params: Any) -> dict[str, Any]:
+    return {"model_name": name, "litellm_params": HOUSE | params, "model_info": {}}
+
+
+def load(*entries: dict[str, Any]) -> None:
+    apply_models(entries, Deployment.Source.CONFIG, actor=MASTER, now=NOON)
+
+
+def test_loading_a_configuration_twice_changes_nothing() -> None:
+    load(entry("a"), entry("b"))
+    before = list(Deployment.objects.values()), AuditEvent.objects.count(), Price.objects.count()
+    load(entry("a"), entry("b"))
+    assert (list(Deployment.objects.values()), AuditEvent.objects.count(), Price.objects.count()) == before
+
+
+def test_what_the_file_no_longer_names_is_removed_and_the_rest_is_not() -> None:
+    by_hand = add("by-hand")
+    load(entry("a"), entry("b"))
+    load(entry("b", timeout=7))
+    assert list(LanguageModel.objects.values_list("name", flat=True)) == ["b", "by-hand"]
+    assert Deployment.objects.get(model__name="b").timeout_seconds == 7
+    assert Deployment.objects.filter(pk=by_hand.pk).exists()
+
+
+def test_a_bad_entry_is_named_and_nothing_of_the_file_is_loaded() -> None:
+    with pytest.raises(ModelRefused, match=r"model_list\[1\] \(b\): timeout"):
+        load(entry("a"), entry("b", timeout="soon"))
+    assert not Deployment.objects.exists()
