@@ -1,5 +1,6 @@
 """Running several processes as one: started together, stopped together, in the foreground."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -8,6 +9,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
+
+_PR_SET_PDEATHSIG = 1
 
 
 @dataclass
@@ -21,7 +24,10 @@ class Child:
     def start(self) -> None:
         """In a session of its own, so that Ctrl-C reaches the supervisor alone, which stops all in order."""
         self.process = subprocess.Popen(
-            self.command, env={**os.environ, **self.environment}, start_new_session=True
+            self.command,
+            env={**os.environ, **self.environment},
+            start_new_session=True,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
         )
 
     def stop(self) -> None:
@@ -36,6 +42,11 @@ class Child:
     @property
     def exit_code(self) -> int | None:
         return self.process.poll() if self.process else None
+
+
+def _end_with_parent() -> None:
+    """Ask the kernel for SIGTERM when the supervisor dies, so that a killed one leaves nothing running."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervisor:

@@ -24,9 +24,7 @@ class ModelRefused(ValueError):
 
 
 @transaction.atomic
-def apply_models(
-    entries: tuple[dict[str, Any], ...], source: Deployment.Source, *, actor: Actor, now: datetime
-) -> int:
+def apply_models(entries: tuple[dict[str, Any], ...], source: Deployment.Source, *, actor: Actor, now: datetime) -> int:
     """Add, update and remove this source's deployments until they are what `entries` say; returns their number."""
     wanted: set[str] = set()
     for index, entry in enumerate(entries):
@@ -46,9 +44,7 @@ def apply_models(
 def _apply(new: NewModel, actor: Actor, now: datetime) -> None:
     known = Deployment.objects.filter(public_id=new.deployment.public_id).first()
     if known is None:
-        services.add_deployment(
-            new.deployment, new.name, actor=actor, now=now, secret=new.secret, rates=new.rates
-        )
+        services.add_deployment(new.deployment, new.name, actor=actor, now=now, secret=new.secret, rates=new.rates)
         return
     services.complete(new.deployment)
     if any(getattr(known, name) != getattr(new.deployment, name) for name in _COMPARED):
@@ -70,4 +66,3 @@ def _identity(entry: dict[str, Any]) -> str:
 
 def _messages(error: ValidationError) -> dict[str, list[str]]:
     return error.message_dict if hasattr(error, "error_dict") else {"entry": error.messages}
-

@@ -56,6 +56,8 @@ class Command(BaseCommand):
             Child(
                 "the worker",
                 processes.worker(beat=True, concurrency=1, schedule=settings.DATA_DIR / "beat"),
+                # As root, in a container for instance, Celery warns at every start.
+                environment={"PYTHONWARNINGS": "ignore:You're running the worker with superuser"},
                 grace_seconds=30,
             ),
         ]
