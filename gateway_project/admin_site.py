@@ -1,12 +1,12 @@
 """The admin site: sign-in with a rate limit, and password changes through the service."""
 
 import ipaddress
-from typing import Any
+from typing import Any, cast
 
 import structlog
 from django.conf import settings
 from django.contrib.auth.views import PasswordChangeView
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django_ratelimit.core import is_ratelimited
@@ -21,7 +21,7 @@ log = structlog.get_logger()
 SIGN_IN_RATE = "10/m"
 
 
-class PasswordForm(AdminOwnPasswordChangeForm):  # type: ignore[misc]
+class PasswordForm(AdminOwnPasswordChangeForm):
     """Somebody's own password, changed by the service so that the audit trail has it."""
 
     request: HttpRequest
@@ -34,12 +34,14 @@ class PasswordView(PasswordChangeView):
     form_class = PasswordForm
 
     def get_form(self, form_class: Any = None) -> Any:
-        form = super().get_form(form_class)
+        form: Any = super().get_form(form_class)
         form.request = self.request
         return form
 
 
-class LatchkeySite(UnfoldAdminSite):  # type: ignore[misc]
+class LatchkeySite(UnfoldAdminSite):
+    index_title = "Dashboard"
+
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         if request.method == "POST" and too_many(request):
             context = {**self.each_context(request), "title": "Too many attempts"}
@@ -49,23 +51,24 @@ class LatchkeySite(UnfoldAdminSite):  # type: ignore[misc]
         answer: HttpResponse = super().login(request, extra_context)
         return answer
 
+    def search(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The theme's search box is not shown; it would keep names of objects in the cache."""
+        raise Http404
+
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        request.current_app = self.name  # type: ignore[attr-defined]
+        request.current_app = self.name
         view = PasswordView.as_view(
             success_url=reverse(f"{self.name}:password_change_done"),
             extra_context={**self.each_context(request), **(extra_context or {})},
         )
-        answer: HttpResponse = view(request)
-        return answer
+        return cast(HttpResponse, view(request))
 
 
 def too_many(request: HttpRequest) -> bool:
     """Whether this address signs in too often. With the counter store down nobody is kept out."""
     try:
         return bool(
-            is_ratelimited(
-                request, group="sign-in", key=client_key, rate=SIGN_IN_RATE, method="POST", increment=True
-            )
+            is_ratelimited(request, group="sign-in", key=client_key, rate=SIGN_IN_RATE, method="POST", increment=True)
         )
     except (RedisError, OSError) as error:
         log.warning("sign_in_rate_unknown", error=type(error).__name__)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Model
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -32,7 +33,7 @@ class WithSpend:
         for row in rows:
             row.spent_nano = spent[row.scope]
 
-    @display(description="Spent now")  # type: ignore[untyped-decorator]
+    @display(description="Spent now")
     def spent(self, obj: Any) -> SafeString:
         return spent_bar(obj, obj.spent_nano)
 
@@ -64,7 +65,7 @@ def _with_spend(base: type[Any]) -> type[Any]:
 
 def register() -> None:
     """Replace the plain pages of the lower apps."""
-    pages = {
+    pages: dict[type[Model], type[Any]] = {
         VirtualKey: KeyAdmin,
         Organization: _with_spend(OrganizationAdmin),
         Team: _with_spend(TeamAdmin),

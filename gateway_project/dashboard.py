@@ -94,7 +94,8 @@ def _top(rows: Any, field: str) -> list[dict[str, Any]]:
 def _shares(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     most = max((row["total"] for row in rows), default=0)
     return [
-        row | {"amount": short_usd(row["total"]), "exact": format_usd(row["total"]), "width": _percent(row["total"], most)}
+        row
+        | {"amount": short_usd(row["total"]), "exact": format_usd(row["total"]), "width": _percent(row["total"], most)}
         for row in rows
     ]
 

@@ -20,9 +20,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_SUBHEADER": "Keys, budgets, ledger",
     "SITE_SYMBOL": "key",
     "SITE_URL": reverse_lazy("portal"),
-    "SITE_FAVICONS": [
-        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("latchkey/favicon.svg")}
-    ],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("latchkey/favicon.svg")}],
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_HISTORY": True,
     "BORDER_RADIUS": "8px",

@@ -50,7 +50,7 @@ class StatusFilter(DropdownFilter):
 class VirtualKeyAdmin(LimitsAdmin):
     form = KeyForm
     list_display = (
-        "name_shown", "owner", "team", "models_allowed", "budget", "status", "expires_shown", "created_shown",
+        "name_shown", "status", "owner", "team", "models_allowed", "budget", "expires_shown", "created_shown",
     )  # fmt: skip
     list_select_related = ("organization", "team", "user")
     search_fields = ("alias", "masked", "public_id__exact", "user__email", "user__username", "service_account")
@@ -86,7 +86,9 @@ class VirtualKeyAdmin(LimitsAdmin):
         self, request: HttpRequest, queryset: QuerySet[VirtualKey], search_term: str
     ) -> tuple[QuerySet[VirtualKey], bool]:
         """A masked key may be pasted as shown."""
-        return super().get_search_results(request, queryset, search_term.removeprefix("sk-..."))
+        term = search_term.removeprefix("sk-...")
+        found: tuple[QuerySet[VirtualKey], bool] = super().get_search_results(request, queryset, term)
+        return found
 
     # --- Changes --------------------------------------------------------------------------------
 
@@ -142,7 +144,7 @@ class VirtualKeyAdmin(LimitsAdmin):
         return self.confirm(request, key, title=f"Delete “{key}”?", text=text, button="Delete", danger=True)
 
     @admin.action(description="Delete", permissions=["change"])
-    def delete_selected_keys(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+    def delete_selected_keys(self, request: HttpRequest, queryset: Any) -> None:
         actor = actor_of(request)
         self.each(request, queryset.live(), lambda key: services.delete_key(key, actor=actor), "deleted")
 
@@ -175,7 +177,7 @@ class VirtualKeyAdmin(LimitsAdmin):
 
     @display(description="Expires", ordering="expires_at")
     def expires_shown(self, obj: VirtualKey) -> str:
-        return f"{obj.expires_at:%Y-%m-%d %H:%M}" if obj.expires_at else "never"
+        return f"{obj.expires_at:%Y-%m-%d}" if obj.expires_at else "never"
 
     @display(description="Created", ordering="created_at")
     def created_shown(self, obj: VirtualKey) -> str:

@@ -21,7 +21,7 @@ class KeyForm(LimitsForm):
 
     class Meta:
         model = VirtualKey
-        exclude = ()  # noqa: DJ006  (the admin page names its fields)
+        exclude = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

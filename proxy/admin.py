@@ -23,6 +23,7 @@ from teams.admin_base import (
     actor_of,
     display,
     may_change,
+    when,
 )
 
 PRICES = (("input_price", "output_price"), ("cached_price", "cache_write_price"), "is_free")
@@ -40,7 +41,7 @@ class ProviderAdmin(ReadOnlyAdmin):
 class CredentialAdmin(ServiceAdmin):
     form = CredentialForm
     for_readers: ClassVar[dict[str, str]] = {"secret": ""}
-    list_display = ("name", "provider", "host", "used_by", "updated_at")
+    list_display = ("name", "provider", "host", "used_by", "updated")
     list_select_related = ("provider",)
     search_fields = ("name", "host")
     list_filter = (("provider", AutocompleteSelectFilter),)
@@ -59,6 +60,10 @@ class CredentialAdmin(ServiceAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_change(request.user)
 
+    @display(description="Updated (UTC)", ordering="updated_at")
+    def updated(self, obj: Credential) -> str:
+        return when(obj.updated_at)
+
     @display(description="Deployments", ordering="uses")
     def used_by(self, obj: Any) -> int:
         number: int = obj.uses
@@ -76,7 +81,7 @@ class DeploymentsInline(ReadOnlyInline):
 class LanguageModelAdmin(ReadOnlyAdmin):
     """Public names; they come and go with their deployments."""
 
-    list_display = ("name", "served_by", "created_at")
+    list_display = ("name", "served_by", "created")
     search_fields = ("name",)
     fields = ("name", "created_at")
     inlines = (DeploymentsInline,)
@@ -84,6 +89,10 @@ class LanguageModelAdmin(ReadOnlyAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[LanguageModel]:
         rows: QuerySet[LanguageModel] = super().get_queryset(request).annotate(served=Count("deployments"))
         return rows
+
+    @display(description="Created (UTC)", ordering="created_at")
+    def created(self, obj: LanguageModel) -> str:
+        return when(obj.created_at)
 
     @display(description="Deployments", ordering="served")
     def served_by(self, obj: Any) -> int:

@@ -60,7 +60,7 @@ class DeploymentForm(ServiceForm):
 
     class Meta:
         model = Deployment
-        exclude = ()  # noqa: DJ006  (the admin page names its fields)
+        exclude = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

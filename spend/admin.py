@@ -16,6 +16,7 @@ from teams.admin_base import (
     RangeDateTimeFilter,
     ServiceAdmin,
     display,
+    when,
 )
 from teams.money import format_usd
 
@@ -31,12 +32,12 @@ class PriceAdmin(ServiceAdmin):
     """Prices are added, never changed: entries keep the price they were charged with."""
 
     form = PriceForm
-    list_display = ("item", "input_shown", "output_shown", "cached_shown", "write_shown", "valid_from", "source")
+    list_display = ("item", "input_shown", "output_shown", "cached_shown", "write_shown", "from_shown", "source")
     search_fields = ("item",)
     search_help_text = "openai/gpt-4o-mini"
     list_filter = ("source",)
     actions = None
-    add_fieldsets = ((None, {"fields": (("item", "valid_from"), ("input", "output"), ("cached", "cache_write"))}),)
+    add_fieldsets = ((None, {"fields": ("item", "valid_from", ("input", "output"), ("cached", "cache_write"))}),)
     fieldsets = ((None, {"fields": (("item", "valid_from", "source"), *_SHOWN, "tiers")}),)
     readonly_fields = (*_SHOWN[0], *_SHOWN[1])
 
@@ -45,6 +46,10 @@ class PriceAdmin(ServiceAdmin):
 
     def create(self, obj: Price, form: Any, actor: Actor) -> Price:
         return book.set_price(obj, actor=actor)
+
+    @display(description="Valid from (UTC)", ordering="valid_from")
+    def from_shown(self, obj: Price) -> str:
+        return when(obj.valid_from)
 
     @display(description="Input / 1M", ordering="input")
     def input_shown(self, obj: Price) -> str:
@@ -69,6 +74,10 @@ class AmountAdmin(HugeTableAdmin):
     ordering = ("-pk",)
     sortable_by = ()
 
+    @display(description="Admitted (UTC)")
+    def admitted(self, obj: Any) -> str:
+        return when(obj.admitted_at)
+
     @display(description="Amount")
     def amount(self, obj: Any) -> str:
         return format_usd(obj.amount_nano)
@@ -76,7 +85,7 @@ class AmountAdmin(HugeTableAdmin):
 
 @admin.register(Hold)
 class HoldAdmin(AmountAdmin):
-    list_display = ("admitted_at", "state_shown", "amount", "model", "key", "team", "organization", "lease_until")
+    list_display = ("admitted", "state_shown", "amount", "model", "key", "team", "organization", "lease")
     list_select_related = _RELATED
     search_fields = ("pk__exact",)
     search_help_text = "Hold id"
@@ -89,6 +98,10 @@ class HoldAdmin(AmountAdmin):
     )
     readonly_fields = ("amount",)
 
+    @display(description="Lease until (UTC)")
+    def lease(self, obj: Hold) -> str:
+        return when(obj.lease_until)
+
     @display(description="State", label=STATE_COLORS)
     def state_shown(self, obj: Hold) -> str:
         return obj.state
@@ -97,7 +110,7 @@ class HoldAdmin(AmountAdmin):
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(AmountAdmin):
     list_display = (
-        "admitted_at", "amount", "kind_shown", "model", "tokens", "key", "team", "user", "source_shown", "request_id",
+        "admitted", "amount", "kind_shown", "model", "tokens", "key", "team", "user", "source_shown",
     )  # fmt: skip
     list_select_related = _RELATED
     search_fields = ("request_id__exact", "hold__id__exact")
@@ -118,7 +131,12 @@ class LedgerEntryAdmin(AmountAdmin):
         ("What", {"fields": (*WHAT, ("request_id", "response_id"), ("hold", "price"))}),
         (
             "Tokens",
-            {"fields": (("input_tokens", "cached_tokens", "cache_write_tokens"), ("output_tokens", "reasoning_tokens"))},
+            {
+                "fields": (
+                    ("input_tokens", "cached_tokens", "cache_write_tokens"),
+                    ("output_tokens", "reasoning_tokens"),
+                )
+            },
         ),
         ("When", {"fields": (("admitted_at", "first_byte_at"), ("finished_at", "posted_at"))}),
     )
@@ -139,13 +157,17 @@ class LedgerEntryAdmin(AmountAdmin):
 
 @admin.register(Rollup)
 class RollupAdmin(AmountAdmin):
-    list_display = ("quarter", "scope", "model", "amount", "requests_shown", "input_shown", "output_shown")
+    list_display = ("quarter_shown", "scope", "model", "amount", "requests_shown", "input_shown", "output_shown")
     search_fields = ("scope__exact",)
     search_help_text = "Scope, e.g. team:3"
     list_filter = (("quarter", RangeDateTimeFilter),)
     list_filter_submit = True
     fields = ("scope", "model", "quarter", "amount", "amount_nano", "requests", "input_tokens", "output_tokens")
     readonly_fields = ("amount",)
+
+    @display(description="Quarter hour (UTC)")
+    def quarter_shown(self, obj: Rollup) -> str:
+        return when(obj.quarter)
 
     @display(description="Calls")
     def requests_shown(self, obj: Rollup) -> str:

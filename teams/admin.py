@@ -3,9 +3,8 @@
 import json
 from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin
-from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.models import Group
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,7 +15,6 @@ from django.utils.safestring import SafeString
 from teams import services
 from teams.actors import Actor
 from teams.admin_base import (
-    ActionVariant,
     AuditObjectFilter,
     AutocompleteSelectFilter,
     ChoicesDropdownFilter,
@@ -29,10 +27,14 @@ from teams.admin_base import (
     display,
     may_change,
     short_list,
+    when,
 )
-from teams.forms import LimitsForm, SecretField
+from teams.forms import LimitsForm, UserForm
 from teams.models import AuditEvent, Customer, Limits, Membership, Organization, Tag, Team, User
 from teams.money import format_usd
+
+# The role of a person decides; Django's groups would promise permissions that nothing here asks for.
+admin.site.unregister(Group)
 
 BUDGET = ("Budget", {"fields": (("max_budget_nano", "budget_duration"), "soft_budget_nano")})
 LIMITS = (
@@ -48,7 +50,7 @@ def budget_text(limits: Limits) -> str:
     if limits.max_budget_nano is None:
         return "–"
     amount = format_usd(limits.max_budget_nano)
-    return f"{amount} / {limits.budget_duration}" if limits.budget_duration else f"{amount} in all"
+    return f"{amount} / {limits.budget_duration}" if limits.budget_duration else f"{amount} total"
 
 
 def limits_text(limits: Limits) -> str:
@@ -67,8 +69,8 @@ class LimitsAdmin(ServiceAdmin):
         "allowed_models": "models_in_full",
         "new_password": "",
     }
-    actions = ("block_selected", "unblock_selected")
-    actions_detail = ("block", "unblock")
+    actions: ClassVar[tuple[str, ...]] = ("block_selected", "unblock_selected")
+    actions_detail: ClassVar[tuple[str, ...]] = ("block", "unblock")
 
     def set_blocked(self, obj: Any, blocked: bool, actor: Actor) -> Any:
         return services.set_blocked(obj, blocked, actor=actor)
@@ -110,7 +112,7 @@ class LimitsAdmin(ServiceAdmin):
         actor = actor_of(request)
         self.each(request, queryset.filter(blocked=True), lambda row: self.set_blocked(row, False, actor), "unblocked")
 
-    @action(description="Block", permissions=["change"], url_path="block", icon="block", variant=ActionVariant.DANGER)
+    @action(description="Block", permissions=["change"], url_path="block", icon="block")
     def block(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._ask_to_block(request, object_id, True)
 
@@ -238,39 +240,10 @@ class MembershipAdmin(LimitsAdmin):
         return obj.get_role_display()
 
 
-class UserForm(LimitsForm):
-    """A person's page. The password is set here and never shown."""
-
-    new_password = SecretField(
-        label="Password", required=False, max_length=256, help_text="Empty: leave it as it is; a new person then has none."
-    )
-
-    def clean_username(self) -> str:
-        """Without a name a person signs in with the e-mail address."""
-        given: str = self.cleaned_data.get("username") or self.instance.username
-        return given or self.cleaned_data.get("email") or self.instance.public_id
-
-    def clean_new_password(self) -> str:
-        password: str = self.cleaned_data["new_password"]
-        if password:
-            validate_password(password, self.instance)
-        return password
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if self.instance.pk is None or self.editor is None or self.instance.pk != self.editor.pk:
-            return cleaned
-        if cleaned.get("role", self.editor.role) != self.editor.role:
-            raise forms.ValidationError({"role": "somebody else has to change your own role"})
-        if not cleaned.get("is_active", True):
-            raise forms.ValidationError({"is_active": "you cannot switch yourself off"})
-        return cleaned
-
-
 @admin.register(User)
 class UserAdmin(LimitsAdmin):
     form = UserForm
-    list_display = ("name_shown", "role_shown", "organization", "budget", "limits", "active", "status", "last_login")
+    list_display = ("name_shown", "role_shown", "organization", "budget", "limits", "active", "status", "seen")
     list_select_related = ("organization",)
     search_fields = ("email", "username", "alias", "public_id")
     list_filter = ("is_active", "blocked", ("role", ChoicesDropdownFilter), ("organization", AutocompleteSelectFilter))
@@ -321,6 +294,10 @@ class UserAdmin(LimitsAdmin):
     def role_shown(self, obj: User) -> str:
         return obj.get_role_display()
 
+    @display(description="Last sign-in", ordering="last_login")
+    def seen(self, obj: User) -> str:
+        return when(obj.last_login)
+
     @display(description="Signs in", boolean=True, ordering="is_active")
     def active(self, obj: User) -> bool:
         return obj.is_active
@@ -356,8 +333,8 @@ class TagAdmin(LimitsAdmin):
 
 @admin.register(AuditEvent)
 class AuditEventAdmin(HugeTableAdmin):
-    list_display = ("at", "actor", "action_shown", "object_type", "object_id", "what_changed")
-    list_display_links = ("at",)
+    list_display = ("at_shown", "actor", "action_shown", "object_type", "object_id", "what_changed")
+    list_display_links = ("at_shown",)
     search_fields = ("actor", "action", "object_id")
     search_help_text = "Actor, action or object id"
     list_filter = (AuditObjectFilter, ("at", RangeDateTimeFilter))
@@ -365,6 +342,10 @@ class AuditEventAdmin(HugeTableAdmin):
     ordering = ("-pk",)
     fields = ("at", "actor", "action", "object_type", "object_id", "before_shown", "after_shown")
     readonly_fields = fields
+
+    @display(description="At (UTC)", ordering="pk")
+    def at_shown(self, obj: AuditEvent) -> str:
+        return when(obj.at)
 
     @display(description="Action", label=True)
     def action_shown(self, obj: AuditEvent) -> str:

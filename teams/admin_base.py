@@ -5,6 +5,7 @@ platform admins read and change, read-only admins read.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django import forms
@@ -34,9 +35,9 @@ from teams.forms import ServiceForm
 from teams.models import AuditEvent, User
 
 __all__ = [
-    "ActionVariant", "AuditObjectFilter", "AutocompleteSelectFilter", "ChoicesDropdownFilter", "DropdownFilter", "HugeTableAdmin",
-    "RangeDateTimeFilter", "ReadOnlyAdmin", "ReadOnlyInline", "ServiceAdmin", "action", "actor_of", "display",
-    "may_change", "may_read", "short_list",
+    "ActionVariant", "AuditObjectFilter", "AutocompleteSelectFilter", "ChoicesDropdownFilter", "DropdownFilter",
+    "HugeTableAdmin", "RangeDateTimeFilter", "ReadOnlyAdmin", "ReadOnlyInline", "ServiceAdmin", "action",
+    "actor_of", "display", "may_change", "may_read", "short_list", "when",
 ]  # fmt: skip
 
 SERVICE_ERROR = "latchkey_service_error"
@@ -53,6 +54,11 @@ def may_change(user: Any) -> bool:
 def actor_of(request: HttpRequest) -> Actor:
     user: Any = request.user
     return Actor(label=user.email or user.username, user_id=user.pk)
+
+
+def when(at: datetime | None) -> str:
+    """An instant as lists show it: UTC, sortable by eye."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" if at else "–"
 
 
 def short_list(names: list[str], empty: str, most: int = 2) -> str:
@@ -96,7 +102,7 @@ class PageList(ThemedChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.result_list = list(self.result_list)
+        self.result_list: list[Any] = list(self.result_list)
         self.model_admin.prepare_page(self.result_list)
 
 
@@ -109,8 +115,9 @@ class BaseAdmin(RolePermissions, ThemedModelAdmin):
     show_facets = admin.ShowFacets.NEVER
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
-        rows = super().get_queryset(request)
-        return rows.visible_to(request.user) if hasattr(rows, "visible_to") else rows
+        rows: Any = super().get_queryset(request)
+        visible: models.QuerySet[Any] = rows.visible_to(request.user) if hasattr(rows, "visible_to") else rows
+        return visible
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PageList]:
         return PageList
@@ -270,9 +277,7 @@ class ServiceAdmin(BaseAdmin):
     def page_of(self, obj: Any) -> str:
         return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])
 
-    def each(
-        self, request: HttpRequest, rows: models.QuerySet[Any], change: Callable[[Any], Any], verb: str
-    ) -> None:
+    def each(self, request: HttpRequest, rows: models.QuerySet[Any], change: Callable[[Any], Any], verb: str) -> None:
         """Apply a service to every selected row and say how many."""
         count = sum(1 for row in rows if change(row) is not None)
         names = self.opts.verbose_name if count == 1 else self.opts.verbose_name_plural

@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django import forms
+from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from unfold.widgets import (
     UnfoldAdminPasswordWidget,
@@ -110,3 +111,35 @@ class SecretField(forms.CharField):
     def __init__(self, **kwargs: Any) -> None:
         widget = UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}, render_value=False)
         super().__init__(widget=widget, strip=True, **kwargs)
+
+
+class UserForm(LimitsForm):
+    """A person's page. The password is set here and never shown."""
+
+    new_password = SecretField(
+        label="Password",
+        required=False,
+        max_length=256,
+        help_text="Empty: leave it as it is; a new person then has none.",
+    )
+
+    def clean_username(self) -> str:
+        """Without a name a person signs in with the e-mail address."""
+        given: str = self.cleaned_data.get("username") or self.instance.username
+        return given or self.cleaned_data.get("email") or self.instance.public_id
+
+    def clean_new_password(self) -> str:
+        password: str = self.cleaned_data["new_password"]
+        if password:
+            validate_password(password, self.instance)
+        return password
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if self.instance.pk is None or self.editor is None or self.instance.pk != self.editor.pk:
+            return cleaned
+        if cleaned.get("role", self.editor.role) != self.editor.role:
+            raise ValidationError({"role": "somebody else has to change your own role"})
+        if not cleaned.get("is_active", True):
+            raise ValidationError({"is_active": "you cannot switch yourself off"})
+        return cleaned

@@ -1,0 +1,168 @@
+"""Organizations, teams, people, credentials, deployments and prices: every write is one service's."""
+
+from decimal import Decimal
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from proxy import services as proxy_services
+from proxy.models import Credential, Deployment, Provider
+from spend.models import Price
+from teams.models import AuditEvent, Customer, Membership, Organization, Tag, Team, User
+from tests.admin.conftest import form_of
+
+SECRET = "sk-upstream-0123456789abcdef"
+
+
+def add(browser: Client, name: str, /, **fields: object) -> object:
+    page = reverse(f"admin:{name}_add")
+    return browser.post(page, form_of(browser.get(page)) | fields)
+
+
+def change(browser: Client, name: str, pk: int, /, **fields: object) -> object:
+    page = reverse(f"admin:{name}_change", args=[pk])
+    return browser.post(page, form_of(browser.get(page)) | fields)
+
+
+def errors(answer: object) -> dict[str, list[str]]:
+    return answer.context["adminform"].form.errors  # type: ignore[attr-defined]
+
+
+def actions() -> set[str]:
+    return set(AuditEvent.objects.filter(actor="ada@example.com").values_list("action", flat=True))
+
+
+def test_scopes_are_created_and_changed(browser: Client, organization: Organization) -> None:
+    add(browser, "teams_organization", name="North", public_id="north", timezone="Europe/Oslo")
+    north = Organization.objects.get(public_id="north")
+    add(browser, "teams_team", name="Ice", organization=north.pk)
+    add(browser, "teams_customer", public_id="acme", organization=north.pk)
+    add(browser, "teams_tag", name="apollo", organization=north.pk)
+    team = Team.objects.get(name="Ice")
+    change(browser, "teams_team", team.pk, max_budget_nano="3", budget_duration="1d", rpm_limit=5)
+    team.refresh_from_db()
+    assert (team.max_budget_nano, team.budget_duration, team.rpm_limit) == (3 * 10**9, "1d", 5)
+    assert Customer.objects.get(public_id="acme").organization == north
+    assert Tag.objects.get(name="apollo").organization == north
+    assert actions() == {
+        "organization.created", "team.created", "customer.created", "tag.created", "team.updated",
+    }  # fmt: skip
+
+
+def test_bad_limits_are_errors_beside_their_fields(browser: Client, organization: Organization) -> None:
+    answer = add(browser, "teams_team", name="x", organization=organization.pk, budget_duration="soon")
+    assert "budget_duration" in errors(answer)
+    answer = add(browser, "teams_team", name="x", organization=organization.pk, rpm_limit=-1)
+    assert "a limit is never negative" in str(errors(answer))
+    answer = add(browser, "teams_team", name="x", organization=organization.pk, rpm_limit=2**63)
+    assert "rpm_limit" in errors(answer)
+    assert not Team.objects.exists()
+
+
+def test_members(browser: Client, search: Team, linus: User) -> None:
+    add(browser, "teams_membership", team=search.pk, user=linus.pk, max_budget_nano="1")
+    member = Membership.objects.get()
+    assert "already exists" in str(errors(add(browser, "teams_membership", team=search.pk, user=linus.pk)))
+    change(browser, "teams_membership", member.pk, max_budget_nano="2")
+    member.refresh_from_db()
+    assert member.max_budget_nano == 2 * 10**9
+    assert b"linus@example.com" in browser.get(reverse("admin:teams_team_change", args=[search.pk])).content
+    browser.post(reverse("admin:teams_membership_delete", args=[member.pk]), {"post": "yes"})
+    assert not Membership.objects.exists()
+    assert {"team.member_added", "membership.updated", "team.member_removed"} <= actions()
+
+
+def test_people(browser: Client, ada: User) -> None:
+    add(browser, "teams_user", email="new@example.com", role="proxy_admin_viewer", new_password="a-long-password-7")
+    person = User.objects.get(email="new@example.com")
+    assert person.username == "new@example.com"
+    assert person.is_staff
+    assert person.check_password("a-long-password-7")
+    change(browser, "teams_user", person.pk, role="internal_user", new_password="another-long-password-8")
+    person.refresh_from_db()
+    assert not person.is_staff
+    assert person.check_password("another-long-password-8")
+    assert "user.password_set" in actions()
+    assert "new_password" in errors(change(browser, "teams_user", person.pk, new_password="short"))
+    assert "email" in str(errors(add(browser, "teams_user", email="new@example.com")))
+
+
+def test_nobody_locks_themselves_out(browser: Client, ada: User) -> None:
+    assert "role" in errors(change(browser, "teams_user", ada.pk, role="internal_user"))
+    page = reverse("admin:teams_user_change", args=[ada.pk])
+    data = form_of(browser.get(page))
+    data.pop("is_active")
+    assert "is_active" in errors(browser.post(page, data))
+
+
+@pytest.fixture
+def openai(providers: None) -> Provider:
+    return Provider.objects.get(slug="openai")
+
+
+def test_a_credential_goes_in_and_never_comes_out(browser: Client, openai: Provider) -> None:
+    add(browser, "proxy_credential", name="main", provider=openai.pk, secret=SECRET)
+    row = Credential.objects.get()
+    assert row.host == "api.openai.com"
+    assert proxy_services.reveal(row) == SECRET
+    page = reverse("admin:proxy_credential_change", args=[row.pk])
+    assert SECRET not in browser.get(page).content.decode()
+    answer = change(browser, "proxy_credential", row.pk, host="a/b", secret=SECRET)
+    assert "host" in errors(answer)
+    assert SECRET not in answer.content.decode()
+    assert "secret" in errors(change(browser, "proxy_credential", row.pk, secret=""))
+    assert "whole secret" in str(errors(change(browser, "proxy_credential", row.pk, secret="****")))
+    change(browser, "proxy_credential", row.pk, secret="sk-other-0123456789")
+    row.refresh_from_db()
+    assert proxy_services.reveal(row) == "sk-other-0123456789"
+    assert SECRET not in str(list(AuditEvent.objects.values()))
+
+
+def test_a_deployment_from_model_to_price(browser: Client, openai: Provider) -> None:
+    name = "proxy_deployment"
+    answer = add(browser, name, model_name="m", provider=openai.pk, upstream_model="brand-new")
+    assert "no price is known" in errors(answer)["input_price"][0]
+    add(
+        browser, name, model_name="m", provider=openai.pk, upstream_model="brand-new", secret=SECRET,
+        input_price="0.15", output_price="0.60",
+    )  # fmt: skip
+    row = Deployment.objects.get()
+    assert row.credential is not None
+    assert row.base_url == "https://api.openai.com/v1"
+    assert Price.objects.get(item=row.price_item).input == Decimal("0.00000015")
+    listing = browser.get(reverse(f"admin:{name}_changelist")).content.decode()
+    assert "$0.15 / $0.60" in listing
+    change(browser, name, row.pk, input_price="0.2", output_price="0.8", timeout_seconds=30)
+    row.refresh_from_db()
+    assert row.timeout_seconds == 30
+    assert Price.objects.filter(item=row.price_item).count() == 2
+    wrong = change(browser, name, row.pk, base_url="https://elsewhere.example.com/v1")
+    assert "api.openai.com only" in errors(wrong)["credential"][0]
+    browser.post(reverse(f"admin:{name}_delete", args=[row.pk]), {"post": "yes"})
+    assert not Deployment.objects.exists()
+    assert {"model.created", "model.updated", "model.deleted"} <= actions()
+
+
+def test_prices_are_added_and_never_changed(browser: Client) -> None:
+    now = timezone.now()
+    given = {"valid_from_0": f"{now:%Y-%m-%d}", "valid_from_1": f"{now:%H:%M:%S}"}
+    add(browser, "spend_price", item="openai/x", input="0.000001", output="2500", **given)
+    price = Price.objects.get()
+    assert (price.input, price.output) == (Decimal("1E-12"), Decimal("0.0025"))
+    listing = browser.get(reverse("admin:spend_price_changelist")).content.decode()
+    assert "$0.000001" in listing
+    assert "$2,500.00" in listing
+    assert "input" in errors(add(browser, "spend_price", item="openai/y", input="0.0000001", output="1", **given))
+    assert "output" in errors(add(browser, "spend_price", item="openai/y", input="1", output="nan", **given))
+    page = reverse("admin:spend_price_change", args=[price.pk])
+    assert browser.get(page).status_code == 200
+    assert browser.post(page, {"input": "9"}).status_code == 403
+    assert browser.post(reverse("admin:spend_price_delete", args=[price.pk]), {"post": "yes"}).status_code == 403
+
+
+def test_blocking_a_team(browser: Client, search: Team) -> None:
+    browser.post(reverse("admin:teams_team_block", args=[search.pk]))
+    assert Team.objects.get(pk=search.pk).blocked
+    assert "team.blocked" in actions()
