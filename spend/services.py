@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import F
 
 from spend import rollups
 from spend.models import Hold, LedgerEntry
 from spend.wire import ORPHAN, Intent, Posting
-from teams import audit
+from teams import audit, changes
 from teams.actors import Actor
 from teams.models import Organization
 
@@ -109,7 +108,7 @@ def correct(entry: LedgerEntry, amount_nano: int, *, reason: str, actor: Actor, 
     correction.save(force_insert=True)
     rollups.add([correction])
     # Counters are mirrors: a new epoch makes the gateway read them from the ledger again.
-    Organization.objects.filter(pk=entry.organization_id).update(epoch=F("epoch") + 1)
+    changes.raise_epoch(entry.organization_id)
     audit.record("ledger.corrected", correction, actor=actor, after={"amount_nano": amount_nano, "reason": reason})
     return correction
 

@@ -19,11 +19,18 @@ def publish(instance: Limits, *, organization_pk: int, new_windows: bool = False
     type(instance)._default_manager.filter(pk=instance.pk).update(version=F("version") + 1)
     instance.refresh_from_db(fields=["version"])
     if new_windows:
-        Organization.objects.filter(pk=organization_pk).update(epoch=F("epoch") + 1)
+        raise_epoch(organization_pk)
     PolicyChange.objects.create(scope=instance.scope)
     transaction.on_commit(
         partial(store.announce_version, organization_pk, instance.scope, instance.version), robust=True
     )
+
+
+def raise_epoch(organization_pk: int) -> None:
+    """Have every counter of an organization read from the ledger again, from the commit on."""
+    Organization.objects.filter(pk=organization_pk).update(epoch=F("epoch") + 1)
+    epoch = Organization.objects.values_list("epoch", flat=True).get(pk=organization_pk)
+    transaction.on_commit(partial(store.announce_epoch, organization_pk, epoch), robust=True)
 
 
 def publish_catalog() -> None:

@@ -24,6 +24,15 @@ CATALOG = "catalog:0"
 #: The counter script compares doubles, exact up to 2**53; a single window therefore ends at $9 million.
 MAX_BUDGET_NANO = 9_000_000 * 10**9
 
+#: Publishes an organization's epoch; a published one is never lowered. KEYS[1] prefix, ARGV[1] epoch.
+#: Only the one who raised an epoch in the database publishes it, once: nothing can have been held in it before.
+PUBLISH_EPOCH = """
+local key = KEYS[1] .. ':epoch'
+local known = redis.call('GET', key)
+if not known or tonumber(known) < tonumber(ARGV[1]) then redis.call('SET', key, ARGV[1]) end
+return 'OK'
+"""
+
 
 def scope_name(kind: ScopeKind, pk: int) -> str:
     return f"{kind.value}:{pk}"

@@ -10,7 +10,7 @@ import redis
 import structlog
 from django.conf import settings
 
-from teams.scopes import store_prefix
+from teams.scopes import PUBLISH_EPOCH, store_prefix
 
 log = structlog.get_logger()
 
@@ -35,3 +35,14 @@ def announce_version(organization_pk: int, scope: str, version: int) -> None:
         client().eval(_RAISE_ONLY, 1, f"{store_prefix(organization_pk)}:ver", scope, version)
     except redis.RedisError as error:
         log.warning("version not announced, workers will poll it", scope=scope, error=type(error).__name__)
+
+
+def announce_epoch(organization_pk: int, epoch: int) -> None:
+    """Publish an epoch that the caller has just raised and committed.
+
+    Losing this message is safe: the first hold whose intent the database refuses raises the epoch again.
+    """
+    try:
+        client().eval(PUBLISH_EPOCH, 1, store_prefix(organization_pk), epoch)
+    except redis.RedisError as error:
+        log.warning("epoch not announced, the gateway will raise it", error=type(error).__name__)

@@ -149,11 +149,13 @@ class Holds:
 
     async def settle(self, held: Held, cost_nano: int, tokens: int) -> None:
         """Release the hold and book what it cost on the counters. Safe to repeat."""
-        await self._store.script(scripts.SETTLE, held.prefix, held.intent.hold_id, cost_nano, tokens)
+        intent = held.intent
+        await self._store.script(scripts.SETTLE, held.prefix, intent.hold_id, cost_nano, tokens, intent.epoch)
 
     async def _undo(self, held: Held) -> None:
         """Take back a hold whose intent was refused: it never counted, not as a request either."""
-        await self._store.script(scripts.SETTLE, held.prefix, held.intent.hold_id, 0, 0, "undo")
+        intent = held.intent
+        await self._store.script(scripts.SETTLE, held.prefix, intent.hold_id, 0, 0, intent.epoch, "undo")
 
     async def renew(self, held: list[Held], until: datetime) -> None:
         """Keep the parallel slots of calls that are still running."""

@@ -4,6 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from teams.scopes import PUBLISH_EPOCH
+
 _FOLDER = Path(__file__).parent / "lua"
 
 
@@ -13,10 +15,10 @@ class Script:
     digest: str
 
 
-def _read(name: str) -> Script:
-    text = (_FOLDER / f"{name}.lua").read_text()
+def _script(text: str) -> Script:
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-HOLD, SETTLE, LOAD, EPOCH = map(_read, ("hold", "settle", "load", "epoch"))
+HOLD, SETTLE, LOAD = (_script((_FOLDER / f"{name}.lua").read_text()) for name in ("hold", "settle", "load"))
+EPOCH = _script(PUBLISH_EPOCH)
 EVERY = (HOLD, SETTLE, LOAD, EPOCH)

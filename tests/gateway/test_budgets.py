@@ -91,7 +91,8 @@ def test_a_budget_set_later_knows_what_was_spent_before(latchkey: Running, books
 def test_a_request_limit_is_exact_across_workers(latchkey: Running, books: Books) -> None:
     key = latchkey.new_key(rpm_limit=5)
     answers = _many(latchkey, key, 15)
-    assert sum(answer.status_code == 200 for answer in answers) in (5, 10)  # 10 if the minute turned
+    # A minute that turns in between opens another five.
+    assert 5 <= sum(answer.status_code == 200 for answer in answers) <= 10
     refused = next(answer for answer in answers if answer.status_code == 429)
     assert int(refused.headers["retry-after"]) <= 60
     assert "Limit type: requests" in refused.json()["error"]["message"]
