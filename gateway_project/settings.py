@@ -158,7 +158,13 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "gateway_project.api_errors.handle",
     "UNAUTHENTICATED_USER": None,
 }
-SPECTACULAR_SETTINGS = {"TITLE": "Latchkey management API", "VERSION": "0.1.0", "OAS_VERSION": "3.1.0", "SWAGGER_UI_DIST": "SIDECAR", "SWAGGER_UI_FAVICON_HREF": "SIDECAR"}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Latchkey management API",
+    "VERSION": "0.1.0",
+    "OAS_VERSION": "3.1.0",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
 BUDGET_STATUS = int(env.choice("LATCHKEY_BUDGET_STATUS", "429", ("400", "402", "422", "429")))
 
 # --- Gateway -----------------------------------------------------------------------------------

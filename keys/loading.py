@@ -50,7 +50,7 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
         chain=(*map(policy_of, scopes), policy_of(key, gone=key.deleted_at is not None)),
         expires_at=key.expires_at,
         retires_at=old.valid_until if old else None,
-        aliases={**(key.team.model_aliases if key.team else {}), **key.aliases},
+        aliases={**((key.team and key.team.model_aliases) or {}), **(key.aliases or {})},
         tags=tuple(key.tags),
         allowed_routes=tuple(key.allowed_routes),
         user_public_id=key.user.public_id if key.user else "",

@@ -63,6 +63,7 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     """Save a changed key. In force at its next call on every worker."""
     stored = VirtualKey.objects.select_for_update().get(pk=key.pk)
     before = audit.snapshot(stored)
+    changes.keep_system_fields(key, stored)
     _place(key)
     if stored.expires_at != key.expires_at:
         key.expiry_noted_at = None

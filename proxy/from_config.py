@@ -50,6 +50,8 @@ def _apply(new: NewModel, actor: Actor, now: datetime) -> None:
     if any(getattr(known, name) != getattr(new.deployment, name) for name in _COMPARED):
         for name in _COMPARED:
             setattr(known, name, getattr(new.deployment, name))
+        # First the secret, which may have to be bound to another host than before.
+        services.keep_secret(known, new.secret, actor=actor)
         services.update_deployment(known, actor=actor)
     services.keep_secret(known, new.secret, actor=actor)
     if new.rates is not None:

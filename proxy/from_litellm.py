@@ -21,6 +21,17 @@ _RATES = {
 }
 _USED = {"model", "api_key", "api_base", "base_url", "custom_llm_provider", "timeout", "max_retries", "num_retries"}
 
+#: Parameters that would be kept in clear if we took them. `api_key` is the one that is encrypted.
+_SECRET_WORDS = ("secret", "password", "credential", "private_key", "access_key", "token", "api_key", "headers")
+_COUNTS = (
+    "max_tokens",
+    "max_input_tokens",
+    "max_output_tokens",
+    "max_completion_tokens",
+    "cost_per_token",
+    "token_cost",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
@@ -37,6 +48,8 @@ class NewModel:
 
 def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: Deployment.Source) -> NewModel:
     """Raises ValidationError naming the field and what to write instead."""
+    refuse_secrets(params, allowed="api_key")
+    refuse_secrets(info)
     slug, upstream = _provider_and_model(params)
     deployment = Deployment(
         provider=Provider.objects.get(slug=slug),
@@ -111,3 +124,23 @@ def _rate(values: dict[str, Any], field: str) -> Decimal | None:
     if rate != rate.quantize(Decimal(10) ** -12):
         raise ValidationError({field: "a price per token has at most twelve decimals"})
     return rate
+
+
+def refuse_secrets(values: dict[str, Any], allowed: str = "") -> None:
+    """We keep these objects in clear, so nothing that looks like a secret may be in them, at any depth."""
+    waiting: list[Any] = [{name: value for name, value in values.items() if name != allowed}]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            for name, child in item.items():
+                if _looks_secret(name.lower()):
+                    raise ValidationError(
+                        {name: "not supported: the only secret a model takes is litellm_params.api_key"}
+                    )
+                waiting.append(child)
+        elif isinstance(item, list):
+            waiting.extend(item)
+
+
+def _looks_secret(name: str) -> bool:
+    return not any(count in name for count in _COUNTS) and any(word in name for word in _SECRET_WORDS)

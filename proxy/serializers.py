@@ -4,21 +4,10 @@ from typing import Any
 
 from rest_framework import serializers
 
-from proxy.from_litellm import NewModel, read_model
+from proxy.from_litellm import NewModel, read_model, refuse_secrets
 from proxy.models import Deployment
 from spend.pricing import PriceCard
 from teams.api_fields import ObjectField, TextField, plain_json
-
-#: Parameters that would be kept in clear if we took them. `api_key` is the one that is encrypted.
-_SECRET_WORDS = ("secret", "password", "credential", "private_key", "access_key", "token", "api_key", "headers")
-_COUNTS = (
-    "max_tokens",
-    "max_input_tokens",
-    "max_output_tokens",
-    "max_completion_tokens",
-    "cost_per_token",
-    "token_cost",
-)
 
 
 class _ExactObjectField(ObjectField):
@@ -38,7 +27,7 @@ class ModelSerializer(serializers.Serializer[Any]):
     model_info = _ExactObjectField(required=False, allow_null=True)
 
     def validate_litellm_params(self, value: dict[str, Any]) -> dict[str, Any]:
-        _refuse_secrets(value, allowed="api_key")
+        refuse_secrets(value, allowed="api_key")
         if str(value.get("api_key") or "").startswith("os.environ/"):
             raise serializers.ValidationError(
                 {"api_key": "send the secret itself; only the configuration file reads environment variables"}
@@ -47,7 +36,7 @@ class ModelSerializer(serializers.Serializer[Any]):
 
     def validate_model_info(self, value: dict[str, Any] | None) -> dict[str, Any]:
         value = value or {}
-        _refuse_secrets(value)
+        refuse_secrets(value)
         public_id = value.get("id")
         if public_id is None:
             return value
@@ -107,23 +96,3 @@ def _prices(card: PriceCard | None) -> dict[str, Any]:
         "cache_read_input_token_cost": rates.cached if rates else None,
         "cache_creation_input_token_cost": rates.cache_write if rates else None,
     }
-
-
-def _refuse_secrets(values: dict[str, Any], allowed: str = "") -> None:
-    """We keep these objects in clear, so nothing that looks like a secret may be in them, at any depth."""
-    waiting: list[Any] = [{name: value for name, value in values.items() if name != allowed}]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            for name, child in item.items():
-                if _looks_secret(name.lower()):
-                    raise serializers.ValidationError(
-                        {name: "not supported: the only secret a model takes is litellm_params.api_key"}
-                    )
-                waiting.append(child)
-        elif isinstance(item, list):
-            waiting.extend(item)
-
-
-def _looks_secret(name: str) -> bool:
-    return not any(count in name for count in _COUNTS) and any(word in name for word in _SECRET_WORDS)

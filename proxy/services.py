@@ -89,6 +89,7 @@ def add_deployment(
         )
         deployment.credential = store_credential(credential, secret, actor=actor)
     deployment.full_clean()
+    _refuse_foreign_credential(deployment)
     deployment.save(force_insert=True)
     if rates is not None:
         set_rates(deployment, rates, actor=actor, now=now)
@@ -102,6 +103,7 @@ def update_deployment(deployment: Deployment, *, actor: Actor) -> Deployment:
     """Save a changed deployment; in force on every worker within a second."""
     before = audit.snapshot(Deployment.objects.get(pk=deployment.pk))
     deployment.full_clean()
+    _refuse_foreign_credential(deployment)
     deployment.save()
     audit.record("model.updated", deployment, actor=actor, before=before)
     changes.publish_catalog()
@@ -188,6 +190,13 @@ def _check_address(base_url: str) -> None:
         raise ValidationError({"api_base": "write an address that starts with https:// or http:// and names a host"})
     if "@" in parts.netloc:
         raise ValidationError({"api_base": "write the address without a user name or password"})
+
+
+def _refuse_foreign_credential(deployment: Deployment) -> None:
+    """A secret goes to the one host it was stored for."""
+    credential = deployment.credential
+    if credential is not None and credential.host != host_of(deployment.base_url):
+        raise ValidationError({"credential": f"it is bound to {credential.host}, not to the host of the base URL"})
 
 
 def _has_price(deployment: Deployment, now: datetime) -> bool:

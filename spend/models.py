@@ -188,6 +188,7 @@ class Rollup(models.Model):
     output_tokens = models.BigIntegerField(default=0)
 
     class Meta:
+        indexes = [models.Index(fields=["quarter"], name="spend_rollup_quarter")]
         constraints = [models.UniqueConstraint(fields=["scope", "quarter", "model"], name="spend_rollup_once")]
 
     def __str__(self) -> str:

@@ -9,6 +9,18 @@ from teams import store
 from teams.models import Limits, Organization, PolicyChange
 from teams.scopes import CATALOG
 
+#: Columns that only their own services write. An edit that began before such a change must not undo it.
+_SYSTEM = (
+    "version", "epoch", "created_at", "password", "last_login", "public_id", "token", "seal", "masked", "created_by",
+    "deleted_at", "deleted_by",
+)  # fmt: skip
+
+
+def keep_system_fields(instance: Limits, stored: Limits) -> None:
+    """Take what an edit does not own from `stored`, the row as it is now under its lock."""
+    for name in {field.name for field in stored._meta.concrete_fields}.intersection(_SYSTEM):
+        setattr(instance, name, getattr(stored, name))
+
 
 def publish(instance: Limits, *, organization_pk: int, new_windows: bool = False) -> None:
     """Raise the scope's version, now in the database and on commit in the counter store.

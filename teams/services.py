@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils import timezone
 
@@ -69,9 +70,15 @@ def create_tag(tag: Tag, *, actor: Actor) -> Tag:
 
 @transaction.atomic
 def update_limits(instance: Limits, *, actor: Actor, now: datetime | None = None) -> Limits:
-    """Save a changed organization, team, member, user, customer or tag; in force at the next call."""
+    """Save a changed organization, team, member, user, customer or tag; in force at the next call.
+
+    Raises ValidationError for a move to another organization: its spend lies in the books of the old one.
+    """
     stored = type(instance)._default_manager.select_for_update().get(pk=instance.pk)
+    if organization_of(stored) != organization_of(instance):
+        raise ValidationError({"organization": "it cannot move to another organization; create it there instead"})
     before = audit.snapshot(stored)
+    changes.keep_system_fields(instance, stored)
     if stored.budget_duration != instance.budget_duration:
         instance.budget_started_at = now or timezone.now()
     instance.save()

