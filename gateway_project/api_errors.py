@@ -9,7 +9,8 @@ from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.db.models import ProtectedError
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.defaults import page_not_found
 from rest_framework.exceptions import APIException, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import set_rollback
@@ -48,6 +49,14 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response:
     if refusal.status_code == 401:
         response["WWW-Authenticate"] = "Bearer"
     return response
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """A path that does not exist: a page for people, the error body for programs."""
+    if request.path.startswith(("/admin", "/portal")):
+        return page_not_found(request, exception)
+    error = {"message": f"there is no {request.path} here", "type": "not_found_error", "param": None, "code": "404"}
+    return JsonResponse({"error": error}, status=404)
 
 
 def _refusal(exc: Exception) -> ApiError:

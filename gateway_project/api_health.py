@@ -1,7 +1,9 @@
 """Health endpoints. The two public ones say nothing that an outsider could use."""
 
+from collections.abc import Callable
 from typing import Any
 
+import redis
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from drf_spectacular.types import OpenApiTypes
@@ -11,6 +13,7 @@ from rest_framework.response import Response
 
 from proxy.health import Health, check_all
 from proxy.models import Deployment
+from teams import store
 from teams.api_base import ManagementView
 
 
@@ -20,15 +23,30 @@ def liveness(request: HttpRequest) -> HttpResponse:
 
 
 def readiness(request: HttpRequest) -> HttpResponse:
-    """503 while the database does not answer, so that no traffic is sent here."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except Error:
-        response = JsonResponse({"status": "unhealthy", "db": "disconnected"}, status=503)
+    """503 while the database or the counter store does not answer, so that no traffic is sent here."""
+    states = {"db": _state(_ask_database), "counter_store": _state(_ask_store)}
+    healthy = all(state == "connected" for state in states.values())
+    response = JsonResponse({"status": "healthy" if healthy else "unhealthy", **states}, status=200 if healthy else 503)
+    if not healthy:
         response["Retry-After"] = "5"
-        return response
-    return JsonResponse({"status": "healthy", "db": "connected"})
+    return response
+
+
+def _state(ask: Callable[[], object]) -> str:
+    try:
+        ask()
+    except (Error, redis.RedisError):
+        return "disconnected"
+    return "connected"
+
+
+def _ask_database() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+
+
+def _ask_store() -> None:
+    store.client().ping()
 
 
 class HealthOfModels(ManagementView):

@@ -49,8 +49,7 @@ class EmbeddedStore:
             except subprocess.TimeoutExpired:
                 self._process.kill()
 
-    @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
     def _options(self) -> list[str]:
@@ -87,7 +86,7 @@ class EmbeddedStore:
     def _await_ready(self) -> None:
         client = redis.Redis(unix_socket_path=str(self._socket))
         for _ in range(200):
-            if not self.alive:
+            if not self.is_alive():
                 break
             try:
                 client.ping()

@@ -89,12 +89,20 @@ def is_weak(value: str) -> bool:
 
 def generated(path: Path, make: Callable[[], str] = lambda: secrets.token_urlsafe(32)) -> str:
     """The secret kept at `path` (mode 600); the first process to need it makes it, whoever else races it."""
+    try:
+        _make_once(path, make)
+        return path.read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(f"LATCHKEY_DATA_DIR: cannot keep a secret in {path}: {error.strerror}") from error
+
+
+def _make_once(path: Path, make: Callable[[], str]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.exists():
+        return
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
-    if not path.exists():
-        fresh.touch(mode=0o600)
-        fresh.write_text(make())
-        with contextlib.suppress(FileExistsError):
-            os.link(fresh, path)
-        fresh.unlink()
-    return path.read_text().strip()
+    fresh.touch(mode=0o600)
+    fresh.write_text(make())
+    with contextlib.suppress(FileExistsError):
+        os.link(fresh, path)
+    fresh.unlink()

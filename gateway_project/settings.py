@@ -63,6 +63,8 @@ else:
 VALKEY_SOCKET = env.socket_path(DATA_DIR / "valkey" / "valkey.sock")
 REDIS_URL = env.text("REDIS_URL") or f"unix://{VALKEY_SOCKET}"
 EMBEDDED_STORE = not env.text("REDIS_URL")
+if not REDIS_URL.startswith(("redis://", "rediss://", "unix://")):
+    raise ImproperlyConfigured("REDIS_URL must start with redis://, rediss:// or unix://")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
 # --- Django ------------------------------------------------------------------------------------

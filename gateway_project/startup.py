@@ -35,6 +35,7 @@ class Demo:
 
 def prepare(*, now: datetime) -> None:
     """Providers, prices, the master key's row and the models of the configuration file."""
+    _refuse_foreign_salt()
     sync_providers()
     seed_prices()
     ensure_master_key(settings.MASTER_KEY)
@@ -56,6 +57,13 @@ def prepare_demo(provider_url: str, *, now: datetime) -> Demo:
     password = settings.ADMIN_PASSWORD or env.generated(folder / "admin_password")
     ensure_admin("admin", password)
     return Demo(password, _demo_key(folder / "demo_key"))
+
+
+def _refuse_foreign_salt() -> None:
+    """With another salt no key would authenticate and no credential open: better not to start."""
+    sealed = VirtualKey.objects.order_by("pk").first()
+    if sealed is not None and sealed.seal != secrets.seal_of(sealed.token, sealed.pk, settings.SEALING_KEY):
+        raise ImproperlyConfigured("LATCHKEY_SALT_KEY is not the one that this database was set up with: restore it")
 
 
 def remove_demo(*, now: datetime) -> None:

@@ -53,8 +53,9 @@ def end_with_parent() -> None:
 class Supervisor:
     """Children are stopped in the order they are listed: what takes traffic first, what it needs last."""
 
-    def __init__(self, children: list[Child]) -> None:
-        self._children = children
+    def __init__(self, children: list[Child], *, needed: Mapping[str, Callable[[], bool]]) -> None:
+        """`needed` names what else must stay alive, with a question that tells whether it does."""
+        self._children, self._needed = children, needed
         self._stopping = False
 
     def run(self, when_up: Callable[[], bool], announce: Callable[[], None]) -> int:
@@ -64,19 +65,25 @@ class Supervisor:
         for child in reversed(self._children):
             child.start()
         announced = False
-        failed: Child | None = None
-        while not self._stopping and failed is None:
-            failed = next((child for child in self._children if child.exit_code is not None), None)
+        failure = ""
+        while not self._stopping and not failure:
+            failure = self._failure()
             if not announced and when_up():
                 announced = True
                 announce()
             time.sleep(0.2)
         for child in self._children:
             child.stop()
-        if failed is not None:
-            sys.stderr.write(f"Latchkey stops: {failed.name} ended with code {failed.exit_code}\n")
-            return 1
-        return 0
+        if failure:
+            sys.stderr.write(f"Latchkey stops: {failure}\n")
+        return 1 if failure else 0
+
+    def _failure(self) -> str:
+        """What ended that must not, or nothing."""
+        for child in self._children:
+            if child.exit_code is not None:
+                return f"{child.name} ended with code {child.exit_code}"
+        return next((f"{name} ended" for name, is_alive in self._needed.items() if not is_alive()), "")
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True

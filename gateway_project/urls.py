@@ -14,3 +14,5 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("gateway_project.api")),
 ]
+
+handler404 = "gateway_project.api_errors.not_found"

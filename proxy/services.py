@@ -32,6 +32,8 @@ def store_credential(credential: Credential, secret: str, *, actor: Actor) -> Cr
     """
     if not secret or set(secret) <= {"*", "•"} or "…" in secret:
         raise ValidationError({"secret": "paste the whole secret; a masked value is not accepted"})
+    if not secret.isascii() or not secret.isprintable():
+        raise ValidationError({"secret": "a secret has printable ASCII characters only: it travels in a header"})
     existed = credential.pk is not None
     credential.full_clean(exclude=["envelope"])
     credential.save()

@@ -39,10 +39,10 @@ def open_envelope(envelope: str, context: str, salt_keys: list[str]) -> str:
     """Decrypt with whichever of the live salt keys made the envelope. Raises CannotDecrypt."""
     try:
         parts = json.loads(envelope)
-        salt_key = next(key for key in salt_keys if key_id(key) == parts["kid"])
+        salt_key = {key_id(key): key for key in salt_keys}[parts["kid"]]
         data_key = _decrypt(derive_key(salt_key, "credentials"), parts["key"], context)
         return _decrypt(data_key, parts["text"], context).decode()
-    except (InvalidTag, ValueError, KeyError, StopIteration) as error:
+    except (InvalidTag, ValueError, KeyError) as error:
         raise CannotDecrypt(
             "the credential cannot be decrypted: LATCHKEY_SALT_KEY is not the one it was stored with"
         ) from error

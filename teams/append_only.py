@@ -15,7 +15,7 @@ def append_only(table: str) -> RunPython:
 
     def create(apps: Any, schema_editor: Any) -> None:
         for statement in _statements(schema_editor.connection.vendor, table):
-            schema_editor.execute(statement)
+            schema_editor.execute(statement, params=None)
 
     def drop(apps: Any, schema_editor: Any) -> None:
         suffix = f" ON {table}" if schema_editor.connection.vendor == "postgresql" else ""

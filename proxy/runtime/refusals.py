@@ -32,9 +32,10 @@ def rate_limited(policies: tuple[ScopePolicy, ...], reply: list[str], now: datet
     policy, limit = limited[index]
     end = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
     wait = 1 if kind == "SLOTS" else max(1, int((end - now).total_seconds()))
+    until = "A slot is free when a running call ends" if kind == "SLOTS" else f"Limit resets at: {end.isoformat()}"
     message = (
         f"Rate limit exceeded for {policy.label}. Limit type: {_KINDS[kind]}. Current limit: {limit}, "
-        f"Remaining: {max(0, limit - used)}. Limit resets at: {end.isoformat()}"
+        f"Remaining: {max(0, limit - used)}. {until}"
     )
     return errors.rate_limited(message, _KINDS[kind], wait, end.isoformat())
 

@@ -98,7 +98,8 @@ class AiohttpClient:
             response = await self._session.post(
                 target.base_url + path, data=payload, headers=headers, timeout=limit, allow_redirects=False
             )
-        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, aiohttp.InvalidURL) as error:
+        except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, ValueError) as error:
+            # ValueError: an address or a header that cannot be sent at all.
             raise NotSent(type(error).__name__) from error
         except TimeoutError as error:
             raise NoAnswer("the provider did not answer in time", timed_out=True) from error

@@ -20,7 +20,10 @@ def test_a_process_says_that_it_is_alive_without_a_key_or_a_database(api: Api, p
 
 def test_readiness_follows_the_database(api: Api) -> None:
     answer = api.get("/health/readiness", headers={})
-    assert (answer.status, answer.json) == (200, {"status": "healthy", "db": "connected"})
+    assert (answer.status, answer.json) == (
+        200,
+        {"status": "healthy", "db": "connected", "counter_store": "connected"},
+    )
     with mock.patch.object(connection, "cursor", side_effect=OperationalError("password=hunter2")):
         answer = api.get("/health/readiness", headers={})
     assert (answer.status, answer.json["db"]) == (503, "disconnected")

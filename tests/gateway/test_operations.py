@@ -23,6 +23,8 @@ pytestmark = pytest.mark.xdist_group("gateway")
         ({"LATCHKEY_MASTER_KEY": MASTER, "SECRET_KEY": "short"}, "SECRET_KEY is weak"),
         ({"LATCHKEY_MASTER_KEY": MASTER, "LATCHKEY_CONFIG": "/no/such.yaml"}, "LATCHKEY_CONFIG: cannot read"),
         ({"LATCHKEY_MASTER_KEY": MASTER, "LATCHKEY_MAX_BODY_BYTES": "many"}, "LATCHKEY_MAX_BODY_BYTES is 'many'"),
+        ({"LATCHKEY_MASTER_KEY": MASTER, "REDIS_URL": "http://x"}, "REDIS_URL must start with"),
+        ({"LATCHKEY_MASTER_KEY": MASTER, "LATCHKEY_DATA_DIR": "/proc/x"}, "LATCHKEY_DATA_DIR"),
         ({"DATABASE_URL": "postgres://nobody@127.0.0.1:9/none"}, "SECRET_KEY is not set"),
     ],
 )
@@ -39,6 +41,28 @@ def test_a_wrong_configuration_is_refused_by_name(tmp_path: Path, wrong: dict[st
     assert done.returncode != 0
     assert named in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_second_one_on_the_same_data_folder_is_refused_and_harms_nothing(latchkey: Running, books: Books) -> None:
+    values = clean_environment() | {"LATCHKEY_DATA_DIR": str(latchkey.folder), "LATCHKEY_MASTER_KEY": MASTER}
+    done = subprocess.run(
+        [sys.executable, "manage.py", "up", "--port", "0"],
+        cwd=ROOT,
+        env=values,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0 and "another `manage.py up`" in done.stderr
+    assert latchkey.chat(latchkey.new_key()).status_code == 200
+
+
+def test_another_salt_is_refused_by_name(books: Books, tmp_path: Path) -> None:
+    with running(tmp_path, books.url):
+        pass
+    refused = pytest.raises(AssertionError, match="LATCHKEY_SALT_KEY is not the one")
+    with refused, running(tmp_path, books.url, LATCHKEY_SALT_KEY="another-salt-5Tg7Uj2Lp"):
+        pass
 
 
 def test_a_call_whose_worker_is_killed_is_charged_at_its_hold(latchkey: Running, books: Books) -> None:

@@ -125,4 +125,5 @@ def test_a_client_can_not_choose_the_upstream_or_a_free_answer(latchkey: Running
 
 def test_wrong_methods_and_unknown_paths_have_the_error_body(latchkey: Running) -> None:
     assert latchkey.http.get("/v1/chat/completions").status_code == 405
-    assert latchkey.http.get("/no/such/path").status_code == 404
+    for path in ("/v1/responses", "/no/such/path"):
+        assert _error(latchkey.http.post(path), 404)["type"] == "not_found_error"

@@ -1,10 +1,14 @@
 """`manage.py up`: everything in one foreground process tree."""
 
+import fcntl
 import socket
 import sys
 import urllib.error
 import urllib.request
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -33,19 +37,19 @@ class Command(BaseCommand):
         if workers < 1:
             raise CommandError("--workers must be at least 1")
         store = EmbeddedStore(settings.VALKEY_SOCKET, settings.DATA_DIR / "valkey") if settings.EMBEDDED_STORE else None
-        try:
-            if store is not None:
-                store.start()
-            code = self._serve(host, port, workers)
-        except CannotStart as error:
-            raise CommandError(str(error)) from error
-        finally:
-            if store is not None:
-                store.stop()
+        with _owning(settings.DATA_DIR):
+            try:
+                if store is not None:
+                    store.start()
+                code = self._serve(host, port, workers, store)
+            except CannotStart as error:
+                raise CommandError(str(error)) from error
+            finally:
+                if store is not None:
+                    store.stop()
         sys.exit(code)
 
-    def _serve(self, host: str, port: int, workers: int) -> int:
-        settings.DATA_DIR.mkdir(parents=True, exist_ok=True)
+    def _serve(self, host: str, port: int, workers: int, store: EmbeddedStore | None) -> int:
         call_command("migrate", interactive=False, verbosity=0)
         for warning in settings.CONFIG.warnings:
             log.warning("configuration", problem=warning)
@@ -68,9 +72,27 @@ class Command(BaseCommand):
             demo = startup.prepare_demo(f"http://127.0.0.1:{provider_port}/v1", now=now)
         else:
             startup.remove_demo(now=now)
-        return Supervisor(children).run(
+        return Supervisor(children, needed={"the counter store": store.is_alive} if store else {}).run(
             lambda: _is_ready(host, port), lambda: self.stdout.write(banner.text(host, port, demo))
         )
+
+
+@contextmanager
+def _owning(folder: Path) -> Iterator[None]:
+    """Hold the data folder: a second `up` on it would end the counter store of the first."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "up.lock").open("w")
+    except OSError as error:
+        raise CommandError(f"LATCHKEY_DATA_DIR: cannot write to {folder}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CommandError(
+                f"another `manage.py up` runs on the data folder {folder}: stop it, or set LATCHKEY_DATA_DIR"
+            ) from error
+        yield
 
 
 def _refuse_used_port(host: str, port: int) -> None:
