@@ -25,7 +25,8 @@ ON CONFLICT (scope, quarter, model) DO UPDATE SET
     input_tokens = spend_rollup.input_tokens + excluded.input_tokens,
     output_tokens = spend_rollup.output_tokens + excluded.output_tokens
 """
-_COLUMNS = {
+#: The ledger column that attributes an entry to a scope of each kind; tags have none.
+COLUMNS = {
     ScopeKind.ORGANIZATION: "organization_id",
     ScopeKind.TEAM: "team_id",
     ScopeKind.MEMBER: "member_id",
@@ -80,7 +81,7 @@ def load_counter(scope: str, counter: str, start: datetime | None, end: datetime
 
 def _pending_on(counter: str, scope: str) -> tuple[tuple[str, int, float], ...]:
     pending = Hold.objects.filter(state=Hold.State.PENDING)
-    column = _COLUMNS.get(scope_kind(scope))
+    column = COLUMNS.get(scope_kind(scope))
     if column:
         pending = pending.filter(**{column: scope_pk(scope)})
     rows = pending.values_list("pk", "amount_nano", "lease_until", "counters")
@@ -92,7 +93,7 @@ def _entries_between(scope: str, start: datetime, end: datetime) -> int:
     if start >= end:
         return 0
     entries = LedgerEntry.objects.filter(admitted_at__gte=start, admitted_at__lt=end)
-    column = _COLUMNS.get(scope_kind(scope))
+    column = COLUMNS.get(scope_kind(scope))
     if column:
         entries = entries.filter(**{column: scope_pk(scope)})
     return sum(amount for amount, scopes in entries.values_list("amount_nano", "scopes") if scope in scopes)

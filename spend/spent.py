@@ -8,19 +8,10 @@ from zoneinfo import ZoneInfo
 from django.db.models import Q, Sum
 
 from spend.models import LedgerEntry, Rollup
-from spend.rollups import QUARTER, quarter_of
+from spend.rollups import COLUMNS, QUARTER, quarter_of
 from teams.models import Limits, Membership, Organization
-from teams.scopes import ScopeKind, scope_kind, scope_pk
+from teams.scopes import scope_kind, scope_pk
 from teams.windows import window_at
-
-_COLUMNS = {
-    ScopeKind.ORGANIZATION: "organization_id",
-    ScopeKind.TEAM: "team_id",
-    ScopeKind.MEMBER: "member_id",
-    ScopeKind.USER: "user_id",
-    ScopeKind.KEY: "key_id",
-    ScopeKind.CUSTOMER: "customer_id",
-}
 
 
 def spent_now(rows: Iterable[Limits], *, now: datetime) -> dict[str, int]:
@@ -79,7 +70,7 @@ def _edges(starts: Mapping[str, datetime | None]) -> Iterable[tuple[str, int]]:
     for scope, start in starts.items():
         if start is None or _next_quarter(start) == start:
             continue
-        column = _COLUMNS.get(scope_kind(scope))
+        column = COLUMNS.get(scope_kind(scope))
         owner = Q(**{column: scope_pk(scope)}) if column else Q()
         wanted |= owner & Q(admitted_at__gte=start, admitted_at__lt=_next_quarter(start))
     if not wanted:
