@@ -1,9 +1,11 @@
 """A budget is a ceiling, whatever the number of callers and workers; the ledger equals the upstream's books."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+import redis
 
 from tests.gateway.running import Running, eventually
 from tests.gateway.upstream import Books, say
@@ -103,3 +105,31 @@ def test_parallel_slots_are_given_back(latchkey: Running, books: Books) -> None:
     answers = _many(latchkey, key, 8, messages=say(delay=0.4))
     assert 2 <= sum(answer.status_code == 200 for answer in answers) <= 4
     eventually(lambda: latchkey.chat(key).status_code == 200)
+
+
+def test_an_emptied_counter_store_is_read_from_the_ledger_again(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_budget=3 * COST / 10**9 + 0.00005)
+    assert [latchkey.chat(key).status_code for _ in range(2)] == [200, 200]
+    latchkey.key_rows(key)
+    _flush(latchkey)
+    assert [latchkey.chat(key).status_code for _ in range(3)] == [200, 429, 429]
+
+
+def test_losing_the_counters_under_load_lets_nobody_past_a_budget(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_budget=10 * COST / 10**9 + 0.0001)
+    with ThreadPoolExecutor(25) as pool:
+        calls = [pool.submit(latchkey.chat, key, messages=say(delay=0.1)) for _ in range(60)]
+        for _ in range(3):
+            time.sleep(0.1)
+            _flush(latchkey)
+        statuses = [call.result().status_code for call in calls]
+    assert set(statuses) <= {200, 429, 503}
+    spent = sum(amount for (amount,) in latchkey.key_rows(key))
+    assert spent == statuses.count(200) * COST == books.total_nano
+    assert spent <= 10 * COST
+    eventually(lambda: latchkey.chat(key, max_tokens=1).status_code in (200, 429))
+
+
+def _flush(latchkey: Running) -> None:
+    with redis.Redis(unix_socket_path=str(latchkey.folder / "valkey" / "valkey.sock")) as store:
+        store.flushall()
