@@ -5,7 +5,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.permissions import AllowAny
 
 from gateway_project import api_schema  # noqa: F401  (registers itself)
-from gateway_project.api_health import HealthOfModels, liveness, readiness
+from gateway_project.api_health import HealthOfModels
 from keys.api import KeyBlocking, KeyDelete, KeyGenerate, KeyInfo, KeyRegenerate, KeyUpdate
 from keys.list_api import KeyList
 from keys.owners_api import TeamInfo, UserInfo, UserNew
@@ -39,9 +39,6 @@ urlpatterns = [
     path("spend/logs", SpendLogs.as_view()),
     path("spend/logs/v2", SpendLogsPaged.as_view()),
     path("health", HealthOfModels.as_view()),
-    path("health/liveliness", liveness),
-    path("health/liveness", liveness),
-    path("health/readiness", readiness),
     path("api/schema/", SpectacularAPIView.as_view(**_OPEN), name="api-schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema", **_OPEN), name="api-docs"),
 ]

@@ -1,7 +1,7 @@
 """Health endpoints. The two public ones say nothing that an outsider could use."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import redis
 from django.db import Error, connection
@@ -47,6 +47,22 @@ def _ask_database() -> None:
 
 def _ask_store() -> None:
     store.client().ping()
+
+
+class Probes:
+    """Middleware, the first of all: probes ask by a machine's address, which is no host name of ours."""
+
+    _views: ClassVar[dict[str, Callable[[HttpRequest], HttpResponse]]] = {
+        "/health/liveliness": liveness,
+        "/health/liveness": liveness,
+        "/health/readiness": readiness,
+    }
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return self._views.get(request.path, self._get_response)(request)
 
 
 class HealthOfModels(ManagementView):

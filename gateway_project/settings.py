@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "proxy",
 ]
 MIDDLEWARE = [
+    "gateway_project.api_health.Probes",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",

@@ -30,6 +30,11 @@ def test_readiness_follows_the_database(api: Api) -> None:
     assert "hunter2" not in answer.text
 
 
+@pytest.mark.parametrize("path", ["/health/liveliness", "/health/liveness", "/health/readiness"])
+def test_a_probe_may_ask_by_any_host_name(api: Api, path: str) -> None:
+    assert api.get(path, headers={"host": "10.1.2.3:4000"}).status == 200
+
+
 def test_health_asks_the_provider_of_each_model(api: Api) -> None:
     services.sync_providers()
     api.post("/model/new", NEW)
