@@ -29,30 +29,14 @@ pytestmark = pytest.mark.xdist_group("gateway")
     ],
 )
 def test_a_wrong_configuration_is_refused_by_name(tmp_path: Path, wrong: dict[str, str], named: str) -> None:
-    values = clean_environment() | {"LATCHKEY_DATA_DIR": str(tmp_path), **wrong}
-    done = subprocess.run(
-        [sys.executable, "manage.py", "up", "--port", "0"],
-        cwd=ROOT,
-        env=values,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = _up({"LATCHKEY_DATA_DIR": str(tmp_path), **wrong})
     assert done.returncode != 0
     assert named in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_second_one_on_the_same_data_folder_is_refused_and_harms_nothing(latchkey: Running, books: Books) -> None:
-    values = clean_environment() | {"LATCHKEY_DATA_DIR": str(latchkey.folder), "LATCHKEY_MASTER_KEY": MASTER}
-    done = subprocess.run(
-        [sys.executable, "manage.py", "up", "--port", "0"],
-        cwd=ROOT,
-        env=values,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = _up({"LATCHKEY_DATA_DIR": str(latchkey.folder), "LATCHKEY_MASTER_KEY": MASTER})
     assert done.returncode != 0 and "another `manage.py up`" in done.stderr
     assert latchkey.chat(latchkey.new_key()).status_code == 200
 
@@ -116,6 +100,13 @@ def test_no_secret_reaches_the_log_or_the_database(latchkey: Running, books: Boo
     stored = b"".join(path.read_bytes() for path in files if path.is_file())
     for secret in (key, MASTER, "sk-upstream-secret-Zk81"):
         assert secret[6:].encode() not in stored
+
+
+def _up(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run `up` where it is expected to refuse."""
+    command = [sys.executable, "manage.py", "up", "--port", "0"]
+    values = clean_environment() | environment
+    return subprocess.run(command, cwd=ROOT, env=values, capture_output=True, text=True, timeout=60)
 
 
 def _call_and_lose(latchkey: Running, key: str) -> None:
