@@ -10,11 +10,34 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """One budget: a ceiling of `limit_nano` per window of `duration` ('' = lifetime)."""
+    """One budget: a ceiling of `limit_nano` per window of `duration` ('' = lifetime).
+
+    `model` is an entry as in model lists ('' = every model). `limit_nano` None never refuses: it only
+    has a soft budget, whose crossing is noted. A temporary raise counts until `raise_until`.
+    """
 
     duration: str
-    limit_nano: int
+    limit_nano: int | None
     anchor: datetime
+    model: str = ""
+    raise_nano: int = 0
+    raise_until: datetime | None = None
+    soft_nano: int | None = None
+
+    def limit_at(self, now: datetime) -> int | None:
+        """The ceiling at an instant, in nano-USD."""
+        if self.limit_nano is None or self.raise_until is None or now >= self.raise_until:
+            return self.limit_nano
+        return self.limit_nano + self.raise_nano
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRate:
+    """Requests and tokens per minute of one entry of a model list."""
+
+    model: str
+    rpm_limit: int | None = None
+    tpm_limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +53,7 @@ class ScopePolicy:
     tpm_limit: int | None = None
     parallel_limit: int | None = None
     models: tuple[str, ...] = ()
+    model_rates: tuple[ModelRate, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from teams.scopes import MAX_BUDGET_NANO, ScopeKind, scope_name
-from teams.windows import BadDuration, parse_duration
+from teams.windows import BadDuration, parse_budget_duration
 
 
 def new_public_id() -> str:
@@ -20,7 +20,7 @@ def new_public_id() -> str:
 
 def validate_duration(value: str) -> None:
     try:
-        parse_duration(value)
+        parse_budget_duration(value)
     except BadDuration as error:
         raise ValidationError(str(error)) from error
 

@@ -4,16 +4,23 @@ Nothing is ever reset: a window is computed from the instant of admission and th
 time zone, and a new window is simply a new counter. The alignment of each duration (days at
 midnight, weeks on Monday, months on the 1st, `30d` meaning a month) follows the reset table that
 clients of LiteLLM's management API rely on.
+
+`rolling 24h` is a ceiling for *any* 24 hours. Such a window is cut into slices, and a slice leaves it
+whole, once its last instant is older than the duration: never too early, at most one slice late.
 """
 
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 _WORDS = {"hourly": "1h", "daily": "1d", "weekly": "7d", "monthly": "30d"}
 _DURATION = re.compile(r"([1-9][0-9]{0,5})(s|m|h|d|w|mo)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_ROLLING = "rolling "
+_SLICES = 24
+#: Lengths that slices are rounded down to multiples of: rollups are per quarter of an hour.
+_SLICE_UNITS = (900, 60, 1)
 
 
 class BadDuration(ValueError):
@@ -22,16 +29,31 @@ class BadDuration(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Half-open interval `[start, end)`; both are None for a budget without a duration (a lifetime)."""
+    """Half-open interval `[start, end)`; both are None for a budget without a duration (a lifetime).
+
+    A rolling window has no end; `slice_seconds` is the length of its slices, and 0 for every other.
+    """
 
     duration: str
     start: datetime | None
     end: datetime | None
+    slice_seconds: int = 0
 
     @property
     def ident(self) -> str:
-        """Short text that tells this window from every other of its scope."""
+        """Short text that tells this window from every other of its scope. A rolling one is always the same."""
+        if self.slice_seconds:
+            return self.duration
         return f"{self.duration}@{int(self.start.timestamp())}" if self.start else "lifetime"
+
+    def slice_of(self, at: datetime) -> int:
+        """Number of the slice that an instant falls in, counted from 1970; 0 where there are no slices."""
+        return int(at.timestamp()) // self.slice_seconds if self.slice_seconds else 0
+
+    @property
+    def first_slice(self) -> int:
+        """The oldest slice that counts."""
+        return self.slice_of(self.start) if self.start else 0
 
 
 def parse_duration(text: str) -> tuple[int, str]:
@@ -44,6 +66,14 @@ def parse_duration(text: str) -> tuple[int, str]:
         raise BadDuration(f"'{text}' is not supported: the only month duration is '1mo'")
     if unit != "mo" and count * _SECONDS[unit] > 36525 * 86400:
         raise BadDuration(f"'{text}' is longer than a hundred years")
+    return count, unit
+
+
+def parse_budget_duration(text: str) -> tuple[int, str]:
+    """The duration of a budget: as `parse_duration`, or `rolling` and a duration of a minute or more."""
+    count, unit = parse_duration(text.removeprefix(_ROLLING))
+    if text.startswith(_ROLLING) and (unit == "mo" or count * _SECONDS[unit] < 60):
+        raise BadDuration(f"'{text}' is not supported: a rolling window is at least 'rolling 60s', and not in months")
     return count, unit
 
 
@@ -60,7 +90,9 @@ def window_at(duration: str, at: datetime, *, zone: ZoneInfo, anchor: datetime) 
     """
     if not duration:
         return Window("", None, None)
-    count, unit = parse_duration(duration)
+    count, unit = parse_budget_duration(duration)
+    if duration.startswith(_ROLLING):
+        return _rolling(duration, count * _SECONDS[unit], at)
     if unit == "mo" or (count, unit) == (30, "d"):
         start, end = _month(at.astimezone(zone), zone)
     elif (count, unit) in ((7, "d"), (1, "w")):
@@ -73,6 +105,12 @@ def window_at(duration: str, at: datetime, *, zone: ZoneInfo, anchor: datetime) 
     else:
         start, end = _within_day(count * _SECONDS[unit], at, zone)
     return Window(duration, start, end)
+
+
+def _rolling(duration: str, seconds: int, at: datetime) -> Window:
+    length = next(seconds // _SLICES // unit * unit for unit in _SLICE_UNITS if seconds // _SLICES >= unit)
+    oldest = (int(at.timestamp()) - seconds) // length * length
+    return Window(duration, datetime.fromtimestamp(oldest, UTC), None, length)
 
 
 def _midnight(day: date, zone: ZoneInfo) -> datetime:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teams.windows import BadDuration, duration_delta, parse_duration, window_at
+from teams.windows import BadDuration, duration_delta, parse_budget_duration, parse_duration, window_at
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "America/Havana", "Pacific/Apia", "Africa/Cairo"]
 DURATIONS = ["30s", "90s", "1m", "7m", "1h", "5h", "24h", "36h", "1d", "2d", "10d", "7d", "1w", "2w", "30d", "1mo"]
@@ -132,3 +132,22 @@ def test_validity_periods_are_exact() -> None:
     assert duration_delta("90s") == timedelta(seconds=90)
     assert duration_delta("2w") == timedelta(days=14)
     assert duration_delta("1mo") == timedelta(days=30)
+
+
+def test_a_rolling_window_counts_every_slice_that_the_last_24_hours_touch() -> None:
+    at = datetime(2026, 3, 10, 12, 30, tzinfo=UTC)
+    window = window_at("rolling 24h", at, zone=ZoneInfo("UTC"), anchor=at)
+    assert window.ident == "rolling 24h" and window.end is None
+    assert window.start == datetime(2026, 3, 9, 12, 0, tzinfo=UTC)
+    assert window.slice_of(at) - window.first_slice == 24
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("60s", 2), ("1h", 120), ("6h", 900), ("24h", 3600), ("30d", 108_000)])
+def test_slices_of_a_rolling_window_fit_the_quarters_of_rollups_where_they_can(text: str, seconds: int) -> None:
+    assert window_at(f"rolling {text}", ANCHOR, zone=ZoneInfo("UTC"), anchor=ANCHOR).slice_seconds == seconds
+
+
+@pytest.mark.parametrize("text", ["rolling", "rolling 59s", "rolling 1mo", "rolling rolling 1h", "1h rolling"])
+def test_a_rolling_duration_is_refused_where_it_cannot_roll(text: str) -> None:
+    with pytest.raises(BadDuration):
+        parse_budget_duration(text)
