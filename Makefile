@@ -31,6 +31,10 @@ test: setup ## Set up, then run the whole test suite, also on PostgreSQL if it i
 test-postgres: setup ## The tests of services and API on a throw-away PostgreSQL server, made from the machine's binaries
 	tests/with_postgres $(BIN)/pytest -n auto tests/teams tests/keys tests/spend tests/api $(ARGS)
 
+.PHONY: bench
+bench: setup ## Measure Latchkey beside a bare pass-through (ARGS=--quick for 40 seconds, FULL=1 for millions of rows)
+	$(BIN)/python -m bench $(ARGS)
+
 .PHONY: check
 check: setup ## Format, lint, types, import directions, Django's checks, missing migrations
 	$(BIN)/ruff format --check .
