@@ -61,6 +61,8 @@ class Attribution(models.Model):
     provider = models.CharField(max_length=64)
     upstream_model = models.CharField(max_length=255)
     admitted_at = models.DateTimeField()
+    token = models.CharField(max_length=64, blank=True, default="")
+    tags = models.JSONField(default=list)
 
     class Meta:
         abstract = True
@@ -134,8 +136,6 @@ class LedgerEntry(Attribution):
     usage_source = models.CharField(max_length=24, choices=UsageSource.choices)
     overrun = models.BooleanField(default=False)
     response_id = models.CharField(max_length=255, blank=True, default="")
-    token = models.CharField(max_length=64, blank=True, default="")
-    tags = models.JSONField(default=list)
     scopes = models.JSONField(default=list)
     finished_at = models.DateTimeField()
     first_byte_at = models.DateTimeField(null=True)

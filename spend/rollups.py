@@ -4,27 +4,28 @@ Rows are added in sorted order within the posting's transaction, so concurrent p
 other out. Every time zone's offset is a multiple of fifteen minutes, so days of every zone add up.
 """
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import Sum
 
+from spend.bulk import Insert
 from spend.models import Hold, LedgerEntry, Rollup
-from spend.wire import CounterLoad
+from spend.wire import CounterLoad, Posting
 from teams.scopes import ScopeKind, scope_kind, scope_pk
 
 QUARTER = timedelta(minutes=15)
-_ADD = """
-INSERT INTO spend_rollup (scope, quarter, model, amount_nano, requests, input_tokens, output_tokens)
-VALUES (%s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (scope, quarter, model) DO UPDATE SET
-    amount_nano = spend_rollup.amount_nano + excluded.amount_nano,
-    requests = spend_rollup.requests + excluded.requests,
-    input_tokens = spend_rollup.input_tokens + excluded.input_tokens,
-    output_tokens = spend_rollup.output_tokens + excluded.output_tokens
-"""
+_ADD = Insert(
+    Rollup,
+    ("scope", "quarter", "model", "amount_nano", "requests", "input_tokens", "output_tokens"),
+    conflict="""(scope, quarter, model) DO UPDATE SET
+        amount_nano = spend_rollup.amount_nano + excluded.amount_nano,
+        requests = spend_rollup.requests + excluded.requests,
+        input_tokens = spend_rollup.input_tokens + excluded.input_tokens,
+        output_tokens = spend_rollup.output_tokens + excluded.output_tokens""",
+)
 #: The ledger column that attributes an entry to a scope of each kind; tags have none.
 COLUMNS = {
     ScopeKind.ORGANIZATION: "organization_id",
@@ -41,21 +42,42 @@ def quarter_of(at: datetime) -> datetime:
     return at.replace(minute=at.minute // 15 * 15, second=0, microsecond=0)
 
 
-def add(entries: Iterable[LedgerEntry]) -> None:
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What one entry adds to the rollup of each of its scopes; amounts in nano-USD."""
+
+    scopes: Sequence[str]
+    admitted_at: datetime
+    model: str
+    amounts: tuple[int, int, int, int]
+
+    @classmethod
+    def of_posting(cls, posting: Posting) -> "Sums":
+        intent, usage = posting.intent, posting.usage
+        amounts = (posting.amount_nano or 0, 1, usage.input, usage.output)
+        return cls(intent.scopes, intent.admitted_at, intent.model, amounts)
+
+    @classmethod
+    def of_orphan(cls, hold: Hold) -> "Sums":
+        amounts = (hold.amount_nano, 1, hold.input_estimate, hold.output_cap)
+        return cls(hold.scopes, hold.admitted_at, hold.model, amounts)
+
+    @classmethod
+    def of_correction(cls, entry: LedgerEntry) -> "Sums":
+        return cls(entry.scopes, entry.admitted_at, entry.model, (entry.amount_nano, 0, 0, 0))
+
+
+def add(entries: Iterable[Sums]) -> None:
     """Add entries to the rollup rows of all their scopes."""
-    sums: dict[tuple[str, datetime, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    rows: dict[tuple[str, datetime, str], tuple[int, int, int, int]] = {}
     for entry in entries:
-        requests = 1 if entry.kind == LedgerEntry.Kind.CHARGE else 0
+        quarter, (amount, requests, tokens_in, tokens_out) = quarter_of(entry.admitted_at), entry.amounts
         for scope in entry.scopes:
-            row = sums[scope, quarter_of(entry.admitted_at), entry.model]
-            for i, value in enumerate((entry.amount_nano, requests, entry.input_tokens, entry.output_tokens)):
-                row[i] += value
-    if not sums:
-        return
-    adapt = connection.ops.adapt_datetimefield_value
-    rows = [(scope, adapt(quarter), model, *sums[scope, quarter, model]) for scope, quarter, model in sorted(sums)]
-    with connection.cursor() as cursor:
-        cursor.executemany(_ADD, rows)
+            known = rows.get((scope, quarter, entry.model), (0, 0, 0, 0))
+            rows[scope, quarter, entry.model] = (
+                known[0] + amount, known[1] + requests, known[2] + tokens_in, known[3] + tokens_out
+            )  # fmt: skip
+    _ADD.run([(*row, *rows[row]) for row in sorted(rows)])
 
 
 def spent_between(scope: str, start: datetime | None, end: datetime | None) -> int:

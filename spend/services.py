@@ -1,20 +1,23 @@
 """Every change to holds and the ledger. The gateway's journal, the sweeper and corrections all come here."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
+import orjson
 from django.db import connection, transaction
 
 from spend import rollups
 from spend.models import Hold, LedgerEntry
-from spend.wire import ORPHAN, Intent, Posting
+from spend.rows import ENTRIES, HOLDS, attribution_of, entry_row, hold_row, orphan_row
+from spend.wire import Intent, Posting
 from teams import audit, changes
 from teams.actors import Actor
 from teams.models import Organization
 
 
 def write_intents(intents: Sequence[Intent]) -> list[bool]:
-    """Write pending holds in one transaction. False marks one whose organization has a newer epoch.
+    """Write pending holds in one transaction. False marks one that must not be sent: it was held in an epoch
+    that is over, or the sweeper took its worker for dead.
 
     The epoch rows are locked (shared) until commit: a rebuild that raises the epoch waits for this
     transaction, or this transaction sees the raised epoch and refuses. None slips between.
@@ -22,8 +25,9 @@ def write_intents(intents: Sequence[Intent]) -> list[bool]:
     with transaction.atomic():
         epochs = _locked_epochs({intent.owners.organization_id for intent in intents})
         fits = [epochs.get(intent.owners.organization_id) == intent.epoch for intent in intents]
-        Hold.objects.bulk_create(_hold_row(intent) for intent, fit in zip(intents, fits, strict=True) if fit)
-    return fits
+        fresh = [intent for intent, fit in zip(intents, fits, strict=True) if fit]
+        buried = _write_holds(fresh)
+    return [fit and intent.hold_id not in buried for intent, fit in zip(intents, fits, strict=True)]
 
 
 def post(postings: Sequence[Posting], *, now: datetime) -> dict[str, int]:
@@ -33,24 +37,19 @@ def post(postings: Sequence[Posting], *, now: datetime) -> dict[str, int]:
     the amount that stands.
     """
     by_id = {posting.intent.hold_id: posting for posting in postings}
+    charged = sorted(hold_id for hold_id, posting in by_id.items() if posting.amount_nano is not None)
     with transaction.atomic():
-        pending = set(
-            Hold.objects.select_for_update()
-            .filter(pk__in=by_id, state=Hold.State.PENDING)
-            .order_by("pk")
-            .values_list("pk", flat=True)
-        )
-        fresh = [by_id[hold_id] for hold_id in sorted(pending)]
-        charged = [posting for posting in fresh if posting.amount_nano is not None]
-        entries = LedgerEntry.objects.bulk_create(_entry_row(posting, now) for posting in charged)
-        _close([posting.intent.hold_id for posting in charged], Hold.State.POSTED)
-        _close([p.intent.hold_id for p in fresh if p.amount_nano is None], Hold.State.VOID)
-        rollups.add(entries)
-    stands = {p.intent.hold_id: p.amount_nano or 0 for p in fresh}
-    return stands | settled_amounts(by_id.keys() - pending)
+        closed = _close(charged, Hold.State.POSTED)
+        voided = _close(sorted(by_id.keys() - set(charged)), Hold.State.VOID)
+        fresh = [by_id[hold_id] for hold_id in charged if hold_id in closed]
+        ENTRIES.run([entry_row(posting, now) for posting in fresh])
+        rollups.add(rollups.Sums.of_posting(posting) for posting in fresh)
+    stands = dict.fromkeys(voided, 0) | {p.intent.hold_id: p.amount_nano or 0 for p in fresh}
+    missing = by_id.keys() - stands.keys()
+    return stands | settled_amounts(missing) if missing else stands
 
 
-def settled_amounts(hold_ids: "set[str]") -> dict[str, int]:
+def settled_amounts(hold_ids: Collection[str]) -> dict[str, int]:
     """What each resolved hold cost in all its entries (nano-USD); voided holds cost 0."""
     amounts = dict.fromkeys(
         Hold.objects.filter(pk__in=hold_ids).exclude(state=Hold.State.PENDING).values_list("pk", flat=True), 0
@@ -73,10 +72,11 @@ def post_orphans(*, now: datetime, grace: timedelta = timedelta(0)) -> list[str]
     due = Hold.objects.filter(state=Hold.State.PENDING, lease_until__lt=now - grace)
     ids = list(due.order_by("pk").values_list("pk", flat=True)[:500])
     with transaction.atomic():
-        rows = list(Hold.objects.select_for_update().filter(pk__in=ids, state=Hold.State.PENDING, lease_until__lt=now))
-        entries = LedgerEntry.objects.bulk_create(_orphan_row(hold, now) for hold in rows)
+        late = Hold.objects.select_for_update().filter(pk__in=ids, state=Hold.State.PENDING, lease_until__lt=now)
+        rows = list(late.order_by("pk"))
         _close([hold.pk for hold in rows], Hold.State.POSTED)
-        rollups.add(entries)
+        ENTRIES.run([orphan_row(hold, now) for hold in rows])
+        rollups.add(rollups.Sums.of_orphan(hold) for hold in rows)
     return [hold.pk for hold in rows]
 
 
@@ -101,12 +101,11 @@ def tombstone(hold_id: str, *, organization_pk: int, amount_nano: int, now: date
 @transaction.atomic
 def correct(entry: LedgerEntry, amount_nano: int, *, reason: str, actor: Actor, now: datetime) -> LedgerEntry:
     """Add a correction of `amount_nano` (may be negative) to the window of the entry it mends."""
-    correction = LedgerEntry(**_attribution(entry), hold_id=entry.hold_id, kind=LedgerEntry.Kind.CORRECTION)
-    correction.amount_nano, correction.usage_source = amount_nano, entry.usage_source
-    correction.scopes, correction.tags, correction.token = entry.scopes, entry.tags, entry.token
+    correction = LedgerEntry(**attribution_of(entry), hold_id=entry.hold_id, kind=LedgerEntry.Kind.CORRECTION)
+    correction.amount_nano, correction.usage_source, correction.scopes = amount_nano, entry.usage_source, entry.scopes
     correction.finished_at = correction.posted_at = now
     correction.save(force_insert=True)
-    rollups.add([correction])
+    rollups.add([rollups.Sums.of_correction(correction)])
     # Counters are mirrors: a new epoch makes the gateway read them from the ledger again.
     changes.raise_epoch(entry.organization_id)
     audit.record("ledger.corrected", correction, actor=actor, after={"amount_nano": amount_nano, "reason": reason})
@@ -127,16 +126,6 @@ def current_epoch(organization_pk: int) -> int:
     return Organization.objects.values_list("epoch", flat=True).get(pk=organization_pk)
 
 
-_ATTRIBUTES = (
-    "organization_id", "key_id", "team_id", "member_id", "user_id", "customer_id", "request_id", "call_type",
-    "model", "deployment", "provider", "upstream_model", "admitted_at",
-)  # fmt: skip
-
-
-def _attribution(row: Hold | LedgerEntry) -> dict[str, object]:
-    return {name: getattr(row, name) for name in _ATTRIBUTES}
-
-
 def _locked_epochs(organization_pks: set[int]) -> dict[int, int]:
     """Epochs under a shared lock where the database has row locks; SQLite's one writer needs none."""
     marks = ",".join(["%s"] * len(organization_pks))
@@ -149,82 +138,23 @@ def _locked_epochs(organization_pks: set[int]) -> dict[int, int]:
         return dict(cursor.fetchall())
 
 
-def _close(hold_ids: list[str], state: Hold.State) -> None:
-    if hold_ids:
-        Hold.objects.filter(pk__in=hold_ids, state=Hold.State.PENDING).update(state=state)
+def _write_holds(intents: Sequence[Intent]) -> set[str]:
+    """Write pending holds; returns the ids of those that the sweeper has voided already."""
+    if HOLDS.run([hold_row(intent) for intent in intents]) == len(intents):
+        return set()
+    known = Hold.objects.filter(pk__in=[intent.hold_id for intent in intents])
+    return set(known.exclude(state=Hold.State.PENDING).values_list("pk", flat=True))
 
 
-def _hold_row(intent: Intent) -> Hold:
-    return Hold(
-        id=intent.hold_id,
-        epoch=intent.epoch,
-        amount_nano=intent.amount_nano,
-        counters=list(intent.counters),
-        scopes=list(intent.scopes),
-        price_id=intent.price_id,
-        input_estimate=intent.input_estimate,
-        output_cap=intent.output_cap,
-        attempt=intent.attempt,
-        lease_until=intent.lease_until,
-        **_intent_attribution(intent),
-    )
-
-
-def _entry_row(posting: Posting, now: datetime) -> LedgerEntry:
-    intent, usage, amount_nano = posting.intent, posting.usage, posting.amount_nano or 0
-    return LedgerEntry(
-        hold_id=intent.hold_id,
-        amount_nano=amount_nano,
-        residue_pico=posting.residue_pico,
-        price_id=intent.price_id,
-        input_tokens=usage.input,
-        output_tokens=usage.output,
-        cached_tokens=usage.cached,
-        cache_write_tokens=usage.cache_write,
-        reasoning_tokens=usage.reasoning,
-        usage_source=posting.usage_source,
-        overrun=amount_nano > intent.amount_nano,
-        response_id=posting.response_id[:255],
-        token=intent.token,
-        tags=list(intent.tags),
-        scopes=list(intent.scopes),
-        finished_at=posting.finished_at,
-        first_byte_at=posting.first_byte_at,
-        posted_at=now,
-        **_intent_attribution(intent),
-    )
-
-
-def _intent_attribution(intent: Intent) -> dict[str, object]:
-    owners = intent.owners
-    return {
-        "organization_id": owners.organization_id,
-        "key_id": owners.key_id,
-        "team_id": owners.team_id,
-        "member_id": owners.member_id,
-        "user_id": owners.user_id,
-        "customer_id": intent.customer_id,
-        "request_id": intent.request_id,
-        "call_type": intent.call_type,
-        "model": intent.model,
-        "deployment": intent.deployment,
-        "provider": intent.provider,
-        "upstream_model": intent.upstream_model,
-        "admitted_at": intent.admitted_at,
-    }
-
-
-def _orphan_row(hold: Hold, now: datetime) -> LedgerEntry:
-    """An orphan is charged what was held; its tokens are the estimate the hold was made from."""
-    return LedgerEntry(
-        hold_id=hold.pk,
-        amount_nano=hold.amount_nano,
-        price_id=hold.price_id,
-        input_tokens=hold.input_estimate,
-        output_tokens=hold.output_cap,
-        usage_source=ORPHAN,
-        scopes=hold.scopes,
-        finished_at=now,
-        posted_at=now,
-        **_attribution(hold),
-    )
+def _close(hold_ids: Sequence[str], state: Hold.State) -> set[str]:
+    """Resolve those of the holds that are still pending; returns their ids."""
+    if not hold_ids:
+        return set()
+    every = "jsonb_array_elements_text" if connection.vendor == "postgresql" else "json_each"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"UPDATE spend_hold SET state = %s WHERE id IN (SELECT value FROM {every}(%s)) "  # noqa: S608
+            "AND state = 'pending' RETURNING id",
+            [state.value, orjson.dumps(hold_ids).decode()],
+        )
+        return {hold_id for (hold_id,) in cursor.fetchall()}

@@ -259,6 +259,7 @@ def _lines(admission: Admission, now: datetime) -> list[Line]:
         Line(policy, window_at(budget.duration, now, zone=zone, anchor=budget.anchor), budget.limit_nano)
         for policy in admission.policies
         for budget in policy.budgets
+        if budget.limit_nano is not None
     ]
 
 

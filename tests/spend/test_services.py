@@ -6,6 +6,7 @@ from django.db import DatabaseError, IntegrityError, transaction
 from keys.models import VirtualKey
 from spend import rollups, services
 from spend.models import Hold, LedgerEntry, Rollup
+from spend.rows import attribution_of
 from spend.wire import ESTIMATED
 from teams.actors import MASTER
 from teams.models import AuditEvent, Organization, User
@@ -104,11 +105,9 @@ def test_a_renewed_lease_keeps_the_sweeper_away(key: VirtualKey) -> None:
 
 
 def test_a_tombstone_keeps_a_late_worker_from_writing_its_intent(key: VirtualKey) -> None:
-    intent = intent_for(key)
-    void = services.tombstone(intent.hold_id, organization_pk=key.organization_id, amount_nano=1000, now=NOON)
-    assert void
-    with pytest.raises(IntegrityError), transaction.atomic():
-        services.write_intents([intent])
+    intent, neighbour = intent_for(key), intent_for(key)
+    assert services.tombstone(intent.hold_id, organization_pk=key.organization_id, amount_nano=1000, now=NOON)
+    assert services.write_intents([intent, neighbour]) == [False, True]
     assert services.post([posting_of(intent, 600)], now=NOON) == {intent.hold_id: 0}
 
 
@@ -156,7 +155,7 @@ def test_the_database_refuses_negative_charges_and_tokens(key: VirtualKey, field
     services.write_intents([intent])
     values = {"amount_nano": 1, "usage_source": "upstream", "finished_at": NOON, field: -1}
     with pytest.raises(IntegrityError), transaction.atomic():
-        LedgerEntry.objects.create(hold_id=intent.hold_id, **services._attribution(Hold.objects.get()), **values)
+        LedgerEntry.objects.create(hold_id=intent.hold_id, **attribution_of(Hold.objects.get()), **values)
 
 
 def test_the_database_refuses_an_entry_without_a_hold(key: VirtualKey) -> None:

@@ -1,0 +1,70 @@
+"""Writing many rows at once without a model instance for each: what the gateway does all day.
+
+A batch travels as one statement. Column types come from the models, so both engines store exactly what
+the ORM would.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from django.db import connection, models
+
+Row = tuple[Any, ...]
+
+
+class Insert:
+    """INSERT of rows given as tuples in the order of `columns`.
+
+    `conflict` says what becomes of a row whose key exists; by default it is left as it is.
+    """
+
+    def __init__(self, model: type[models.Model], columns: Sequence[str], *, conflict: str = "DO NOTHING") -> None:
+        fields = {field.column: field for field in model._meta.concrete_fields}
+        self._fields = [fields[name] for name in columns]
+        self._columns, self._conflict = tuple(columns), conflict
+        self._into = f"INSERT INTO {model._meta.db_table} ({', '.join(columns)})"
+        self._texts = [i for i, f in enumerate(self._fields) if isinstance(f, models.JSONField | models.DateTimeField)]
+
+    def run(self, rows: Sequence[Row]) -> int:
+        """Returns how many rows were written: new ones, and those that `conflict` updated."""
+        if not rows:
+            return 0
+        with connection.cursor() as cursor:
+            if connection.vendor == "postgresql":
+                cursor.execute(self._recordset, [_objects(self._columns, rows)])
+            else:
+                cursor.executemany(self._values, [self._as_stored(row) for row in rows])
+            return int(cursor.rowcount)
+
+    @property
+    def _values(self) -> str:
+        marks = ", ".join(["%s"] * len(self._columns))
+        return f"{self._into} VALUES ({marks}) ON CONFLICT {self._conflict}"
+
+    @property
+    def _recordset(self) -> str:
+        types = ", ".join(f"{field.column} {field.db_type(connection)}" for field in self._fields)
+        return (
+            f"{self._into} SELECT * FROM jsonb_to_recordset(%s::jsonb) AS given({types}) "  # noqa: S608
+            f"ON CONFLICT {self._conflict}"
+        )
+
+    def _as_stored(self, row: Row) -> list[Any]:
+        """SQLite keeps instants and JSON as text."""
+        values = list(row)
+        for i in self._texts:
+            value = values[i]
+            if value is not None:
+                values[i] = as_text(value) if isinstance(value, datetime) else orjson.dumps(value).decode()
+        return values
+
+
+def as_text(at: datetime) -> str:
+    """An instant as SQLite keeps it for Django: UTC, without an offset."""
+    return str(at.astimezone(UTC).replace(tzinfo=None))
+
+
+def _objects(columns: tuple[str, ...], rows: Sequence[Row]) -> str:
+    return orjson.dumps([dict(zip(columns, row, strict=True)) for row in rows]).decode()

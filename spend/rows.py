@@ -1,0 +1,70 @@
+"""What the gateway hands over, as rows of holds and ledger entries. Columns and values side by side."""
+
+from datetime import datetime
+from typing import Any
+
+from spend.bulk import Insert, Row
+from spend.models import Hold, LedgerEntry
+from spend.wire import ORPHAN, Intent, Posting
+
+_ATTRIBUTION = (
+    "organization_id", "key_id", "team_id", "member_id", "user_id", "customer_id", "request_id", "call_type",
+    "model", "deployment", "provider", "upstream_model", "admitted_at", "token", "tags",
+)  # fmt: skip
+
+HOLDS = Insert(
+    Hold,
+    (
+        *_ATTRIBUTION, "id", "state", "epoch", "amount_nano", "counters", "scopes", "price_id", "input_estimate",
+        "output_cap", "attempt", "lease_until",
+    ),
+)  # fmt: skip
+ENTRIES = Insert(
+    LedgerEntry,
+    (
+        *_ATTRIBUTION, "hold_id", "kind", "amount_nano", "residue_pico", "price_id", "input_tokens", "output_tokens",
+        "cached_tokens", "cache_write_tokens", "reasoning_tokens", "usage_source", "overrun", "response_id", "scopes",
+        "finished_at", "first_byte_at", "posted_at",
+    ),
+)  # fmt: skip
+
+
+def hold_row(intent: Intent) -> Row:
+    return (
+        *_attribution(intent), intent.hold_id, Hold.State.PENDING.value, intent.epoch, intent.amount_nano,
+        intent.counters, intent.scopes, intent.price_id, intent.input_estimate, intent.output_cap, intent.attempt,
+        intent.lease_until,
+    )  # fmt: skip
+
+
+def entry_row(posting: Posting, now: datetime) -> Row:
+    intent, usage, amount_nano = posting.intent, posting.usage, posting.amount_nano or 0
+    return (
+        *_attribution(intent), intent.hold_id, LedgerEntry.Kind.CHARGE.value, amount_nano, posting.residue_pico,
+        intent.price_id, usage.input, usage.output, usage.cached, usage.cache_write, usage.reasoning,
+        posting.usage_source, amount_nano > intent.amount_nano, posting.response_id[:255], intent.scopes,
+        posting.finished_at, posting.first_byte_at, now,
+    )  # fmt: skip
+
+
+def orphan_row(hold: Hold, now: datetime) -> Row:
+    """An orphan is charged what was held; its tokens are the estimate the hold was made from."""
+    return (
+        *attribution_of(hold).values(), hold.pk, LedgerEntry.Kind.CHARGE.value, hold.amount_nano, 0,
+        hold.price_id, hold.input_estimate, hold.output_cap, 0, 0, 0,
+        ORPHAN, False, "", hold.scopes,
+        now, None, now,
+    )  # fmt: skip
+
+
+def attribution_of(row: Hold | LedgerEntry) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in _ATTRIBUTION}
+
+
+def _attribution(intent: Intent) -> Row:
+    owners = intent.owners
+    return (
+        owners.organization_id, owners.key_id, owners.team_id, owners.member_id, owners.user_id, intent.customer_id,
+        intent.request_id, intent.call_type, intent.model, intent.deployment, intent.provider,
+        intent.upstream_model, intent.admitted_at, intent.token, intent.tags,
+    )  # fmt: skip
