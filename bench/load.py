@@ -9,7 +9,6 @@ import json
 import re
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import cast
@@ -34,6 +33,8 @@ class Job:
     path: str = "/v1/chat/completions"
     model: str = MODEL
     stream: bool = False
+    spread: float = 0
+    """Seconds over which the callers start, so that streams do not all begin and end at once."""
 
 
 @dataclass
@@ -41,10 +42,10 @@ class Result:
     """All times in microseconds. `calls` counts every call that was answered, also those of the warm-up."""
 
     calls: int = 0
-    measured: int = 0
     measured_seconds: float = 0
     latencies: list[int] = field(default_factory=list)
     first_bytes: list[int] = field(default_factory=list)
+    chunks: int = 0
     chunk_delays: list[int] = field(default_factory=list)
     failures: int = 0
     first_failure: str = ""
@@ -67,15 +68,27 @@ def request_bytes(job: Job, token: str) -> bytes:
     return head.encode() + body
 
 
-class Caller(asyncio.Protocol):
-    """One connection. `finished` is told of every answer and says whether to call again."""
+@dataclass
+class Window:
+    """When figures are taken (nanoseconds, CLOCK_MONOTONIC); callers stop calling at its end."""
 
-    def __init__(self, requests: list[bytes], stream: bool, result: Result, finished: Callable[[int, int], bool]):
-        self._requests, self._stream, self._result, self._finished = requests, stream, result, finished
+    begin: int = 0
+    end: int = 0
+
+    def holds(self, now: int) -> bool:
+        return self.begin <= now < self.end
+
+
+class Caller(asyncio.Protocol):
+    """One connection, calling again once answered, with its requests in turn."""
+
+    def __init__(self, requests: list[bytes], stream: bool, result: Result, window: Window) -> None:
+        self._requests, self._stream, self._result, self._window = requests, stream, result, window
         self._turn = 0
         self._buffer = b""
         self._missing = -1  # bytes still to come; -1 before the head, -2 in a chunked body
         self._started = self._first = 0
+        self._complete = False
         self._transport: asyncio.Transport | None = None
         self.done = asyncio.get_running_loop().create_future()
 
@@ -84,8 +97,8 @@ class Caller(asyncio.Protocol):
 
     def call(self) -> None:
         assert self._transport is not None
-        self._buffer, self._missing, self._first = b"", -1, 0
-        self._started = time.perf_counter_ns()
+        self._buffer, self._missing, self._first, self._complete = b"", -1, 0, False
+        self._started = time.monotonic_ns()
         self._transport.write(self._requests[self._turn % len(self._requests)])
         self._turn += 1
 
@@ -93,7 +106,7 @@ class Caller(asyncio.Protocol):
         if self._missing == -1:
             data = self._head(self._buffer + data)
         if self._missing == -2:
-            self._chunked(data)
+            self._streamed(data)
         elif self._missing >= 0:
             self._missing -= len(data)
             if self._missing <= 0:
@@ -110,27 +123,37 @@ class Caller(asyncio.Protocol):
             self._fail(data[:600].decode(errors="replace"))
             return b""
         length = _LENGTH.search(head)
+        if not length and not self._stream:
+            self._fail("an answer without content-length")
+            return b""
         self._missing = int(length[1]) if length else -2
         return rest
 
-    def _chunked(self, data: bytes) -> None:
+    def _streamed(self, data: bytes) -> None:
         """A stream: note each event's delay as soon as it is complete."""
         now = time.monotonic_ns()
         ended = (self._buffer + data).endswith(b"0\r\n\r\n")
         events, _, self._buffer = (self._buffer + data).rpartition(b"\n\n")
-        for sent in _SENT_AT.findall(events):
-            self._first = self._first or time.perf_counter_ns()
-            self._result.chunk_delays.append((now - int(sent)) // 1000)
-        if ended:
+        sent = _SENT_AT.findall(events)
+        if sent:
+            self._first = self._first or now
+            self._result.chunks += len(sent)
+            if self._window.holds(now):
+                self._result.chunk_delays.extend((now - int(at)) // 1000 for at in sent)
+        self._complete = self._complete or b"[DONE]" in events
+        if ended and self._complete and self._first:
             self._answered()
+        elif ended:
+            self._fail("a stream broke off: " + events[-300:].decode(errors="replace"))
 
     def _answered(self) -> None:
-        now = time.perf_counter_ns()
-        if self._stream and not self._first:
-            self._fail("a stream without chunks")
-            return
+        now = time.monotonic_ns()
         self._result.calls += 1
-        if self._finished((now - self._started) // 1000, (self._first - self._started) // 1000):
+        if self._window.holds(now):
+            self._result.latencies.append((now - self._started) // 1000)
+            if self._stream:
+                self._result.first_bytes.append((self._first - self._started) // 1000)
+        if now < self._window.end:
             self.call()
         else:
             self._stop()
@@ -154,33 +177,20 @@ class Caller(asyncio.Protocol):
 
 async def run(job: Job) -> Result:
     """The first fifth of the time warms connections up and is not in the figures."""
-    loop, result = asyncio.get_running_loop(), Result()
+    loop, result, window = asyncio.get_running_loop(), Result(), Window()
     requests = [request_bytes(job, token) for token in job.tokens]
-    begin, end = 0, 0
-
-    def finished(took: int, first: int) -> bool:
-        now = time.perf_counter_ns()
-        if begin <= now < end:
-            result.measured += 1
-            result.latencies.append(took)
-            if job.stream:
-                result.first_bytes.append(first)
-        return now < end
-
     callers = []
     for number in range(job.callers):
         turn = number % len(requests)
         mine = requests[turn:] + requests[:turn]
-        _, caller = await loop.create_connection(
-            partial(Caller, mine, job.stream, result, finished), job.host, job.port
-        )
+        _, caller = await loop.create_connection(partial(Caller, mine, job.stream, result, window), job.host, job.port)
         callers.append(caller)
-    start = time.perf_counter_ns()
-    begin, end = start + int(job.seconds * 0.2e9), start + int(job.seconds * 1e9)
-    for caller in callers:
-        caller.call()
+    start = time.monotonic_ns()
+    window.begin, window.end = start + int(job.seconds * 0.2e9), start + int(job.seconds * 1e9)
+    for number, caller in enumerate(callers):
+        loop.call_later(job.spread * number / len(callers), caller.call)
     await asyncio.wait([caller.done for caller in callers], timeout=job.seconds + _PATIENCE)
-    result.measured_seconds = (end - begin) / 1e9
+    result.measured_seconds = (window.end - window.begin) / 1e9
     result.failures += sum(not caller.done.done() for caller in callers)
     result.first_failure = result.first_failure or ("some answers never came" if result.failures else "")
     return result

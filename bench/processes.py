@@ -1,6 +1,7 @@
 """What the kernel says about processes: who belongs to whom, how much processor time and memory they took."""
 
 import os
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -73,3 +74,23 @@ def machine() -> str:
     model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
     memory = int((_PROC / "meminfo").read_text().split()[1]) * 1024 / 1e9
     return f"{model}, {len(os.sched_getaffinity(0))} cores, {memory:.0f} GB, Linux {os.uname().release}"
+
+
+class Busy:
+    """How much of the machine others used since this was made. `note` it before our own processes end."""
+
+    def __init__(self) -> None:
+        self._start, self._machine = time.monotonic(), machine_busy_seconds()
+        self._ours = 0.0
+
+    def note(self) -> None:
+        """Add what our descendants used so far; those that end later are counted by their last note."""
+        mine = [_fields(pid) for pid in descendants(os.getpid())]
+        total = sum(sum(map(int, fields[11:15])) for fields in mine if fields) / _TICKS
+        self._ours = max(self._ours, total)
+        self._elapsed = time.monotonic() - self._start
+        self._busy = machine_busy_seconds() - self._machine
+
+    def foreign_share(self) -> float:
+        """Between 0 and 1, of all cores."""
+        return max(0.0, self._busy - self._ours) / (self._elapsed * (os.cpu_count() or 1))

@@ -72,7 +72,7 @@ async def _stream(send: Send, chunks: int, pace: float) -> None:
     await send(_STREAM_START)
     due = time.monotonic()
     for _ in range(chunks):
-        due += pace
         await asyncio.sleep(max(0.0, due - time.monotonic()))
         await send({"type": "http.response.body", "body": _CHUNK % time.monotonic_ns(), "more_body": True})
+        due += pace
     await send({"type": "http.response.body", "body": _LAST})

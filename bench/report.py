@@ -20,8 +20,60 @@ class Round:
     failures: int
     first_failure: str
     latencies: list[int] = field(repr=False)
+    chunks: int = 0
     first_bytes: list[int] = field(default_factory=list, repr=False)
     chunk_delays: list[int] = field(default_factory=list, repr=False)
+
+
+@dataclass
+class Stream:
+    """Streams of one candidate. Delays run from the provider's sending to the driver's receiving."""
+
+    candidate: str
+    open: int
+    chunks: int
+    first_byte_p50_ms: float
+    first_byte_p99_ms: float
+    chunk_p50_ms: float
+    chunk_p99_ms: float
+    added_p50_ms: float | None
+    worker_cpu_us_per_chunk: float
+    failures: int
+    first_failure: str
+
+
+@dataclass
+class Memory:
+    """The largest worker of a candidate, in MB (10^6 bytes)."""
+
+    candidate: str
+    workers: int
+    when: str
+    rss_mb: float
+    pss_mb: float
+
+
+@dataclass
+class Growth:
+    """The cost of a call with so many rows in the tables."""
+
+    candidate: str
+    keys: int
+    ledger_rows: int
+    figure: "Figure"
+    first_call_ms: float
+
+
+@dataclass
+class Page:
+    """A report or list as its server sees it."""
+
+    candidate: str
+    keys: int
+    ledger_rows: int
+    path: str
+    ms: float
+    queries: int
 
 
 @dataclass
@@ -36,6 +88,7 @@ class Figure:
     share: float | None
     cpu_share: float | None
     p50_ms: float
+    added_p50_ms: float | None
     p99_ms: float
     worker_cpu_ms: float
     other_cpu_ms: float
@@ -54,10 +107,11 @@ def percentile(values: Sequence[int], part: float) -> float:
 def figure_of(rounds: Sequence[Round], bare: Sequence[Round]) -> Figure:
     """`bare` holds the bare pass-through's rounds under the same load; shares compare round by round."""
     first = rounds[0]
-    latencies = [latency for each in rounds for latency in each.latencies]
+    latencies = _latencies(rounds)
     beside = {each.number: each.per_second for each in bare}
     shares = [each.per_second / beside[each.number] for each in rounds if beside.get(each.number)]
     cpu, bare_cpu = cpu_per_call(rounds), cpu_per_call(bare)
+    p50 = percentile(latencies, 0.5) / 1000
     return Figure(
         candidate=first.candidate,
         workers=first.workers,
@@ -66,13 +120,53 @@ def figure_of(rounds: Sequence[Round], bare: Sequence[Round]) -> Figure:
         per_second=median(each.per_second for each in rounds),
         share=median(shares) if shares else None,
         cpu_share=bare_cpu / cpu if cpu and bare_cpu else None,
-        p50_ms=percentile(latencies, 0.5) / 1000,
+        p50_ms=p50,
+        added_p50_ms=p50 - percentile(_latencies(bare), 0.5) / 1000 if bare else None,
         p99_ms=percentile(latencies, 0.99) / 1000,
         worker_cpu_ms=cpu,
         other_cpu_ms=_per_call(rounds, sum(each.other_cpu_seconds for each in rounds)),
         failures=sum(each.failures for each in rounds),
         first_failure=next((each.first_failure for each in rounds if each.first_failure), ""),
     )
+
+
+def figures_of(rounds: Sequence[Round], bare_name: str) -> list[Figure]:
+    """One figure per candidate, number of workers and number of callers, in the order of the rounds."""
+    groups: dict[tuple[int, int, str], list[Round]] = {}
+    for each in rounds:
+        groups.setdefault((each.workers, each.callers, each.candidate), []).append(each)
+    return [
+        figure_of(found, groups.get((workers, callers, bare_name), []))
+        for (workers, callers, _), found in groups.items()
+    ]
+
+
+def stream_of(rounds: Sequence[Round], bare: Sequence[Round]) -> Stream:
+    delays, bare_delays = _delays(rounds), _delays(bare)
+    firsts = [first for each in rounds for first in each.first_bytes]
+    chunks = sum(each.chunks for each in rounds)
+    p50 = percentile(delays, 0.5) / 1000
+    return Stream(
+        candidate=rounds[0].candidate,
+        open=rounds[0].callers,
+        chunks=chunks,
+        first_byte_p50_ms=percentile(firsts, 0.5) / 1000,
+        first_byte_p99_ms=percentile(firsts, 0.99) / 1000,
+        chunk_p50_ms=p50,
+        chunk_p99_ms=percentile(delays, 0.99) / 1000,
+        added_p50_ms=p50 - percentile(bare_delays, 0.5) / 1000 if bare_delays else None,
+        worker_cpu_us_per_chunk=sum(each.worker_cpu_seconds for each in rounds) * 1e6 / chunks if chunks else 0.0,
+        failures=sum(each.failures for each in rounds),
+        first_failure=next((each.first_failure for each in rounds if each.first_failure), ""),
+    )
+
+
+def _latencies(rounds: Sequence[Round]) -> list[int]:
+    return [latency for each in rounds for latency in each.latencies]
+
+
+def _delays(rounds: Sequence[Round]) -> list[int]:
+    return [delay for each in rounds for delay in each.chunk_delays]
 
 
 def cpu_per_call(rounds: Sequence[Round]) -> float:
@@ -83,38 +177,3 @@ def cpu_per_call(rounds: Sequence[Round]) -> float:
 def _per_call(rounds: Sequence[Round], seconds: float) -> float:
     calls = sum(each.calls for each in rounds)
     return seconds * 1000 / calls if calls else 0.0
-
-
-def table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table that is aligned enough to read in a terminal. The first column is text, the others numbers."""
-    widths = [max(len(row[column]) for row in [headings, *rows]) for column in range(len(headings))]
-
-    def line(cells: Sequence[str]) -> str:
-        padded = [
-            cell.ljust(width) if column == 0 else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        ]
-        return "| " + " | ".join(padded) + " |"
-
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join([line(headings), line(rule), *(line(row) for row in rows)])
-
-
-def throughput_table(figures: Sequence[Figure]) -> str:
-    headings = (
-        "candidate", "workers", "callers", "calls/s", "share of bare", "p50 ms", "p99 ms",
-        "worker CPU ms/call", "share by CPU", "other CPU ms/call", "failures",
-    )  # fmt: skip
-    rows = [
-        (
-            each.candidate, str(each.workers), str(each.callers), f"{each.per_second:.0f}", ratio(each.share),
-            f"{each.p50_ms:.2f}", f"{each.p99_ms:.2f}", f"{each.worker_cpu_ms:.3f}", ratio(each.cpu_share),
-            f"{each.other_cpu_ms:.3f}", str(each.failures),
-        )
-        for each in sorted(figures, key=lambda figure: (figure.workers, figure.callers))
-    ]  # fmt: skip
-    return table(headings, rows)
-
-
-def ratio(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 _BIN = Path(sys.executable).parent
 _GUNICORN = [str(_BIN / "gunicorn"), "--worker-class=gateway_project.workers.GatewayWorker", "--timeout=120"]
 _START_SECONDS = 90
+BARE = "bare pass-through"
 #: Nothing that configures Latchkey or points to a service of somebody else's comes from the surroundings.
 _OURS = ("LATCHKEY_", "DJANGO_", "DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS", "LOG_LEVEL", "UPSTREAM_")
 _MODELS = """
@@ -66,7 +68,9 @@ class Candidate:
 @dataclass
 class Latchkey(Candidate):
     master: str = field(default="", repr=False)
-    books: Books | None = None
+    books: Books = field(default_factory=Books)
+    values: dict[str, str] = field(default_factory=dict, repr=False)
+    """Its environment, for commands beside it."""
 
     def manage(self, method: str, path: str, body: Any = None) -> Any:
         """One call of the management API. Raises Unavailable with the answer's text if it is refused."""
@@ -151,13 +155,30 @@ def listens(port: int) -> Callable[[], bool]:
 
 
 @contextmanager
-def provider(folder: Path) -> Iterator[tuple[str, int]]:
-    """The canned provider: its URL and process id."""
-    port = free_port()
+def provider(folder: Path) -> Iterator[str]:
+    """The canned provider; yields its URL. BENCH_PROVIDER_PORT fixes its port, for another gateway's configuration."""
+    port = int(os.environ.get("BENCH_PROVIDER_PORT") or free_port())
     command = [str(_BIN / "uvicorn"), "bench.provider:application", f"--port={port}", "--loop=uvloop"]
     command += ["--http=httptools", "--lifespan=off", "--no-access-log", "--log-level=warning", "--no-server-header"]
-    with started(command, folder / "provider.log", listens(port), env=environment()) as pid:
-        yield f"http://127.0.0.1:{port}", pid
+    with started(command, folder / "provider.log", listens(port), env=environment()):
+        yield f"http://127.0.0.1:{port}"
+
+
+def other() -> Candidate | None:
+    """Another gateway, started by somebody else: BENCH_OTHER_URL and BENCH_OTHER_KEY, with its processor time and
+    memory if BENCH_OTHER_PID names its (first) process."""
+    url = urllib.parse.urlsplit(os.environ.get("BENCH_OTHER_URL", ""))
+    if not url.hostname:
+        return None
+    pid = int(os.environ.get("BENCH_OTHER_PID") or 0)
+    return Candidate(
+        os.environ.get("BENCH_OTHER_NAME", "other gateway"),
+        url.port or 80,
+        [os.environ.get("BENCH_OTHER_KEY", "sk-bench")],
+        host=url.hostname,
+        path=url.path.rstrip("/") + "/chat/completions",
+        worker_pids=processes.descendants(pid) if pid else [],
+    )
 
 
 @contextmanager
@@ -168,7 +189,7 @@ def bare(folder: Path, upstream: str, workers: int) -> Iterator[Candidate]:
     command += ["--no-control-socket", "--log-level=warning", f"--worker-tmp-dir={_scratch()}"]
     log, values = folder / f"bare-{workers}.log", environment(BENCH_UPSTREAM=upstream)
     with started(command, log, answers(port, "/v1/models"), env=values) as pid:
-        candidate = Candidate("bare pass-through", port, ["sk-bench"], pid=pid)
+        candidate = Candidate(BARE, port, ["sk-bench"], pid=pid)
         candidate.worker_pids = processes.server_workers(pid)
         yield candidate
 
@@ -188,16 +209,19 @@ def latchkey(
         LATCHKEY_DATA_DIR=str(folder),
         LATCHKEY_MASTER_KEY=master,
         LATCHKEY_DURABILITY=durability,
+        LATCHKEY_ADMIN_PASSWORD=secrets.token_urlsafe(16),
         LOG_LEVEL="WARNING",
         UPSTREAM_KEY="sk-upstream-" + secrets.token_urlsafe(12),
     )
     with _engine(engine, folder) as (extra, helpers, books):
         command = [sys.executable, "manage.py", "up", "--port", str(port), "--workers", str(workers)]
         ready = answers(port, "/health/liveliness")
-        with started(command, folder / "latchkey.log", ready, env=values | extra) as pid:
+        values |= extra
+        with started(command, folder / "latchkey.log", ready, env=values) as pid:
             candidate = Latchkey(
-                f"Latchkey {engine} {durability}", port, [], pid=pid, helpers=helpers, master=master, books=books
-            )
+                f"Latchkey {engine} {durability}", port, [], pid=pid, helpers=helpers, master=master, books=books,
+                values=values,
+            )  # fmt: skip
             candidate.worker_pids = processes.server_workers(pid)
             candidate.tokens = [_first_key(candidate)]
             yield candidate
@@ -209,7 +233,6 @@ def _first_key(candidate: Latchkey) -> str:
         organization = candidate.manage("POST", "/organization/new", {"organization_alias": "Bench", **_HUGE})
     except Unavailable:
         # Not offered by this version: the organization that is there gets its budget in the database.
-        assert candidate.books is not None
         candidate.books.execute("UPDATE teams_organization SET max_budget_nano = 1000000000000000")
         organization = {}
     owner = {"organization_id": organization["organization_id"]} if organization else {}

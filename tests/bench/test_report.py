@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench.report import Round, figure_of, percentile, table
+from bench.report import Round, figure_of, percentile
+from bench.tables import table
 
 
 def a_round(candidate: str, number: int, per_second: float, *, cpu: float = 1.0, calls: int = 1000) -> Round:

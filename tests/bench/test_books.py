@@ -1,0 +1,69 @@
+"""The benchmark's made-up rows are rows that Latchkey could have written."""
+
+import json
+import sqlite3
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bench.books import Books
+
+SCHEMA = """
+CREATE TABLE keys_virtualkey (id INTEGER PRIMARY KEY AUTOINCREMENT, public_id TEXT UNIQUE, token TEXT UNIQUE,
+  alias TEXT UNIQUE, rpm_limit INTEGER);
+CREATE TABLE spend_hold (id TEXT PRIMARY KEY, key_id INTEGER, model TEXT, scopes TEXT, admitted_at TEXT,
+  lease_until TEXT, state TEXT);
+CREATE TABLE spend_ledgerentry (id INTEGER PRIMARY KEY AUTOINCREMENT, hold_id TEXT UNIQUE, key_id INTEGER, model TEXT,
+  scopes TEXT, admitted_at TEXT, finished_at TEXT, posted_at TEXT, request_id TEXT, amount_nano INTEGER,
+  input_tokens INTEGER, output_tokens INTEGER);
+CREATE TABLE spend_rollup (id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT, quarter TEXT, model TEXT,
+  amount_nano INTEGER, requests INTEGER, input_tokens INTEGER, output_tokens INTEGER, UNIQUE (scope, quarter, model));
+INSERT INTO keys_virtualkey VALUES (7, 'real', 'hash', 'bench', 100);
+INSERT INTO spend_hold VALUES ('h1', 7, 'canned', '["organization:1", "key:7"]', '2026-01-31 12:00:00', '', 'posted');
+INSERT INTO spend_ledgerentry VALUES (1, 'h1', 7, 'canned', '["organization:1", "key:7"]', '2026-01-31 12:00:00',
+  '2026-01-31 12:00:01', '2026-01-31 12:00:01', 'r1', 190, 12, 16);
+"""
+
+
+@pytest.fixture
+def books(tmp_path: Path) -> Books:
+    path = tmp_path / "latchkey.sqlite3"
+    connection = sqlite3.connect(path)
+    connection.executescript(SCHEMA)
+    connection.close()
+    return Books(sqlite=path)
+
+
+def test_keys_are_copies_that_nobody_has(books: Books) -> None:
+    books.add_keys(50)
+    rows = books.execute("SELECT public_id, token, alias, rpm_limit FROM keys_virtualkey WHERE id <> 7")
+    assert len(rows) == 49
+    assert {(alias, limit) for _, _, alias, limit in rows} == {(None, 100)}
+
+
+def test_filling_up_twice_adds_nothing(books: Books) -> None:
+    books.add_keys(50)
+    books.add_keys(50)
+    assert books.count("keys_virtualkey") == 50
+
+
+def test_every_posting_has_its_hold_and_names_its_own_key(books: Books) -> None:
+    books.add_keys(5)
+    books.add_ledger_rows(200)
+    rows = books.execute("SELECT e.key_id, e.scopes FROM spend_ledgerentry e JOIN spend_hold h ON h.id = e.hold_id")
+    assert len(rows) == 200
+    assert all(json.loads(scopes) == ["organization:1", f"key:{key}"] for key, scopes in rows)
+    assert len(Counter(key for key, _ in rows)) == 5
+
+
+def test_rollups_add_up_to_the_new_postings_on_every_scope(books: Books) -> None:
+    books.add_keys(5)
+    books.add_ledger_rows(100)
+    books.add_ledger_rows(200)
+    sums = books.execute(
+        "SELECT sum(requests), sum(amount_nano), sum(input_tokens) FROM spend_rollup WHERE scope = 'organization:1'"
+    )
+    keys = books.execute("SELECT sum(requests) FROM spend_rollup WHERE scope LIKE 'key:%'")
+    assert (sums, keys) == ([(199, 199 * 190, 199 * 12)], [(199,)])
+    assert books.execute("SELECT count(*) FROM spend_rollup WHERE strftime('%M', quarter) % 15 <> 0") == [(0,)]
