@@ -11,14 +11,14 @@ from keys.list_api import KeyList
 from keys.owners_api import TeamInfo, UserInfo, UserNew
 from proxy.api import ModelDelete, ModelInfo, ModelNew
 from spend.api import SpendLogs, SpendLogsPaged
-from spend.reports import window_spend
+from spend.reports import every_window_spend, window_spend
 from teams.api import TeamBlocking, TeamNew
 
 _OPEN = {"authentication_classes": [], "permission_classes": [AllowAny]}
 
 urlpatterns = [
     path("key/generate", KeyGenerate.as_view(spent=window_spend)),
-    path("key/info", KeyInfo.as_view(spent=window_spend)),
+    path("key/info", KeyInfo.as_view(spent=window_spend, used=every_window_spend)),
     path("key/update", KeyUpdate.as_view(spent=window_spend)),
     path("key/delete", KeyDelete.as_view()),
     path("key/block", KeyBlocking.as_view(spent=window_spend, blocked=True)),

@@ -16,7 +16,7 @@ from keys import services
 from keys.models import VirtualKey
 from keys.rows import info_row, issued_row, key_row
 from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key
-from teams.api_base import ApiError, ManagementView, SpendReader, required_text, unwired
+from teams.api_base import ApiError, ManagementView, SpendReader, WindowReader, required_text, unwired
 
 _MAX_DELETED = 500
 
@@ -45,6 +45,7 @@ class KeyInfo(KeyView):
     """A key may always ask about itself, also when it has spent everything."""
 
     permission_classes = (IsAuthenticated,)
+    used: WindowReader = staticmethod(unwired)
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
@@ -55,7 +56,8 @@ class KeyInfo(KeyView):
             key = find_key(asked, deleted=True)
         else:
             key = self._itself(asked)
-        return Response({"key": asked or key.token, "info": info_row(key, self.spent([key]), now)})
+        info = info_row(key, self.spent([key]), self.used([key]), now)
+        return Response({"key": asked or key.token, "info": info})
 
     def _itself(self, asked: str | None) -> VirtualKey:
         """The calling key; 403 alike for a foreign key and for one that does not exist."""

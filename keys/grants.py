@@ -7,28 +7,9 @@ newest ones, so a stale grant is never acted on.
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from teams.budgets import Budget
 
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """One budget: a ceiling of `limit_nano` per window of `duration` ('' = lifetime).
-
-    `model` is an entry as in model lists ('' = every model). `limit_nano` None never refuses: it only
-    has a soft budget, whose crossing is noted. A temporary raise counts until `raise_until`.
-    """
-
-    duration: str
-    limit_nano: int | None
-    anchor: datetime
-    model: str = ""
-    raise_nano: int = 0
-    raise_until: datetime | None = None
-    soft_nano: int | None = None
-
-    def limit_at(self, now: datetime) -> int | None:
-        """The ceiling at an instant, in nano-USD."""
-        if self.limit_nano is None or self.raise_until is None or now >= self.raise_until:
-            return self.limit_nano
-        return self.limit_nano + self.raise_nano
+__all__ = ["Budget", "Grant", "ModelRate", "Owners", "ScopePolicy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +35,8 @@ class ScopePolicy:
     parallel_limit: int | None = None
     models: tuple[str, ...] = ()
     model_rates: tuple[ModelRate, ...] = ()
+    shared: tuple[str, int] | None = None
+    """Scope name and version of the shared budget that some of these limits come from."""
 
 
 @dataclass(frozen=True, slots=True)

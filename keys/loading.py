@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from django.conf import settings
 
 from keys import secrets
-from keys.grants import Budget, Grant, Owners, ScopePolicy
+from keys.grants import Grant, ModelRate, Owners, ScopePolicy
 from keys.models import RetiredSecret, VirtualKey
 from teams.models import Customer, Limits, Membership, Tag
 
@@ -17,9 +17,7 @@ def load_grants(tokens: Iterable[str]) -> dict[str, Grant]:
     rows: dict[str, tuple[VirtualKey, RetiredSecret | None]] = {
         key.token: (key, None) for key in VirtualKey.objects.with_owners().filter(token__in=wanted)
     }
-    retired = RetiredSecret.objects.filter(token__in=wanted - rows.keys()).select_related(
-        "key__organization", "key__team", "key__user"
-    )
+    retired = RetiredSecret.objects.filter(token__in=wanted - rows.keys()).with_owners()
     found = {**rows, **{r.token: (r.key, r) for r in retired}}
     members = _memberships([key for key, _ in found.values()])
     return {
@@ -60,30 +58,44 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
 
 def policy_of(limits: Limits, *, gone: bool = False) -> ScopePolicy:
     """The policy of one scope; `gone` marks a deleted key, which reads as blocked."""
-    budget = limits.max_budget_nano
+    shared = limits.shared_budget
     return ScopePolicy(
         scope=limits.scope,
         label=f"{limits.scope_kind.value} '{limits}'",
         version=limits.version,
         blocked=limits.blocked or gone,
-        budgets=(Budget(limits.budget_duration, budget, limits.budget_started_at),) if budget is not None else (),
-        rpm_limit=limits.rpm_limit,
-        tpm_limit=limits.tpm_limit,
-        parallel_limit=limits.max_parallel_requests,
+        budgets=limits.budgets(),
+        rpm_limit=limits.effective("rpm_limit"),
+        tpm_limit=limits.effective("tpm_limit"),
+        parallel_limit=limits.effective("max_parallel_requests"),
         models=tuple(limits.allowed_models),
+        model_rates=_model_rates(limits),
+        shared=(shared.scope, shared.version) if shared else None,
     )
+
+
+def _model_rates(limits: Limits) -> tuple[ModelRate, ...]:
+    rates = (
+        ModelRate(model, values.get("rpm"), values.get("tpm"))
+        for model, values in sorted(limits.limits_by_model.items())
+    )
+    return tuple(rate for rate in rates if rate.rpm_limit is not None or rate.tpm_limit is not None)
 
 
 def load_customer(organization_id: int, public_id: str) -> ScopePolicy:
     """The policy of an end user; the first call that names one creates it, so it always has a counter."""
-    customer, _ = Customer.objects.get_or_create(organization_id=organization_id, public_id=public_id)
+    customers = Customer.objects.select_related("shared_budget")
+    customer, _ = customers.get_or_create(organization_id=organization_id, public_id=public_id)
     return policy_of(customer)
 
 
 def load_tags(organization_id: int, names: Iterable[str]) -> dict[str, ScopePolicy]:
     """Policies of the tags among `names`, each created at its first use."""
     wanted = set(names)
-    rows = {tag.name: tag for tag in Tag.objects.filter(organization_id=organization_id, name__in=wanted)}
+    rows = {
+        tag.name: tag
+        for tag in Tag.objects.select_related("shared_budget").filter(organization_id=organization_id, name__in=wanted)
+    }
     for name in sorted(wanted - rows.keys()):
         rows[name] = Tag.objects.get_or_create(organization_id=organization_id, name=name)[0]
     return {name: policy_of(tag) for name, tag in rows.items()}
@@ -92,7 +104,9 @@ def load_tags(organization_id: int, names: Iterable[str]) -> dict[str, ScopePoli
 def _memberships(keys: list[VirtualKey]) -> dict[tuple[int | None, int | None], Membership]:
     pairs = {(key.team_id, key.user_id) for key in keys if key.team_id and key.user_id}
     teams, users = {team for team, _ in pairs}, {user for _, user in pairs}
-    rows = Membership.objects.filter(team_id__in=teams, user_id__in=users).select_related("team", "user")
+    rows = Membership.objects.filter(team_id__in=teams, user_id__in=users).select_related(
+        "team", "user", "shared_budget"
+    )
     return {(row.team_id, row.user_id): row for row in rows}
 
 

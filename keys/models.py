@@ -7,11 +7,15 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from teams.models import Limits, Organization, Team, User, validate_names, validate_object
+from teams.models import Limits, Organization, Team, User
 from teams.scopes import ScopeKind
+from teams.validators import validate_names, validate_object
 
 #: Public id of the row that the master key's calls are attributed to.
 MASTER_ID = "master"
+
+#: The rows above a key in its chain, and the limits that they share with others.
+OWNERS = ("organization__shared_budget", "team__shared_budget", "user__shared_budget", "shared_budget")
 
 
 class KeyQuerySet(models.QuerySet["VirtualKey"]):
@@ -26,7 +30,7 @@ class KeyQuerySet(models.QuerySet["VirtualKey"]):
         return self.filter(user=user)
 
     def with_owners(self) -> Self:
-        return self.select_related("organization", "team", "user")
+        return self.select_related(*OWNERS)
 
 
 class VirtualKey(Limits):
@@ -89,6 +93,11 @@ class VirtualKey(Limits):
         return "expired" if self.expires_at and self.expires_at <= (now or timezone.now()) else "active"
 
 
+class RetiredQuerySet(models.QuerySet["RetiredSecret"]):
+    def with_owners(self) -> Self:
+        return self.select_related(*(f"key__{name}" for name in OWNERS))
+
+
 class RetiredSecret(models.Model):
     """A rotated-out secret: kept for the history, and valid until the end of its grace period."""
 
@@ -97,6 +106,8 @@ class RetiredSecret(models.Model):
     seal = models.CharField(max_length=128)
     retired_at = models.DateTimeField(default=timezone.now)
     valid_until = models.DateTimeField()
+
+    objects = RetiredQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"retired secret of key {self.key_id}"

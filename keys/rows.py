@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from keys.models import VirtualKey
-from teams.rows import Row, limits_row
+from teams.rows import Row, budget_row, limits_row, usage_rows, zone_of
 
 #: The contract's words for `VirtualKey.status`.
 _STATUS = {"blocked": "revoked"}
@@ -19,7 +19,7 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
         "key_name": key.masked,
         "key_alias": key.alias,
         **limits,
-        "metadata": {**key.metadata, **tags},
+        "metadata": {**limits["metadata"], **tags},
         "expires": key.expires_at,
         "user_id": key.user.public_id if key.user else None,
         "team_id": key.team.public_id if key.team else None,
@@ -32,18 +32,16 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
         "config": {},
         "permissions": {},
         "allowed_cache_controls": [],
-        "model_max_budget": {},
-        "budget_id": None,
-        "litellm_budget_table": None,
+        "litellm_budget_table": budget_row(key.shared_budget, zone_of(key), now) if key.shared_budget else None,
         "object_permission": None,
     }
 
 
-def info_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
-    """The row as /key/info shows it: without the token, with the status."""
+def info_row(key: VirtualKey, spent: Mapping[str, int], used: Mapping[tuple[str, str, str], int], now: datetime) -> Row:
+    """The row as /key/info shows it: without the token, with the status and what each window has used."""
     row = key_row(key, spent, now)
     del row["token"]
-    return row | {"status": status_of(key, now)}
+    return row | usage_rows(key, used, now) | {"status": status_of(key, now)}
 
 
 def issued_row(key: VirtualKey, secret: str, spent: Mapping[str, int], now: datetime) -> Row:

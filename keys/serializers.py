@@ -1,7 +1,7 @@
 """Request bodies about keys: from the contract's names to model fields, validated."""
 
 import hmac
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -13,9 +13,9 @@ from keys.models import RetiredSecret, VirtualKey
 from teams.actors import Actor
 from teams.api_fields import AliasesField, DayOrInstantField, NamesField, TextField, ValidityField
 from teams.api_types import ApiError
+from teams.limit_serializers import LimitsSerializer, end_of
 from teams.models import User
-from teams.rows import zone_of
-from teams.serializers import LimitsSerializer, find_organization, find_person, find_team, new_person
+from teams.serializers import find_organization, find_person, find_team, new_person
 from teams.services import create_user, default_organization
 from teams.windows import duration_delta
 
@@ -25,7 +25,6 @@ _ROUTES_OF_TYPE = {
     "management": ["management_routes"],
     "read_only": ["info_routes"],
 }
-_FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 class KeySerializer(LimitsSerializer):
@@ -69,15 +68,16 @@ class KeySerializer(LimitsSerializer):
 
     def fill(self, key: VirtualKey, *, actor: Actor, now: datetime) -> VirtualKey:
         """Set the sent fields. A person that nobody knows yet is created, as clients expect."""
-        self.apply(key)
         values = self.validated_data
         if "team_id" in values:
             key.team = find_team(values["team_id"]) if values["team_id"] else None
         if "user_id" in values:
             key.user = _person(values["user_id"], actor) if values["user_id"] else None
         self._place(key)
+        owner = key.team or key.user or key
+        self.apply(key, owner=owner)
         if values.get("expires") is not None:
-            key.expires_at = _instant(values["expires"], key)
+            key.expires_at = end_of(values["expires"], owner, "expires")
         elif "expires" in values or "duration" in values:
             duration = values.get("duration")
             key.expires_at = now + duration_delta(duration) if duration else None
@@ -162,18 +162,3 @@ def find_key(value: str, *, deleted: bool = False) -> VirtualKey:
 def _person(public_id: str, actor: Actor) -> User:
     known = find_person(public_id)
     return known if known is not None else create_user(new_person(public_id), actor=actor)
-
-
-def _instant(value: date | datetime, key: VirtualKey) -> datetime:
-    """A date means through that day in the organization's time zone."""
-    if isinstance(value, datetime):
-        at = value if value.tzinfo else value.replace(tzinfo=UTC)
-    else:
-        at = datetime.combine(value, time(23, 59, 59), zone_of(key.team or key.user or key))
-    try:
-        at = at.astimezone(UTC)
-    except OverflowError as error:
-        raise ApiError(400, "expires: out of range", param="expires") from error
-    if at >= _FAR_FUTURE:
-        raise ApiError(400, "expires: out of range", param="expires")
-    return at

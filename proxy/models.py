@@ -5,7 +5,8 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
-from teams.models import User, new_public_id, validate_object
+from teams.models import User, new_public_id
+from teams.validators import validate_object
 
 
 class Provider(models.Model):

@@ -6,7 +6,7 @@ from typing import Any
 from django.utils import timezone
 
 from spend.models import LedgerEntry
-from spend.spent import spent_now
+from spend.spent import spent_by_window, spent_now
 from teams.models import Limits
 from teams.money import usd_from_nano
 
@@ -14,6 +14,11 @@ from teams.money import usd_from_nano
 def window_spend(scopes: Iterable[Limits]) -> dict[str, int]:
     """Nano-USD posted in the current budget window of each scope (its lifetime if it has no duration)."""
     return spent_now(scopes, now=timezone.now())
+
+
+def every_window_spend(scopes: Iterable[Limits]) -> dict[tuple[str, str, str], int]:
+    """Nano-USD posted in the current window of every budget of each scope, by scope, model and duration."""
+    return spent_by_window(scopes, now=timezone.now())
 
 
 def log_row(entry: LedgerEntry) -> dict[str, Any]:

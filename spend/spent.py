@@ -1,72 +1,92 @@
-"""What many scopes have spent, for lists: a fixed number of queries, whatever the number of rows."""
+"""What many scopes have spent, for lists and pages: the number of queries does not grow with the rows."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from zoneinfo import ZoneInfo
+from itertools import chain
 
 from django.db.models import Q, Sum
 
 from spend.models import LedgerEntry, Rollup
 from spend.rollups import COLUMNS, QUARTER, quarter_of
-from teams.models import Limits, Membership, Organization
+from teams.budgets import matches
+from teams.models import Limits
+from teams.rows import current_window, zone_of
 from teams.scopes import scope_kind, scope_pk
 from teams.windows import window_at
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What a scope spent from an instant on (None: ever), on models that an entry of a model list covers ('': all)."""
+
+    scope: str
+    start: datetime | None
+    model: str = ""
+
+    def counts(self, model: str) -> bool:
+        return not self.model or matches(self.model, model)
+
+
 def spent_now(rows: Iterable[Limits], *, now: datetime) -> dict[str, int]:
-    """Nano-USD that each row's scope spent in its budget window at `now`; without a window, ever.
+    """Nano-USD that each row's scope spent in the window of its main budget at `now`; without a window, ever.
 
-    The rows come with their organization selected, so that no row costs a query of its own.
+    The rows come with their organization and shared budget selected, so that no row costs a query of its own.
     """
-    starts = {
-        row.scope: window_at(row.budget_duration, now, zone=ZoneInfo(zone_of(row)), anchor=row.budget_started_at).start
-        for row in rows
-    }
-    return spent_since(starts)
+    spent = spent_in(Stretch(row.scope, current_window(row, now).start) for row in rows)
+    return {stretch.scope: nano for stretch, nano in spent.items()}
 
 
-def spent_since(starts: Mapping[str, datetime | None]) -> dict[str, int]:
-    """Nano-USD posted on each scope for calls admitted from its instant on (None: from the beginning)."""
-    spent = dict.fromkeys(starts, 0)
-    whole = _whole_quarters(starts)
-    for scope, amount in _sums(whole):
-        spent[scope] += amount
-    for scope, amount in _edges(starts):
-        spent[scope] += amount
+def spent_by_window(rows: Iterable[Limits], *, now: datetime) -> dict[tuple[str, str, str], int]:
+    """Nano-USD spent in the window at `now` of every budget of the rows, by scope, model and duration."""
+    wanted = {}
+    for row in rows:
+        zone = zone_of(row)
+        for budget in row.budgets():
+            start = window_at(budget.duration, now, zone=zone, anchor=budget.anchor).start
+            wanted[row.scope, budget.model, budget.duration] = Stretch(row.scope, start, budget.model)
+    spent = spent_in(wanted.values())
+    return {name: spent[stretch] for name, stretch in wanted.items()}
+
+
+def spent_in(stretches: Iterable[Stretch]) -> dict[Stretch, int]:
+    """Nano-USD posted on each stretch, by the instant of admission. One or two queries per start that a scope has."""
+    spent = dict.fromkeys(stretches, 0)
+    for starts, members in _layers(spent):
+        for scope, model, amount in chain(_sums(starts), _edges(starts)):
+            for stretch in members[scope]:
+                if stretch.counts(model):
+                    spent[stretch] += amount
     return spent
 
 
-def zone_of(row: Limits) -> str:
-    """Reporting zone of the organization that a scope belongs to."""
-    if isinstance(row, Organization):
-        return row.timezone
-    if isinstance(row, Membership):
-        return row.team.organization.timezone
-    organization: Organization | None = getattr(row, "organization", None)
-    return organization.timezone if organization else "UTC"
+def _layers(stretches: Iterable[Stretch]) -> Iterator[tuple[dict[str, datetime | None], dict[str, list[Stretch]]]]:
+    """The stretches in as few parts as possible, of which each has one start per scope."""
+    by_scope: dict[str, dict[datetime | None, list[Stretch]]] = defaultdict(lambda: defaultdict(list))
+    for stretch in stretches:
+        by_scope[stretch.scope][stretch.start].append(stretch)
+    while by_scope:
+        taken = {scope: starts.popitem() for scope, starts in by_scope.items()}
+        yield {scope: start for scope, (start, _) in taken.items()}, {scope: own for scope, (_, own) in taken.items()}
+        by_scope = defaultdict(dict, {scope: starts for scope, starts in by_scope.items() if starts})
 
 
-def _whole_quarters(starts: Mapping[str, datetime | None]) -> dict[datetime | None, list[str]]:
+def _sums(starts: Mapping[str, datetime | None]) -> Iterable[tuple[str, str, int]]:
+    """Sums of whole quarters of an hour, by scope and model."""
     grouped: dict[datetime | None, list[str]] = defaultdict(list)
     for scope, start in starts.items():
         grouped[_next_quarter(start) if start else None].append(scope)
-    return grouped
-
-
-def _sums(grouped: Mapping[datetime | None, list[str]]) -> Iterable[tuple[str, int]]:
-    if not grouped:
-        return ()
     wanted = Q()
     for start, scopes in grouped.items():
         wanted |= Q(scope__in=scopes, quarter__gte=start) if start else Q(scope__in=scopes)
-    rows = Rollup.objects.filter(wanted).order_by().values("scope").annotate(total=Sum("amount_nano"))
-    return rows.values_list("scope", "total")
+    rows = Rollup.objects.filter(wanted).order_by().values("scope", "model").annotate(total=Sum("amount_nano"))
+    return rows.values_list("scope", "model", "total")
 
 
-def _edges(starts: Mapping[str, datetime | None]) -> Iterable[tuple[str, int]]:
+def _edges(starts: Mapping[str, datetime | None]) -> Iterator[tuple[str, str, int]]:
     """Entries between a window's start and the quarter of an hour after it, where the two differ."""
-    wanted, found = Q(), []
+    wanted = Q()
     for scope, start in starts.items():
         if start is None or _next_quarter(start) == start:
             continue
@@ -74,13 +94,13 @@ def _edges(starts: Mapping[str, datetime | None]) -> Iterable[tuple[str, int]]:
         owner = Q(**{column: scope_pk(scope)}) if column else Q()
         wanted |= owner & Q(admitted_at__gte=start, admitted_at__lt=_next_quarter(start))
     if not wanted:
-        return ()
-    for amount, at, scopes in LedgerEntry.objects.filter(wanted).values_list("amount_nano", "admitted_at", "scopes"):
+        return
+    entries = LedgerEntry.objects.filter(wanted).values_list("model", "amount_nano", "admitted_at", "scopes")
+    for model, amount, at, scopes in entries:
         for scope in scopes:
             start = starts.get(scope)
             if start and start <= at < _next_quarter(start):
-                found.append((scope, amount))
-    return found
+                yield scope, model, amount
 
 
 def _next_quarter(at: datetime) -> datetime:

@@ -11,11 +11,22 @@ from rest_framework.views import APIView
 from teams.api_types import ApiError, Caller
 from teams.models import Limits
 
-__all__ = ["ApiError", "Caller", "ManagementView", "SpendReader", "required_text", "unwired", "whole_number"]
+__all__ = [
+    "ApiError",
+    "Caller",
+    "ManagementView",
+    "SpendReader",
+    "WindowReader",
+    "required_text",
+    "unwired",
+    "whole_number",
+]
 
 #: Nano-USD spent in the current budget window of each scope, by scope name. Spend is known only above this
 #: app, so the router hands the function to the views: policy flows down, facts flow up.
 SpendReader = Callable[[Iterable[Limits]], Mapping[str, int]]
+#: The same for every budget of each scope, by scope, model and duration.
+WindowReader = Callable[[Iterable[Limits]], Mapping[tuple[str, str, str], int]]
 
 
 class ManagementView(APIView):
@@ -48,9 +59,9 @@ class ManagementView(APIView):
         return caller
 
 
-def unwired(scopes: Iterable[Limits]) -> Mapping[str, int]:
+def unwired(scopes: Iterable[Limits]) -> Any:
     """Stands for a reader that the router forgot; a silent zero would be a wrong amount."""
-    raise ImproperlyConfigured("pass `spent=` to as_view()")
+    raise ImproperlyConfigured("pass `spent=` (and `used=`, where there is one) to as_view()")
 
 
 def required_text(values: Mapping[str, Any], name: str) -> str:

@@ -8,13 +8,12 @@ from typing import Any
 from django.utils.dateparse import parse_datetime
 from rest_framework import serializers
 
+from teams.budgets import MOST_PER_MINUTE
 from teams.money import nano_from_usd
 from teams.scopes import MAX_BUDGET_NANO
-from teams.windows import BadDuration, duration_delta, parse_duration
+from teams.windows import BadDuration, duration_delta, parse_budget_duration
 
 _TOP_USD = MAX_BUDGET_NANO // 10**9
-#: The counter script compares doubles, which are exact up to here.
-_TOP_WHOLE = 2**53 - 1
 _NUMBER = re.compile(r"^[+-]?[0-9]{1,30}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,4})?$")
 #: Digits that every decimal keeps through a double and back.
 _DOUBLE = Context(prec=15)
@@ -41,7 +40,7 @@ class WholeNumberField(serializers.Field[int, Any, Any, Any]):
 
     def to_internal_value(self, data: Any) -> int:
         number = _number(data)
-        if number is None or not number.is_finite() or not 0 <= number <= _TOP_WHOLE or number % 1:
+        if number is None or not number.is_finite() or not 0 <= number <= MOST_PER_MINUTE or number % 1:
             raise serializers.ValidationError("write a whole number that is not negative")
         return int(number)
 
@@ -87,12 +86,12 @@ class AliasesField(ObjectField):
 
 
 class DurationField(TextField):
-    """A budget window such as '30d'."""
+    """A budget window such as '30d' or 'rolling 24h'."""
 
     def to_internal_value(self, data: Any) -> str:
         text = super().to_internal_value(data)
         try:
-            parse_duration(text)
+            parse_budget_duration(text)
         except BadDuration as error:
             raise serializers.ValidationError(str(error)) from error
         return text

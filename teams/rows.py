@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from teams.models import Limits, Membership, Organization, Team, User
+from teams.models import Limits, Membership, Organization, SharedBudget, Team, Terms, User
 from teams.money import usd_from_nano
 from teams.windows import Window, window_at
 
@@ -24,30 +24,97 @@ def zone_of(limits: Limits) -> ZoneInfo:
 
 
 def current_window(limits: Limits, now: datetime) -> Window:
-    """The budget window that `now` falls in; a lifetime if the budget has no duration."""
-    return window_at(limits.budget_duration, now, zone=zone_of(limits), anchor=limits.budget_started_at)
+    """The window of the main budget that `now` falls in; a lifetime if the budget has no duration."""
+    duration, anchor = limits.schedule
+    return window_at(duration, now, zone=zone_of(limits), anchor=anchor)
 
 
 def usd(nano: int | None) -> Decimal | None:
     return None if nano is None else usd_from_nano(nano)
 
 
+def terms_row(terms: Terms) -> Row:
+    """How much and how fast, in the contract's names, as it is set; windows without their next reset."""
+    models = terms.model_limits
+    return {
+        "max_budget": usd(terms.max_budget_nano),
+        "soft_budget": usd(terms.soft_budget_nano),
+        "budget_duration": terms.budget_duration or None,
+        "budget_limits": [
+            {"budget_duration": window["duration"], "max_budget": usd_from_nano(window["max_nano"])}
+            for window in terms.budget_limits
+        ],
+        "model_max_budget": {model: model_row(limits) for model, limits in models.items() if "max_nano" in limits},
+        "model_rpm_limit": {model: limits["rpm"] for model, limits in models.items() if "rpm" in limits} or None,
+        "model_tpm_limit": {model: limits["tpm"] for model, limits in models.items() if "tpm" in limits} or None,
+        "rpm_limit": terms.rpm_limit,
+        "tpm_limit": terms.tpm_limit,
+        "max_parallel_requests": terms.max_parallel_requests,
+        "created_at": terms.created_at,
+        "updated_at": terms.updated_at,
+    }
+
+
+def model_row(limits: Mapping[str, Any]) -> Row:
+    """One entry of `model_max_budget`."""
+    rates = {f"{name}_limit": limits[name] for name in ("rpm", "tpm") if name in limits}
+    return {
+        "budget_limit": usd_from_nano(limits["max_nano"]),
+        "time_period": limits.get("duration") or None,
+        **rates,
+    }
+
+
 def limits_row(limits: Limits, spent_nano: int, now: datetime) -> Row:
-    """The fields that every scope has."""
+    """The fields that every scope has, as it sets them itself; `litellm_budget_table` is what it shares."""
+    row, zone = terms_row(limits), zone_of(limits)
+    for window in row["budget_limits"]:
+        window["reset_at"] = window_at(window["budget_duration"], now, zone=zone, anchor=limits.created_at).end
+    raised = limits.raise_nano > 0
+    extras = {
+        "model_rpm_limit": row["model_rpm_limit"],
+        "model_tpm_limit": row["model_tpm_limit"],
+        "temp_budget_increase": usd(limits.raise_nano) if raised else None,
+        "temp_budget_expiry": limits.raise_until if raised else None,
+    }
     return {
         "spend": usd_from_nano(spent_nano),
-        "max_budget": usd(limits.max_budget_nano),
-        "soft_budget": usd(limits.soft_budget_nano),
-        "budget_duration": limits.budget_duration or None,
+        **row,
+        **extras,
         "budget_reset_at": current_window(limits, now).end,
-        "rpm_limit": limits.rpm_limit,
-        "tpm_limit": limits.tpm_limit,
-        "max_parallel_requests": limits.max_parallel_requests,
+        "budget_id": limits.shared_budget.public_id if limits.shared_budget else None,
         "models": limits.allowed_models,
-        "metadata": limits.metadata,
+        "metadata": {**limits.metadata, **{name: value for name, value in extras.items() if value is not None}},
         "blocked": limits.blocked,
-        "created_at": limits.created_at,
-        "updated_at": limits.updated_at,
+    }
+
+
+def usage_rows(limits: Limits, used: Mapping[tuple[str, str, str], int], now: datetime) -> Row:
+    """What was spent in every further window in force, and of every model's budget."""
+    zone, further = zone_of(limits), {window["duration"] for window in limits.effective("budget_limits")}
+    rows: Row = {"budget_limits_usage": [], "model_max_budget_usage": {}}
+    for budget in limits.budgets():
+        end = window_at(budget.duration, now, zone=zone, anchor=budget.anchor).end
+        spend = usd_from_nano(used[limits.scope, budget.model, budget.duration])
+        limit, duration = usd(budget.limit_nano), budget.duration or None
+        if budget.model:
+            row = {"budget_limit": limit, "time_period": duration, "spend": spend, "reset_at": end}
+            rows["model_max_budget_usage"][budget.model] = row
+        elif budget.duration in further:
+            row = {"budget_duration": duration, "max_budget": limit, "spend": spend, "reset_at": end}
+            rows["budget_limits_usage"].append(row)
+    return rows
+
+
+def budget_row(budget: SharedBudget, zone: ZoneInfo, now: datetime) -> Row:
+    """A shared budget; its windows end as the clocks of `zone` say."""
+    end = window_at(budget.budget_duration, now, zone=zone, anchor=budget.budget_started_at).end
+    return {
+        "budget_id": budget.public_id,
+        **terms_row(budget),
+        "budget_reset_at": end,
+        "created_by": budget.created_by,
+        "updated_by": budget.updated_by,
     }
 
 
@@ -73,7 +140,7 @@ def membership_row(member: Membership, spent: Mapping[str, int], now: datetime) 
     return {
         "user_id": member.user.public_id,
         "team_id": member.team.public_id,
-        "budget_id": None,
+        "budget_id": own["budget_id"],
         "spend": own["spend"],
         "litellm_budget_table": {
             name: own[name]

@@ -16,6 +16,8 @@ class ScopeKind(StrEnum):
     KEY = "key"
     CUSTOMER = "customer"
     TAG = "tag"
+    #: No link of a chain itself: limits that links share. Only changes are announced under its name.
+    BUDGET = "budget"
 
 
 #: Changes to models, deployments and prices are announced under this scope.

@@ -1,65 +1,18 @@
 """Request bodies about teams and people: from the contract's names to model fields, validated."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, TypeVar, cast
+from typing import Any
 
-from django.db import models
 from rest_framework import serializers
 
-from teams.api_fields import (
-    AliasesField,
-    DurationField,
-    MoneyField,
-    NamesField,
-    ObjectField,
-    TextField,
-    WholeNumberField,
-)
+from teams.api_fields import AliasesField, MoneyField, TextField
 from teams.api_types import ApiError
+from teams.limit_serializers import LimitsSerializer
 from teams.models import Limits, Membership, Organization, Team, User
 
-L = TypeVar("L", bound=models.Model)
 Fields = dict[str, Any]
 
 _RESERVED_TEAM = "litellm-dashboard"
-
-
-class LimitsSerializer(serializers.Serializer[Any]):
-    """The fields that every scope has. Omitted keeps, null clears; unknown fields are ignored."""
-
-    max_budget = MoneyField(source="max_budget_nano", required=False, allow_null=True)
-    soft_budget = MoneyField(source="soft_budget_nano", required=False, allow_null=True)
-    budget_duration = DurationField(required=False, allow_null=True)
-    rpm_limit = WholeNumberField(required=False, allow_null=True)
-    tpm_limit = WholeNumberField(required=False, allow_null=True)
-    max_parallel_requests = WholeNumberField(required=False, allow_null=True)
-    models = NamesField(source="allowed_models", required=False, allow_null=True)
-    metadata = ObjectField(required=False, allow_null=True)
-    blocked = serializers.BooleanField(required=False, allow_null=True)
-
-    #: Model fields that this body may set.
-    columns: ClassVar[frozenset[str]] = frozenset(
-        {
-            "max_budget_nano", "soft_budget_nano", "budget_duration", "rpm_limit", "tpm_limit",
-            "max_parallel_requests", "allowed_models", "metadata", "blocked",
-        }
-    )  # fmt: skip
-    #: Of these null means "leave it": unblocking by accident would be a hole.
-    null_keeps: ClassVar[frozenset[str]] = frozenset({"blocked"})
-
-    def apply(self, instance: L) -> L:
-        """Set the sent fields on an instance; a null becomes the field's empty value."""
-        for name, value in self.validated_data.items():
-            if name not in self.columns or (value is None and name in self.null_keeps):
-                continue
-            setattr(instance, name, _empty_of(instance, name) if value is None else value)
-        return instance
-
-
-def _empty_of(instance: models.Model, name: str) -> Any:
-    """What "nothing" means for a column: null where it may be null, else its default."""
-    field = cast("models.Field[Any, Any]", instance._meta.get_field(name))
-    return None if field.null else field.get_default()
 
 
 class MemberSerializer(serializers.Serializer[Any]):

@@ -20,10 +20,6 @@ def default_organization() -> Organization:
     return Organization.objects.get(public_id=DEFAULT_ORGANIZATION)
 
 
-def has_window(limits: Limits) -> bool:
-    return limits.max_budget_nano is not None
-
-
 @transaction.atomic
 def create_organization(organization: Organization, *, actor: Actor) -> Organization:
     return _create(organization, "organization.created", actor)
@@ -53,7 +49,7 @@ def add_member(membership: Membership, *, actor: Actor) -> Membership:
     """Put a person into a team; that person's keys of the team are governed by the membership from now on."""
     _create(membership, "team.member_added", actor)
     changes.publish(
-        membership.team, organization_pk=membership.team.organization_id, new_windows=has_window(membership)
+        membership.team, organization_pk=membership.team.organization_id, new_windows=bool(membership.budgets())
     )
     return membership
 
@@ -118,7 +114,13 @@ def remove_member(membership: Membership, *, actor: Actor) -> None:
 
 def windows_differ(stored: Limits, changed: Limits) -> bool:
     """Whether the *set* of windows changes; a new amount for the same window is not such a change."""
-    return (has_window(stored), stored.budget_duration) != (has_window(changed), changed.budget_duration)
+    return _windows(stored) != _windows(changed)
+
+
+def _windows(limits: Limits) -> tuple[str, set[tuple[str, str, datetime]]]:
+    """Every window that calls are held on: of which model, how long, from when on, in which time zone."""
+    zone = limits.timezone if isinstance(limits, Organization) else ""
+    return zone, {(budget.model, budget.duration, budget.anchor) for budget in limits.budgets()}
 
 
 def organization_of(instance: Limits) -> int:

@@ -6,6 +6,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from keys import secrets, services
+from keys.grants import Budget, ModelRate
 from keys.loading import load_grants
 from keys.models import RetiredSecret, VirtualKey
 from keys.tasks import note_expired_keys
@@ -187,3 +188,26 @@ def test_loading_grants_takes_a_fixed_number_of_queries(
     with django_assert_num_queries(2):  # type: ignore[operator]
         assert len(load_grants(tokens)) == 5
     assert not RetiredSecret.objects.exists()
+
+
+def test_a_grant_carries_every_budget_and_rate_of_a_scope(search: Team) -> None:
+    until = NOON + timedelta(days=1)
+    key, _ = issue(
+        team=search, max_budget_nano=10, budget_duration="30d", soft_budget_nano=8, raise_nano=5, raise_until=until,
+        budget_limits=[{"duration": "rolling 24h", "max_nano": 4}],
+        model_limits={"openai/*": {"max_nano": 3, "duration": "1d", "rpm": 7}, "m": {"tpm": 9}},
+    )  # fmt: skip
+    policy = load_grants([key.token])[key.token].key
+    assert policy.budgets == (
+        Budget("30d", 10, key.budget_started_at, "", 5, until, 8),
+        Budget("rolling 24h", 4, key.created_at),
+        Budget("1d", 3, key.created_at, "openai/*"),
+    )
+    assert policy.model_rates == (ModelRate("m", None, 9), ModelRate("openai/*", 7, None))
+    assert (policy.budgets[0].limit_at(NOON), policy.budgets[0].limit_at(until)) == (15, 10)
+
+
+def test_a_soft_budget_alone_is_a_window_that_never_refuses() -> None:
+    key, _ = issue(soft_budget_nano=8)
+    [budget] = load_grants([key.token])[key.token].key.budgets
+    assert (budget.limit_at(NOON), budget.soft_nano) == (None, 8)

@@ -1,0 +1,135 @@
+"""The part of request bodies that every scope shares: from the contract's names to columns, validated."""
+
+from datetime import UTC, date, datetime, time
+from typing import Any, ClassVar, TypeVar, cast
+
+from django.db import models
+from rest_framework import serializers
+
+from teams.api_fields import (
+    DayOrInstantField,
+    DurationField,
+    MoneyField,
+    NamesField,
+    ObjectField,
+    TextField,
+    WholeNumberField,
+)
+from teams.api_types import ApiError
+from teams.limit_fields import BudgetLimitsField, ModelBudgetsField, ModelRatesField, merged
+from teams.models import Limits, SharedBudget, Terms
+from teams.rows import zone_of
+
+T = TypeVar("T", bound=Terms)
+
+#: Clients may write these inside `metadata`, where LiteLLM keeps them; we keep them in columns.
+INSIDE_METADATA = ("model_rpm_limit", "model_tpm_limit", "temp_budget_increase", "temp_budget_expiry")
+_FAR_FUTURE = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+class TermsSerializer(serializers.Serializer[Any]):
+    """How much and how fast. Omitted keeps, null clears; unknown fields are ignored."""
+
+    max_budget = MoneyField(source="max_budget_nano", required=False, allow_null=True)
+    soft_budget = MoneyField(source="soft_budget_nano", required=False, allow_null=True)
+    budget_duration = DurationField(required=False, allow_null=True)
+    budget_limits = BudgetLimitsField(required=False, allow_null=True)
+    model_max_budget = ModelBudgetsField(required=False, allow_null=True)
+    model_rpm_limit = ModelRatesField(required=False, allow_null=True)
+    model_tpm_limit = ModelRatesField(required=False, allow_null=True)
+    rpm_limit = WholeNumberField(required=False, allow_null=True)
+    tpm_limit = WholeNumberField(required=False, allow_null=True)
+    max_parallel_requests = WholeNumberField(required=False, allow_null=True)
+
+    #: Model fields that this body sets as they are.
+    columns: ClassVar[frozenset[str]] = frozenset(
+        {
+            "max_budget_nano", "soft_budget_nano", "budget_duration", "budget_limits", "rpm_limit", "tpm_limit",
+            "max_parallel_requests",
+        }
+    )  # fmt: skip
+    #: Of these null means "leave it": unblocking by accident would be a hole.
+    null_keeps: ClassVar[frozenset[str]] = frozenset()
+
+    def apply(self, instance: T) -> T:
+        """Set the sent fields on an instance; a null becomes the field's empty value."""
+        values = self.validated_data
+        for name, value in values.items():
+            if name not in self.columns or (value is None and name in self.null_keeps):
+                continue
+            setattr(instance, name, _empty_of(instance, name) if value is None else value)
+        budgets = (values["model_max_budget"] or {}) if "model_max_budget" in values else None
+        rates = values.get("model_rpm_limit"), values.get("model_tpm_limit")
+        instance.model_limits = merged(instance.model_limits, budgets, *rates)
+        return instance
+
+
+class SharedBudgetField(TextField):
+    """The id of a shared budget."""
+
+    def to_internal_value(self, data: Any) -> SharedBudget:  # type: ignore[override]
+        public_id = super().to_internal_value(data)
+        budget = SharedBudget.objects.filter(public_id=public_id).first()
+        if budget is None:
+            raise serializers.ValidationError(f"Budget '{public_id}' does not exist; create it with /budget/new")
+        return budget
+
+
+class LimitsSerializer(TermsSerializer):
+    """The fields that every scope has."""
+
+    budget_id = SharedBudgetField(source="shared_budget", max_length=128, required=False, allow_null=True)
+    temp_budget_increase = MoneyField(source="raise_nano", required=False, allow_null=True)
+    temp_budget_expiry = DayOrInstantField(required=False, allow_null=True)
+    models = NamesField(source="allowed_models", required=False, allow_null=True)
+    metadata = ObjectField(required=False, allow_null=True)
+    blocked = serializers.BooleanField(required=False, allow_null=True)
+
+    columns = TermsSerializer.columns | {"shared_budget", "raise_nano", "allowed_models", "metadata", "blocked"}
+    null_keeps = frozenset({"blocked", "raise_nano"})
+
+    def to_internal_value(self, data: Any) -> Any:
+        return super().to_internal_value(_lifted(data) if isinstance(data, dict) else data)
+
+    def apply(self, instance: T, *, owner: Limits | None = None) -> T:
+        """As above; days end in the time zone of `owner`, where the instance is not placed yet."""
+        super().apply(instance)
+        expiry = self.validated_data.get("temp_budget_expiry")
+        limits = cast("Limits", instance)
+        if expiry is not None:
+            limits.raise_until = end_of(expiry, owner or limits, "temp_budget_expiry")
+        if limits.raise_nano and limits.raise_until is None:
+            raise serializers.ValidationError({"temp_budget_expiry": "say when temp_budget_increase ends"})
+        return instance
+
+
+def end_of(value: date | datetime, owner: Limits, field: str) -> datetime:
+    """An instant in UTC; a date means through that day in the organization's time zone. ApiError 400."""
+    if isinstance(value, datetime):
+        at = value if value.tzinfo else value.replace(tzinfo=UTC)
+    else:
+        at = datetime.combine(value, time(23, 59, 59), zone_of(owner))
+    try:
+        at = at.astimezone(UTC)
+    except OverflowError as error:
+        raise ApiError(400, f"{field}: out of range", param=field) from error
+    if at >= _FAR_FUTURE:
+        raise ApiError(400, f"{field}: out of range", param=field)
+    return at
+
+
+def _lifted(data: dict[str, Any]) -> dict[str, Any]:
+    """The body with what belongs in columns taken out of `metadata`; a field of its own wins."""
+    metadata = data.get("metadata")
+    if not isinstance(metadata, dict):
+        return data
+    inner = {name: metadata[name] for name in INSIDE_METADATA if name in metadata}
+    rest = {name: value for name, value in metadata.items() if name not in inner}
+    given = {name: value for name, value in data.items() if value is not None or name not in inner}
+    return {**inner, **given, "metadata": rest}
+
+
+def _empty_of(instance: models.Model, name: str) -> Any:
+    """What "nothing" means for a column: null where it may be null, else its default."""
+    field = cast("models.Field[Any, Any]", instance._meta.get_field(name))
+    return None if field.null else field.get_default()
