@@ -130,8 +130,9 @@ def _start(
 def _grow(run: Run, chosen: argparse.Namespace, candidates: list[Candidate]) -> None:
     """Keys first, then ledger rows; the strict engines only, since durability does not change what is looked up."""
     chosen_ones = [each for each in candidates if each.name == servers.BARE or each.name.endswith(" strict")]
-    steps = [(0, 0)] + [(keys, 0) for keys in (10_000, 1_000_000) if keys <= chosen.keys]
-    steps += [(chosen.keys, rows) for rows in (100_000, 10_000_000) if rows <= chosen.rows]
+    keys = sorted({10_000, 100_000, chosen.keys} - {each for each in (10_000, 100_000) if each > chosen.keys})
+    rows = sorted({min(100_000, chosen.rows), chosen.rows})
+    steps = [(0, 0), *((count, 0) for count in keys), *((chosen.keys, count) for count in rows)]
     for grown, pages in sections.growth(chosen_ones, steps, Load(16, chosen.seconds, chosen.rounds)):
         _say(f"tables: {', '.join(f'{each.keys:,} keys, {each.ledger_rows:,} rows' for each in grown)}")
         run.growth += grown

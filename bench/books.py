@@ -71,14 +71,15 @@ class Books:
         entries = common | {
             "hold_id": "'bulk' || n", "finished_at": at, "posted_at": at, "request_id": "'bulk-' || n",
         }  # fmt: skip
-        for start in range(have + 1, until + 1, _BATCH):
-            numbers = self._numbers(start, min(until, start + _BATCH - 1))
-            last = self.execute("SELECT max(id) FROM spend_ledgerentry")[0][0]
-            self.execute(
-                self._copies("spend_hold", f"t.id = '{hold}'", numbers, holds),
-                self._copies("spend_ledgerentry", f"t.id = {entry}", numbers, entries),
-                self._rollups(f"e.id > {last}"),
-            )
+        with self._without_indexes("spend_hold", "spend_ledgerentry"):
+            for start in range(have + 1, until + 1, _BATCH):
+                numbers = self._numbers(start, min(until, start + _BATCH - 1))
+                last = self.execute("SELECT max(id) FROM spend_ledgerentry")[0][0]
+                self.execute(
+                    self._copies("spend_hold", f"t.id = '{hold}'", numbers, holds),
+                    self._copies("spend_ledgerentry", f"t.id = {entry}", numbers, entries),
+                    self._rollups(f"e.id > {last}"),
+                )
         self.analyze()
 
     def analyze(self) -> None:
@@ -86,6 +87,23 @@ class Books:
         if self.sqlite is None:
             with psycopg.connect(self.postgres, autocommit=True) as connection:
                 connection.execute("VACUUM ANALYZE")
+
+    @contextmanager
+    def _without_indexes(self, *tables: str) -> Iterator[None]:
+        """Indexes that enforce nothing are made again afterwards: much faster than row by row."""
+        names = ", ".join(f"'{table}'" for table in tables)
+        query = (
+            f"SELECT indexname, indexdef FROM pg_indexes WHERE tablename IN ({names}) AND indexdef NOT LIKE '%UNIQUE%'"
+            if self.sqlite is None
+            else "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql NOT LIKE '%UNIQUE%' "
+            f"AND tbl_name IN ({names})"
+        )
+        indexes = self.execute(query)
+        self.execute("SELECT 1", *(f'DROP INDEX "{name}"' for name, _ in indexes))
+        try:
+            yield
+        finally:
+            self.execute("SELECT 1", *(definition for _, definition in indexes))
 
     def _copies(self, table: str, template: str, numbers: str, values: Mapping[str, str]) -> str:
         columns = [name for name in self._columns(table) if name != "id" or "id" in values]

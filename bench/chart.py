@@ -29,7 +29,7 @@ def bars(title: str, series: Sequence[str], panels: Sequence[Panel], note: str =
         *_legend(series),
     ]
     for number, panel in enumerate(panels):
-        parts += _panel(panel, len(series), _TOP + number * (_PANEL + _GAP) + 24)
+        parts += _panel(panel, len(series), _TOP + number * (_PANEL + _GAP) + 36)
     parts += [_text(_LEFT, height - 10, note, color="#666666", size=11), "</svg>"]
     return "\n".join(parts) + "\n"
 
@@ -51,7 +51,7 @@ def _panel(panel: Panel, series: int, top: float) -> list[str]:
     def height_of(value: float) -> float:
         return value / most * (bottom - top)
 
-    parts = [_text(_LEFT, top - 10, panel.title, size=13, weight=600)]
+    parts = [_text(_LEFT, top - 22, panel.title, size=13, weight=600)]
     for number in range(round(most / step) + 1):
         y = bottom - height_of(number * step)
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - 20}" y1="{y:.1f}" y2="{y:.1f}" stroke="#e2e2e2"/>')
@@ -74,7 +74,7 @@ def _panel(panel: Panel, series: int, top: float) -> list[str]:
                 f'<rect x="{x + 1:.1f}" y="{bottom - high:.1f}" width="{bar - 2:.1f}" height="{high:.1f}" '
                 f'fill="{_color(number)}"/>'
             )
-            parts.append(_text(x + bar / 2, bottom - high - 4, f"{value:.2f}", anchor="middle", size=10))
+            parts.append(_text(x + bar / 2, bottom - high - 4, short(value), anchor="middle", size=10))
     return parts
 
 
@@ -90,6 +90,11 @@ def scale(most: float) -> tuple[float, float]:
     step = next(unit * part for part in (0.2, 0.5, 1.0, 2.0, 5.0) if unit * part * 6 >= most)
     lines = -int(-most / step // 1)
     return lines * step, step
+
+
+def short(value: float) -> str:
+    """As much as fits over a bar: 0.52, 9.75, 483."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.2f}"
 
 
 def _color(number: int) -> str:

@@ -112,7 +112,6 @@ def throughput_chart(run: Run) -> str:
         [
             panel("Throughput as a share of the bare pass-through (dashed: half)", "share", 0.5),
             panel("Worker's processor time per call, ms", "worker_cpu_ms", None),
-            panel("Median time above the bare pass-through, ms", "added_p50_ms", None),
         ],
         f"{run.started} · {run.machine}",
     )

@@ -19,6 +19,8 @@ CREATE TABLE spend_ledgerentry (id INTEGER PRIMARY KEY AUTOINCREMENT, hold_id TE
   input_tokens INTEGER, output_tokens INTEGER);
 CREATE TABLE spend_rollup (id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT, quarter TEXT, model TEXT,
   amount_nano INTEGER, requests INTEGER, input_tokens INTEGER, output_tokens INTEGER, UNIQUE (scope, quarter, model));
+CREATE INDEX spend_entry_at ON spend_ledgerentry (admitted_at);
+CREATE UNIQUE INDEX spend_one_charge ON spend_ledgerentry (hold_id);
 INSERT INTO keys_virtualkey VALUES (7, 'real', 'hash', 'bench', 100);
 INSERT INTO spend_hold VALUES ('h1', 7, 'canned', '["organization:1", "key:7"]', '2026-01-31 12:00:00', '', 'posted');
 INSERT INTO spend_ledgerentry VALUES (1, 'h1', 7, 'canned', '["organization:1", "key:7"]', '2026-01-31 12:00:00',
@@ -67,3 +69,10 @@ def test_rollups_add_up_to_the_new_postings_on_every_scope(books: Books) -> None
     keys = books.execute("SELECT sum(requests) FROM spend_rollup WHERE scope LIKE 'key:%'")
     assert (sums, keys) == ([(199, 199 * 190, 199 * 12)], [(199,)])
     assert books.execute("SELECT count(*) FROM spend_rollup WHERE strftime('%M', quarter) % 15 <> 0") == [(0,)]
+
+
+def test_indexes_are_there_again_afterwards(books: Books) -> None:
+    books.add_keys(5)
+    books.add_ledger_rows(100)
+    names = {name for (name,) in books.execute("SELECT name FROM sqlite_master WHERE type = 'index'")}
+    assert {"spend_entry_at", "spend_one_charge"} <= names

@@ -29,7 +29,7 @@ def test_the_chart_is_an_svg_with_a_bar_per_candidate_and_load() -> None:
     tree = ElementTree.fromstring(output.throughput_chart(a_run()))
     bars = [each for each in tree.iter("{http://www.w3.org/2000/svg}rect") if each.get("y") not in (None, "38")]
     texts = {each.text for each in tree.iter("{http://www.w3.org/2000/svg}text")}
-    assert len(bars) == 6  # three panels, two loads
+    assert len(bars) == 4  # two panels, two loads
     assert {"0.60", "1 caller", "16 callers", "Latchkey embedded strict"} <= texts
 
 
