@@ -1,6 +1,6 @@
 """The router of the management API: which path is answered where, and where spend is read from."""
 
-from django.urls import path
+from django.urls import URLPattern, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 
@@ -8,13 +8,29 @@ from gateway_project import api_schema  # noqa: F401  (registers itself)
 from gateway_project.api_health import HealthOfModels
 from keys.api import KeyBlocking, KeyDelete, KeyGenerate, KeyInfo, KeyRegenerate, KeyUpdate
 from keys.list_api import KeyList
-from keys.owners_api import TeamInfo, UserInfo, UserNew
+from keys.owners_api import MemberDelete, TeamInfo, UserInfo, UserNew
 from proxy.api import ModelDelete, ModelInfo, ModelNew
 from spend.api import SpendLogs, SpendLogsPaged
 from spend.reports import every_window_spend, window_spend
-from teams.api import TeamBlocking, TeamNew
+from teams.api import TeamBlocking, TeamNew, TeamUpdate, UserUpdate
+from teams.customers_api import CustomerBlocking, CustomerInfo, CustomerNew, CustomerUpdate
+from teams.members_api import MemberAdd, MemberUpdate
+from teams.organizations_api import OrganizationInfo, OrganizationList, OrganizationNew, OrganizationUpdate
+from teams.tags_api import TagDelete, TagInfo, TagList, TagNew, TagUpdate
 
 _OPEN = {"authentication_classes": [], "permission_classes": [AllowAny]}
+
+
+def _customers(prefix: str) -> list[URLPattern]:
+    """Customers answer under both of their names."""
+    return [
+        path(f"{prefix}/new", CustomerNew.as_view(spent=window_spend)),
+        path(f"{prefix}/update", CustomerUpdate.as_view(spent=window_spend)),
+        path(f"{prefix}/info", CustomerInfo.as_view(spent=window_spend)),
+        path(f"{prefix}/block", CustomerBlocking.as_view(spent=window_spend, blocked=True)),
+        path(f"{prefix}/unblock", CustomerBlocking.as_view(spent=window_spend, blocked=False)),
+    ]
+
 
 urlpatterns = [
     path("key/generate", KeyGenerate.as_view(spent=window_spend)),
@@ -28,10 +44,26 @@ urlpatterns = [
     path("key/<str:key>/regenerate", KeyRegenerate.as_view(spent=window_spend)),
     path("team/new", TeamNew.as_view(spent=window_spend)),
     path("team/info", TeamInfo.as_view(spent=window_spend)),
+    path("team/update", TeamUpdate.as_view(spent=window_spend)),
     path("team/block", TeamBlocking.as_view(spent=window_spend, blocked=True)),
     path("team/unblock", TeamBlocking.as_view(spent=window_spend, blocked=False)),
+    path("team/member_add", MemberAdd.as_view(spent=window_spend)),
+    path("team/member_update", MemberUpdate.as_view(spent=window_spend)),
+    path("team/member_delete", MemberDelete.as_view(spent=window_spend)),
     path("user/new", UserNew.as_view(spent=window_spend)),
     path("user/info", UserInfo.as_view(spent=window_spend)),
+    path("user/update", UserUpdate.as_view(spent=window_spend)),
+    path("organization/new", OrganizationNew.as_view(spent=window_spend)),
+    path("organization/update", OrganizationUpdate.as_view(spent=window_spend)),
+    path("organization/info", OrganizationInfo.as_view(spent=window_spend)),
+    path("organization/list", OrganizationList.as_view(spent=window_spend)),
+    *_customers("customer"),
+    *_customers("end_user"),
+    path("tag/new", TagNew.as_view(spent=window_spend)),
+    path("tag/update", TagUpdate.as_view(spent=window_spend)),
+    path("tag/info", TagInfo.as_view(spent=window_spend)),
+    path("tag/delete", TagDelete.as_view()),
+    path("tag/list", TagList.as_view(spent=window_spend)),
     path("model/new", ModelNew.as_view()),
     path("model/info", ModelInfo.as_view()),
     path("v1/model/info", ModelInfo.as_view()),

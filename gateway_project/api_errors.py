@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from teams.api_base import ApiError, ManagementView
+from teams.api_types import kind_of
 
 log = structlog.get_logger()
 
@@ -30,6 +31,7 @@ _API_NAMES = {
     "raise_nano": "temp_budget_increase",
     "raise_until": "temp_budget_expiry",
     "shared_budget": "budget_id",
+    "organization": "organization_id",
     "email": "user_email",
     "username": "user_id",
     "role": "user_role",
@@ -113,7 +115,7 @@ def _body(refusal: ApiError, view: Any) -> dict[str, Any]:
         loc = ["body", refusal.param] if refusal.param else ["body"]
         return {"detail": [{"type": "value_error", "loc": loc, "msg": refusal.message}]}
     is_detail = isinstance(view, ManagementView) and view.detail_errors
-    if is_detail and refusal.status_code in (400, 404):
+    if is_detail and refusal.status_code in (400, 404) and refusal.kind == kind_of(refusal.status_code):
         return {"detail": {"error": refusal.message}}
     return {
         "error": {

@@ -16,15 +16,11 @@ from keys import services
 from keys.models import VirtualKey
 from keys.rows import info_row, issued_row, key_row
 from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key
-from teams.api_base import ApiError, ManagementView, SpendReader, WindowReader, required_text, unwired
-
-_MAX_DELETED = 500
+from teams.api_base import ApiError, ManagementView, ScopeView, WindowReader, required_names, required_text, unwired
 
 
-class KeyView(ManagementView):
-    """An endpoint that shows keys; `spent` tells what they have spent."""
-
-    spent: SpendReader = staticmethod(unwired)
+class KeyView(ScopeView):
+    """An endpoint that shows keys."""
 
     def row(self, key: VirtualKey, now: datetime) -> dict[str, Any]:
         return key_row(key, self.spent([key]), now)
@@ -87,7 +83,7 @@ class KeyUpdate(KeyView):
 class KeyDelete(ManagementView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        found = _by_name(_names(self.body, "key_aliases")) if "key_aliases" in self.body else _by_key(self.body)
+        found = _by_name(required_names(self.body, "key_aliases")) if "key_aliases" in self.body else _by_key(self.body)
         if not found:
             raise ApiError(404, "No keys found", param="keys")
         with transaction.atomic():
@@ -137,19 +133,10 @@ def _named(body: dict[str, Any]) -> str:
     return key.token
 
 
-def _names(body: dict[str, Any], field: str) -> list[str]:
-    value = body.get(field)
-    if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
-        raise ApiError(400, f"{field}: write a list of non-empty strings", param=field)
-    if len(value) > _MAX_DELETED:
-        raise ApiError(400, f"{field}: at most {_MAX_DELETED} at a time", param=field)
-    return value
-
-
 def _by_key(body: dict[str, Any]) -> Sequence[tuple[str, VirtualKey]]:
     """Each key that exists, beside the text that named it."""
     found = []
-    for sent in _names(body, "keys"):
+    for sent in required_names(body, "keys"):
         try:
             found.append((sent, find_key(sent)))
         except ApiError:

@@ -15,9 +15,10 @@ from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import key_row
 from keys.serializers import NewKeySerializer
 from teams import services as people
-from teams.api_base import ApiError, required_text
+from teams.api_base import ApiError, ScopeView, required_text
+from teams.members_api import find_member
 from teams.models import Team, User
-from teams.rows import limits_row, membership_row, team_row, user_row
+from teams.rows import limits_row, membership_row, team_ids, team_row, user_row
 from teams.serializers import UserSerializer, find_person, find_team
 
 #: /user/info of an admin lists everything; beyond this many, /key/list pages.
@@ -32,7 +33,7 @@ class TeamInfo(KeyView):
     def get(self, request: Request) -> Response:
         team, now = find_team(required_text(request.query_params, "team_id"), status=404), timezone.now()
         keys = list(VirtualKey.objects.live().with_owners().filter(team=team)[:_MOST])
-        members = list(team.memberships.select_related("user", "team__organization").order_by("pk"))
+        members = list(team.memberships.select_related("user", "team__organization", "shared_budget").order_by("pk"))
         spent = self.spent([team, *keys, *members])
         return Response(
             {
@@ -42,6 +43,22 @@ class TeamInfo(KeyView):
                 "team_memberships": [membership_row(member, spent, now) for member in members],
             }
         )
+
+
+class MemberDelete(ScopeView):
+    """A person leaves a team; the person's keys of the team are deleted with it."""
+
+    detail_errors = True
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        actor, now = self.caller.actor, timezone.now()
+        with transaction.atomic():
+            member = find_member(self.body)
+            for key in VirtualKey.objects.live().filter(team=member.team, user=member.user):
+                services.delete_key(key, actor=actor, now=now)
+            people.remove_member(member, actor=actor)
+        return Response(team_row(member.team, self.spent([member.team]), now))
 
 
 class UserNew(KeyView):
@@ -57,7 +74,7 @@ class UserNew(KeyView):
                 people.add_member(membership, actor=actor)
             made = self._first_key(user) if body.validated_data["auto_create_key"] else _NO_KEY
         now = timezone.now()
-        return Response({**user_row(user, _team_ids(user), self.spent([user]), now), **made})
+        return Response({**user_row(user, team_ids(user), self.spent([user]), now), **made})
 
     def _first_key(self, user: User) -> dict[str, Any]:
         """The person's first key; the person's own budget governs it."""
@@ -85,13 +102,16 @@ class UserInfo(KeyView):
     def get(self, request: Request) -> Response:
         user_id = request.query_params.get("user_id")
         if not user_id:
-            keys, teams = VirtualKey.objects.live(), list(Team.objects.select_related("organization")[:_MOST])
+            keys, teams = (
+                VirtualKey.objects.live(),
+                list(Team.objects.select_related("organization", "shared_budget")[:_MOST]),
+            )
             return Response({"user_id": None, "user_info": None, **self._owned(keys, teams)})
         user = find_person(user_id)
         if user is None:
             raise ApiError(404, f"User {user_id} not found", param="user_id")
-        info = user_row(user, _team_ids(user), self.spent([user]), timezone.now())
-        teams = list(user.teams.select_related("organization"))
+        info = user_row(user, team_ids(user), self.spent([user]), timezone.now())
+        teams = list(user.teams.select_related("organization", "shared_budget"))
         return Response(
             {"user_id": user_id, "user_info": info, **self._owned(VirtualKey.objects.live().filter(user=user), teams)}
         )
@@ -111,7 +131,3 @@ class UserInfo(KeyView):
                 for team in teams
             ],
         }
-
-
-def _team_ids(user: User) -> list[str]:
-    return list(user.teams.order_by("pk").values_list("public_id", flat=True))

@@ -12,21 +12,22 @@ from teams.api_types import ApiError, Caller
 from teams.models import Limits
 
 __all__ = [
-    "ApiError",
-    "Caller",
-    "ManagementView",
-    "SpendReader",
-    "WindowReader",
-    "required_text",
-    "unwired",
-    "whole_number",
-]
+    "ApiError", "Caller", "ManagementView", "ScopeView", "SpendReader", "WindowReader", "required_names",
+    "required_text", "unwired", "whole_number",
+]  # fmt: skip
+
+MOST_NAMES = 500
 
 #: Nano-USD spent in the current budget window of each scope, by scope name. Spend is known only above this
 #: app, so the router hands the function to the views: policy flows down, facts flow up.
 SpendReader = Callable[[Iterable[Limits]], Mapping[str, int]]
 #: The same for every budget of each scope, by scope, model and duration.
 WindowReader = Callable[[Iterable[Limits]], Mapping[tuple[str, str, str], int]]
+
+
+def unwired(scopes: Iterable[Limits]) -> Any:
+    """Stands for a reader that the router forgot; a silent zero would be a wrong amount."""
+    raise ImproperlyConfigured("pass `spent=` (and `used=`, where there is one) to as_view()")
 
 
 class ManagementView(APIView):
@@ -59,9 +60,10 @@ class ManagementView(APIView):
         return caller
 
 
-def unwired(scopes: Iterable[Limits]) -> Any:
-    """Stands for a reader that the router forgot; a silent zero would be a wrong amount."""
-    raise ImproperlyConfigured("pass `spent=` (and `used=`, where there is one) to as_view()")
+class ScopeView(ManagementView):
+    """An endpoint that shows scopes; `spent` tells what they have spent."""
+
+    spent: SpendReader = staticmethod(unwired)
 
 
 def required_text(values: Mapping[str, Any], name: str) -> str:
@@ -69,6 +71,16 @@ def required_text(values: Mapping[str, Any], name: str) -> str:
     value = values.get(name)
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise ApiError(400, f"{name}: this field is required and must be a non-empty string", param=name)
+    return value
+
+
+def required_names(body: Mapping[str, Any], field: str) -> list[str]:
+    """A list of non-empty strings out of a body; ApiError 400 naming it."""
+    value = body.get(field)
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
+        raise ApiError(400, f"{field}: write a list of non-empty strings", param=field)
+    if len(value) > MOST_NAMES:
+        raise ApiError(400, f"{field}: at most {MOST_NAMES} at a time", param=field)
     return value
 
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from teams.models import Limits, Membership, Organization, SharedBudget, Team, Terms, User
+from teams.models import Customer, Limits, Membership, Organization, SharedBudget, Tag, Team, Terms, User
 from teams.money import usd_from_nano
 from teams.windows import Window, window_at
 
@@ -118,6 +118,56 @@ def budget_row(budget: SharedBudget, zone: ZoneInfo, now: datetime) -> Row:
     }
 
 
+def budget_table(limits: Limits, now: datetime) -> Row:
+    """The limits in force of a scope, where clients look for them: as if all of them were a shared budget."""
+    models = limits.limits_by_model
+    return {
+        "budget_id": limits.shared_budget.public_id if limits.shared_budget else None,
+        "max_budget": usd(limits.effective("max_budget_nano")),
+        "soft_budget": usd(limits.effective("soft_budget_nano")),
+        "budget_duration": limits.schedule[0] or None,
+        "budget_reset_at": current_window(limits, now).end,
+        "model_max_budget": {model: model_row(own) for model, own in models.items() if "max_nano" in own},
+        "rpm_limit": limits.effective("rpm_limit"),
+        "tpm_limit": limits.effective("tpm_limit"),
+        "max_parallel_requests": limits.effective("max_parallel_requests"),
+    }
+
+
+def organization_row(organization: Organization, spent: Mapping[str, int], now: datetime) -> Row:
+    return {
+        "organization_id": organization.public_id,
+        "organization_alias": organization.name,
+        "timezone": organization.timezone,
+        **limits_row(organization, spent[organization.scope], now),
+        "litellm_budget_table": budget_table(organization, now),
+        "object_permission": None,
+    }
+
+
+def customer_row(customer: Customer, spent: Mapping[str, int], now: datetime) -> Row:
+    return {
+        "user_id": customer.public_id,
+        "alias": customer.alias or None,
+        "organization_id": customer.organization.public_id,
+        **limits_row(customer, spent[customer.scope], now),
+        "litellm_budget_table": budget_table(customer, now),
+        "allowed_model_region": None,
+        "default_model": None,
+        "object_permission": None,
+    }
+
+
+def tag_row(tag: Tag, spent: Mapping[str, int], now: datetime) -> Row:
+    return {
+        "name": tag.name,
+        "description": tag.description or None,
+        "organization_id": tag.organization.public_id,
+        **limits_row(tag, spent[tag.scope], now),
+        "litellm_budget_table": budget_table(tag, now),
+    }
+
+
 def team_row(team: Team, spent: Mapping[str, int], now: datetime) -> Row:
     members = list(team.memberships.select_related("user").order_by("pk"))
     return {
@@ -140,16 +190,16 @@ def membership_row(member: Membership, spent: Mapping[str, int], now: datetime) 
     return {
         "user_id": member.user.public_id,
         "team_id": member.team.public_id,
+        "role": member.role,
         "budget_id": own["budget_id"],
         "spend": own["spend"],
-        "litellm_budget_table": {
-            name: own[name]
-            for name in (
-                "max_budget", "soft_budget", "budget_duration", "budget_reset_at", "rpm_limit", "tpm_limit",
-                "max_parallel_requests",
-            )
-        },
-    }  # fmt: skip
+        "allowed_models": own["models"],
+        "litellm_budget_table": budget_table(member, now),
+    }
+
+
+def team_ids(user: User) -> list[str]:
+    return list(user.teams.order_by("pk").values_list("public_id", flat=True))
 
 
 def user_row(user: User, team_ids: Iterable[str], spent: Mapping[str, int], now: datetime) -> Row:

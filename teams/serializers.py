@@ -154,7 +154,7 @@ def free_username(wanted: str) -> str:
 def refuse_beyond(organization: Organization, team: Limits) -> None:
     """A child only ever narrows: ApiError 400 naming the limit that is wider than the organization's."""
     for column, name in (("max_budget_nano", "max_budget"), ("rpm_limit", "rpm_limit"), ("tpm_limit", "tpm_limit")):
-        top, wanted = getattr(organization, column), getattr(team, column)
+        top, wanted = organization.effective(column), getattr(team, column)
         if top is not None and wanted is not None and wanted > top:
             raise ApiError(400, f"{name}: is above the limit of organization '{organization}'", param=name)
     foreign = set(team.allowed_models) - set(organization.allowed_models)

@@ -13,6 +13,7 @@ from teams.models import Customer, Limits, Membership, Organization, Tag, Team, 
 
 DEFAULT_ORGANIZATION = "default"
 T = TypeVar("T", bound=models.Model)
+L = TypeVar("L", bound=Limits)
 
 
 def default_organization() -> Organization:
@@ -65,7 +66,15 @@ def create_tag(tag: Tag, *, actor: Actor) -> Tag:
 
 
 @transaction.atomic
-def update_limits(instance: Limits, *, actor: Actor, now: datetime | None = None) -> Limits:
+def delete_tag(tag: Tag, *, actor: Actor) -> None:
+    """Forget a tag and its limits; the ledger keeps what was spent under it. A call that names it makes it anew."""
+    changes.publish(tag, organization_pk=tag.organization_id)
+    audit.record("tag.deleted", tag, actor=actor, before=audit.snapshot(tag), after={})
+    tag.delete()
+
+
+@transaction.atomic
+def update_limits(instance: L, *, actor: Actor, now: datetime | None = None) -> L:
     """Save a changed organization, team, member, user, customer or tag; in force at the next call.
 
     Raises ValidationError for a move to another organization: its spend lies in the books of the old one.
@@ -84,7 +93,7 @@ def update_limits(instance: Limits, *, actor: Actor, now: datetime | None = None
 
 
 @transaction.atomic
-def set_blocked(instance: Limits, blocked: bool, *, actor: Actor) -> Limits:
+def set_blocked(instance: L, blocked: bool, *, actor: Actor) -> L:
     """Block or unblock a whole scope: every key below a blocked scope is refused at its next call."""
     instance = type(instance)._default_manager.select_for_update().get(pk=instance.pk)
     before = audit.snapshot(instance)

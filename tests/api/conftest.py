@@ -35,6 +35,10 @@ class Api:
         data = json.dumps(body if body is not None else {}) if raw is None else raw
         return self._answer(self.client.post(path, data, content_type="application/json", **self._headers(**how)))
 
+    def patch(self, path: str, body: Any, **how: Any) -> Answer:
+        data = json.dumps(body)
+        return self._answer(self.client.patch(path, data, content_type="application/json", **self._headers(**how)))
+
     def get(self, path: str, query: dict[str, Any] | None = None, **how: Any) -> Answer:
         return self._answer(self.client.get(path, query or {}, **self._headers(**how)))
 

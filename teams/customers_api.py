@@ -1,0 +1,88 @@
+"""Management endpoints of customers, the end users of apps: /customer/... and /end_user/... alike."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from teams import services
+from teams.api_base import ApiError, ScopeView, required_names, required_text
+from teams.models import Customer
+from teams.rows import customer_row
+from teams.scope_serializers import CustomerSerializer, patched
+from teams.serializers import find_organization
+
+
+class CustomerNew(ScopeView):
+    """A customer may be made before its first call, which would otherwise make one without limits."""
+
+    @extend_schema(request=CustomerSerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        body = CustomerSerializer(data=self.body)
+        body.is_valid(raise_exception=True)
+        customer = services.create_customer(body.customer(), actor=self.caller.actor)
+        return Response(customer_row(customer, self.spent([customer]), timezone.now()))
+
+
+class CustomerUpdate(ScopeView):
+    """A merge patch: an omitted field keeps its value, null clears it."""
+
+    @extend_schema(request=CustomerSerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        customer = _customer(required_text(self.body, "user_id"), self.body, "user_id")
+        customer = patched(customer, CustomerSerializer, self.body, self.caller.actor)
+        return Response(customer_row(customer, self.spent([customer]), timezone.now()))
+
+
+class CustomerInfo(ScopeView):
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        public_id = required_text(request.query_params, "end_user_id")
+        customer = _customer(public_id, request.query_params, "end_user_id")
+        return Response(customer_row(customer, self.spent([customer]), timezone.now()))
+
+
+class CustomerBlocking(ScopeView):
+    """POST /customer/block and /customer/unblock. Blocking one that has not called yet keeps it from ever calling."""
+
+    blocked = True
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        actor, now = self.caller.actor, timezone.now()
+        with transaction.atomic():
+            found = [self._found(public_id) for public_id in dict.fromkeys(required_names(self.body, "user_ids"))]
+            rows = [services.set_blocked(customer, self.blocked, actor=actor) for customer in found]
+        spent = self.spent(rows)
+        field = "blocked_users" if self.blocked else "unblocked_users"
+        return Response({field: [customer_row(row, spent, now) for row in rows]})
+
+    def _found(self, public_id: str) -> Customer:
+        try:
+            return _customer(public_id, self.body, "user_ids")
+        except ApiError:
+            if not self.blocked:
+                raise
+        sent = {name: self.body[name] for name in ("organization_id",) if name in self.body}
+        body = CustomerSerializer(data={"user_id": public_id, **sent})
+        body.is_valid(raise_exception=True)
+        return services.create_customer(body.customer(), actor=self.caller.actor)
+
+
+def _customer(public_id: str, values: Mapping[str, Any], field: str) -> Customer:
+    """The customer of that id in the named organization, else in the default or the oldest one. ApiError 404."""
+    rows = Customer.objects.select_related("organization", "shared_budget").filter(public_id=public_id)
+    organization = find_organization(values)
+    if organization is not None:
+        found = rows.filter(organization=organization).first()
+    else:
+        default = rows.filter(organization__public_id=services.DEFAULT_ORGANIZATION).first()
+        found = default or rows.order_by("pk").first()
+    if found is None:
+        raise ApiError(404, f"End User Id={public_id} does not exist in db", param=field)
+    return found

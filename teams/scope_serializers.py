@@ -1,0 +1,155 @@
+"""Request bodies about organizations, members, customers and tags, and changes to teams and people."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, TypeVar
+
+from django.db import transaction
+from rest_framework import serializers
+
+from teams import services
+from teams.actors import Actor
+from teams.api_fields import AliasesField, MoneyField, NamesField, TextField
+from teams.api_types import ApiError
+from teams.limit_serializers import LimitsSerializer
+from teams.models import Customer, Limits, Membership, Organization, Tag, Team, User
+from teams.serializers import MemberSerializer, find_organization, refuse_beyond
+from teams.services import default_organization
+
+L = TypeVar("L", bound=Limits)
+
+
+@transaction.atomic
+def patched(instance: L, form: type[LimitsSerializer], body: Mapping[str, Any], actor: Actor) -> L:
+    """Apply a merge patch to a scope as it is now, under its lock, and save it through its service."""
+    current = type(instance)._default_manager.select_for_update().get(pk=instance.pk)
+    serializer = form(current, data=body, partial=True)
+    serializer.is_valid(raise_exception=True)
+    serializer.apply(current)
+    current.full_clean(exclude=["password"])
+    services.update_limits(current, actor=actor)
+    return current
+
+
+class OrganizationSerializer(LimitsSerializer):
+    """POST /organization/new, and as a merge patch /organization/update."""
+
+    organization_id = TextField(source="public_id", max_length=128, required=False, allow_null=True)
+    organization_alias = TextField(source="name", max_length=255)
+    timezone = TextField(max_length=64, required=False, allow_null=True)
+
+    columns = LimitsSerializer.columns | {"name", "timezone"}
+    null_keeps = LimitsSerializer.null_keeps | {"name"}
+
+    def organization(self) -> Organization:
+        """An unsaved, validated organization."""
+        public_id = self.validated_data.get("public_id")
+        if public_id and Organization.objects.filter(public_id=public_id).exists():
+            raise ApiError(400, f"organization_id: '{public_id}' exists already", param="organization_id")
+        organization = Organization(public_id=public_id) if public_id else Organization()
+        self.apply(organization)
+        organization.full_clean()
+        return organization
+
+
+class TeamUpdateSerializer(LimitsSerializer):
+    """POST /team/update: a merge patch. A team never moves to another organization."""
+
+    team_alias = TextField(source="name", max_length=255, required=False, allow_null=True)
+    organization_id = TextField(max_length=128, required=False, allow_null=True)
+    model_aliases = AliasesField(required=False, allow_null=True)
+
+    columns = LimitsSerializer.columns | {"name", "model_aliases"}
+
+    def apply(self, instance: Any, **how: Any) -> Any:
+        team: Team = super().apply(instance, **how)
+        soft, hard = team.soft_budget_nano, team.max_budget_nano
+        sent = self.validated_data.keys() & {"soft_budget_nano", "max_budget_nano"}
+        if sent and soft is not None and hard is not None and soft >= hard:
+            raise serializers.ValidationError({"soft_budget": "must be lower than max_budget"})
+        team.organization = find_organization(self.validated_data) or team.organization
+        refuse_beyond(team.organization, team)
+        return team
+
+
+class UserUpdateSerializer(LimitsSerializer):
+    """POST /user/update: a merge patch."""
+
+    user_email = serializers.EmailField(source="email", max_length=254, required=False, allow_null=True)
+    user_alias = TextField(source="alias", max_length=255, required=False, allow_null=True)
+    user_role = serializers.ChoiceField(source="role", choices=User.Role.choices, required=False, allow_null=True)
+
+    columns = LimitsSerializer.columns | {"email", "alias", "role"}
+    null_keeps = LimitsSerializer.null_keeps | {"role"}
+
+
+class MembershipSerializer(LimitsSerializer):
+    """The limits of one member, under the names that clients know for them."""
+
+    # DRF drops a field of a base class that is None here.
+    max_budget = None  # type: ignore[assignment]
+    models = None  # type: ignore[assignment]
+    max_budget_in_team = MoneyField(source="max_budget_nano", required=False, allow_null=True)
+    allowed_models = NamesField(required=False, allow_null=True)
+
+    columns: ClassVar[frozenset[str]] = LimitsSerializer.columns
+
+
+class MemberUpdateSerializer(MembershipSerializer):
+    """POST /team/member_update."""
+
+    role = serializers.ChoiceField(choices=Membership.Role.choices, required=False, allow_null=True)
+
+    columns = MembershipSerializer.columns | {"role"}
+    null_keeps = MembershipSerializer.null_keeps | {"role"}
+
+
+class MembersSerializer(serializers.Serializer[Any]):
+    """`member` of /team/member_add: one person or a list."""
+
+    member = serializers.ListField(child=MemberSerializer(), allow_empty=False, max_length=500)
+
+    def to_internal_value(self, data: Any) -> Any:
+        one = data.get("member") if isinstance(data, dict) else None
+        return super().to_internal_value({"member": [one]} if isinstance(one, dict) else data)
+
+
+class CustomerSerializer(LimitsSerializer):
+    """POST /customer/new, and as a merge patch /customer/update."""
+
+    user_id = TextField(source="public_id", max_length=255)
+    alias = TextField(max_length=255, required=False, allow_null=True)
+    organization_id = TextField(max_length=128, required=False, allow_null=True)
+
+    columns = LimitsSerializer.columns | {"alias"}
+
+    def customer(self) -> Customer:
+        """An unsaved, validated customer."""
+        organization = find_organization(self.validated_data) or default_organization()
+        customer = Customer(organization=organization, public_id=self.validated_data["public_id"])
+        if Customer.objects.filter(organization=organization, public_id=customer.public_id).exists():
+            raise ApiError(400, f"user_id: Customer '{customer.public_id}' exists already", param="user_id")
+        self.apply(customer)
+        customer.full_clean()
+        return customer
+
+
+class TagSerializer(LimitsSerializer):
+    """POST /tag/new, and as a merge patch /tag/update."""
+
+    # LiteLLM lists deployments here; a tag limits what it costs, not what it may call.
+    models = None  # type: ignore[assignment]
+    name = TextField(max_length=255)
+    description = TextField(max_length=2000, required=False, allow_null=True, allow_blank=True)
+    organization_id = TextField(max_length=128, required=False, allow_null=True)
+
+    columns = LimitsSerializer.columns | {"description"}
+
+    def tag(self) -> Tag:
+        """An unsaved, validated tag."""
+        organization = find_organization(self.validated_data) or default_organization()
+        tag = Tag(organization=organization, name=self.validated_data["name"])
+        if Tag.objects.filter(organization=organization, name=tag.name).exists():
+            raise ApiError(400, f"name: Tag {tag.name} already exists", param="name")
+        self.apply(tag)
+        tag.full_clean()
+        return tag
