@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench import output, processes, sections, servers
+from bench import output, processes, sections, servers, tables
 from bench.load import MODEL
 from bench.output import Run
 from bench.rounds import Load
@@ -70,14 +70,17 @@ def main() -> None:
         commit=_commit(),
     )
     before, busy = time.monotonic(), processes.Busy()
-    with tempfile.TemporaryDirectory(prefix="latchkey-bench-") as folder, ExitStack() as stack:
-        upstream = stack.enter_context(servers.provider(Path(folder)))
-        for workers in chosen.workers:
-            _run_group(run, chosen, Path(folder), upstream, workers, busy)
-    run.seconds, run.foreign_share = time.monotonic() - before, busy.foreign_share()
-    _print(run)
-    for path in output.write(run):
-        print(f"written: {path.relative_to(ROOT)}")
+    try:
+        with tempfile.TemporaryDirectory(prefix="latchkey-bench-") as folder, ExitStack() as stack:
+            upstream = stack.enter_context(servers.provider(Path(folder)))
+            for workers in chosen.workers:
+                _run_group(run, chosen, Path(folder), upstream, workers, busy)
+    finally:
+        # What was measured before a failure or an interruption is worth keeping.
+        run.seconds, run.foreign_share = time.monotonic() - before, busy.foreign_share()
+        _print(run)
+        for path in output.write(run):
+            print(f"written: {path.relative_to(ROOT)}")
     if chosen.write_docs:
         output.write_docs(run)
 
@@ -134,9 +137,11 @@ def _grow(run: Run, chosen: argparse.Namespace, candidates: list[Candidate]) -> 
     rows = sorted({min(100_000, chosen.rows), chosen.rows})
     steps = [(0, 0), *((count, 0) for count in keys), *((chosen.keys, count) for count in rows)]
     for grown, pages in sections.growth(chosen_ones, steps, Load(16, chosen.seconds, chosen.rounds)):
-        _say(f"tables: {', '.join(f'{each.keys:,} keys, {each.ledger_rows:,} rows' for each in grown)}")
         run.growth += grown
         run.pages += pages
+        _say(f"tables have {grown[0].keys:,} keys and {grown[0].ledger_rows:,} ledger rows" if grown else "no tables")
+        for line in [tables.growth(grown), tables.pages(pages)]:
+            print(line, file=sys.stderr, flush=True)
 
 
 def _print(run: Run) -> None:

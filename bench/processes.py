@@ -81,7 +81,7 @@ class Busy:
 
     def __init__(self) -> None:
         self._start, self._machine = time.monotonic(), machine_busy_seconds()
-        self._ours = 0.0
+        self._ours, self._busy, self._elapsed = 0.0, 0.0, 1.0
 
     def note(self) -> None:
         """Add what our descendants used so far; those that end later are counted by their last note."""
