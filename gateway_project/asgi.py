@@ -32,8 +32,9 @@ _gateway = Gateway(
         lease_seconds=settings.HOLD_LEASE_SECONDS,
         default_output_tokens=settings.DEFAULT_OUTPUT_TOKENS,
         budget_status=settings.BUDGET_STATUS,
+        durability=settings.DURABILITY,
     ),
-    Journal(books.HANDLERS, close=books.close),
+    Journal(books.lanes()),
 )
 
 

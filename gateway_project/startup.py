@@ -16,7 +16,6 @@ from proxy.models import Deployment
 from proxy.services import sync_providers
 from spend.book import seed_prices
 from teams.actors import SYSTEM
-from teams.changes import renew_epochs
 from teams.services import ensure_admin
 
 _DEMO_PRICES = {"input_cost_per_token": "0.00000015", "output_cost_per_token": "0.0000006"}
@@ -43,9 +42,6 @@ def prepare(*, now: datetime) -> None:
         apply_models(settings.CONFIG.models, Deployment.Source.CONFIG, actor=SYSTEM, now=now)
     except ModelRefused as error:
         raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
-    if settings.EMBEDDED_STORE:
-        # The store's last second may be lost in a power cut; a new epoch reads the counters from the ledger.
-        renew_epochs()
     if settings.ADMIN_PASSWORD:
         ensure_admin("admin", settings.ADMIN_PASSWORD)
 

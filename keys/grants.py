@@ -9,7 +9,12 @@ from datetime import datetime
 
 from teams.budgets import Budget
 
-__all__ = ["Budget", "Grant", "ModelRate", "Owners", "ScopePolicy"]
+__all__ = ["Budget", "Grant", "ModelRate", "Owners", "ScopePolicy", "covers"]
+
+
+def covers(entry: str, model: str) -> bool:
+    """Whether an entry of a model list covers a model: exact, `provider/*`, or `*`."""
+    return entry == model or (entry.endswith("*") and model.startswith(entry[:-1]))
 
 
 @dataclass(frozen=True, slots=True)

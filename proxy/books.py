@@ -1,11 +1,11 @@
 """The gateway's journal on Django's side: what the journal thread runs, on Django's own connection."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
 import structlog
-from django.db import Error, connection
+from django.db import Error, InterfaceError, OperationalError, connection, connections
 from django.utils import timezone
 
 from keys import loading
@@ -13,11 +13,12 @@ from keys.grants import Grant, ScopePolicy
 from proxy import services, vault
 from proxy.models import Deployment
 from proxy.runtime.catalog import Catalog, Target
-from proxy.runtime.journal import BooksUnavailable, Handler
+from proxy.runtime.journal import BooksUnavailable, Handler, Lane
 from spend import book, rollups
 from spend import services as ledger
 from spend.pricing import PriceCard
-from spend.wire import CounterLoad, Intent, Posting
+from spend.wire import CounterLoad, CounterRef, Intent, Posting
+from teams import changes
 from teams.models import PolicyChange
 
 log = structlog.get_logger()
@@ -40,21 +41,26 @@ def intents(items: Sequence[Intent]) -> list[bool]:
     return ledger.write_intents(items)
 
 
-def postings(items: Sequence[Posting]) -> list[int]:
-    amounts = ledger.post(items, now=timezone.now())
-    return [amounts.get(item.intent.hold_id, 0) for item in items]
+def postings(items: Sequence[Sequence[Posting]]) -> list[dict[str, int]]:
+    return [ledger.post(batch, now=timezone.now()) for batch in items]
 
 
-def counters(items: Sequence[tuple[str, str, datetime | None, datetime | None]]) -> list[CounterLoad]:
-    return [rollups.load_counter(*item) for item in items]
+def counters(items: Sequence[CounterRef]) -> list[CounterLoad]:
+    return [rollups.load_counter(ref) for ref in items]
+
+
+def servers(items: Sequence[str]) -> list[None]:
+    for run_id in items:
+        changes.note_store(run_id)
+    return [None] * len(items)
 
 
 def epochs(items: Sequence[int]) -> list[int]:
     return [ledger.current_epoch(organization_pk) for organization_pk in items]
 
 
-def raise_epochs(items: Sequence[tuple[int, int]]) -> list[tuple[int, bool]]:
-    return [ledger.raise_epoch(organization_pk, seen=seen) for organization_pk, seen in items]
+def raise_epochs(items: Sequence[tuple[int, int, int]]) -> list[tuple[int, bool]]:
+    return [ledger.raise_epoch(organization_pk, seen=seen, above=above) for organization_pk, seen, above in items]
 
 
 def leases(items: Sequence[tuple[list[str], datetime]]) -> list[None]:
@@ -118,21 +124,43 @@ def _guarded(handler: Callable[[Sequence[Any]], Sequence[Any]]) -> Handler:
         try:
             return handler(items)
         except Error as error:
-            log.warning("database unavailable", error=type(error).__name__, doing=handler.__name__)
+            down = isinstance(error, InterfaceError | OperationalError) and not connection.is_usable()
+            log.warning("database unavailable", error=type(error).__name__, doing=handler.__name__, down=down)
             connection.close()
-            raise BooksUnavailable(type(error).__name__) from error
+            raise BooksUnavailable(type(error).__name__, down=down) from error
 
     return run
 
 
-def close() -> None:
+def _own_connection() -> None:
+    """A connection of this thread's own: no pool to wait in, and no statement that runs for ever."""
+    if connection.vendor != "postgresql":
+        return
+    own = connections.create_connection("default")
+    options = {name: value for name, value in own.settings_dict["OPTIONS"].items() if name != "pool"}
+    own.settings_dict = {**own.settings_dict, "OPTIONS": options | _IMPATIENT}
+    connections["default"] = own
+
+
+def _close() -> None:
     connection.close()
 
 
-#: In order of urgency: callers wait for the first ones, nobody waits for postings and leases.
-HANDLERS: Mapping[str, Handler] = {
-    handler.__name__: _guarded(handler)
-    for handler in (
-        intents, grants, customers, tags, epochs, raise_epochs, counters, catalogs, policy_changes, postings, leases,
-    )
-}  # fmt: skip
+#: For the connections on which callers wait: seconds to connect, milliseconds per statement and per lock.
+_IMPATIENT = {
+    "connect_timeout": 2,
+    "tcp_user_timeout": 5000,
+    "options": "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000",
+}
+#: In order of urgency. Callers wait for the first ones; nobody waits for the others.
+_URGENT = (intents, grants, customers, tags, epochs, raise_epochs, servers, counters, catalogs, policy_changes)
+_LATER = (postings, leases)
+
+
+def lanes() -> list[Lane]:
+    """One lane on SQLite, which has one writer; two on PostgreSQL, so that no intent waits for a posting."""
+    kinds = [(*_URGENT, *_LATER)] if connection.vendor == "sqlite" else [_URGENT, _LATER]
+    return [
+        Lane({one.__name__: _guarded(one) for one in handlers}, opened=_own_connection, closed=_close)
+        for handlers in kinds
+    ]

@@ -4,16 +4,18 @@ Rows are added in sorted order within the posting's transaction, so concurrent p
 other out. Every time zone's offset is a multiple of fifteen minutes, so days of every zone add up.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
 from django.db.models import Sum
 
+from keys.grants import covers
 from spend.bulk import Insert
 from spend.models import Hold, LedgerEntry, Rollup
-from spend.wire import CounterLoad, Posting
+from spend.wire import CounterLoad, CounterRef, Posting
 from teams.scopes import ScopeKind, scope_kind, scope_pk
 
 QUARTER = timedelta(minutes=15)
@@ -92,33 +94,75 @@ def spent_between(scope: str, start: datetime | None, end: datetime | None) -> i
     return whole + _entries_between(scope, start, first) + _entries_between(scope, last, end)
 
 
-def load_counter(scope: str, counter: str, start: datetime | None, end: datetime | None) -> CounterLoad:
+def load_counter(ref: CounterRef) -> CounterLoad:
     """What the ledger knows of one window, in one snapshot: a hold is either still pending or in the sum."""
     with transaction.atomic():
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        return CounterLoad(spent_between(scope, start, end), _pending_on(counter, scope))
+        return CounterLoad(tuple(sorted(_spent_by_slice(ref).items())), _pending_on(ref))
 
 
-def _pending_on(counter: str, scope: str) -> tuple[tuple[str, int, float], ...]:
+def _spent_by_slice(ref: CounterRef) -> dict[int, int]:
+    start, end = ref.window.start, ref.window.end
+    if not ref.model and not ref.window.slice_seconds:
+        return {0: spent_between(ref.scope, start, end)}
+    spent: dict[int, int] = defaultdict(int)
+    if start and ref.window.slice_seconds % QUARTER.seconds:
+        amounts = _entry_amounts(ref.scope, start, datetime.max.replace(tzinfo=UTC))
+    else:
+        amounts = _amounts_between(ref.scope, start, end)
+    for at, model, amount in amounts:
+        if not ref.model or covers(ref.model, model):
+            spent[ref.window.slice_of(at)] += amount
+    return spent or {0: 0}
+
+
+def _amounts_between(scope: str, start: datetime | None, end: datetime | None) -> Iterator[tuple[datetime, str, int]]:
+    """(instant, model, nano-USD) posted on a scope in `[start, end)`: whole quarters, and entries at the edges."""
+    rows = Rollup.objects.filter(scope=scope)
+    first, last = _ceiling(start) if start else None, quarter_of(end) if end else None
+    if start and first and (last is None or first <= last):
+        yield from _entry_amounts(scope, start, first)
+    if first and last and end and first > last:
+        yield from _entry_amounts(scope, start or first, end)
+        return
+    rows = rows.filter(quarter__gte=first) if first else rows
+    rows = rows.filter(quarter__lt=last) if last else rows
+    yield from rows.values_list("quarter", "model", "amount_nano")
+    if last and end:
+        yield from _entry_amounts(scope, last, end)
+
+
+def _pending_on(ref: CounterRef) -> tuple[tuple[str, int, float, int], ...]:
+    """Open holds of the window's scope, also those that were admitted before the window had a budget."""
     pending = Hold.objects.filter(state=Hold.State.PENDING)
-    column = COLUMNS.get(scope_kind(scope))
+    column = COLUMNS.get(scope_kind(ref.scope))
     if column:
-        pending = pending.filter(**{column: scope_pk(scope)})
-    rows = pending.values_list("pk", "amount_nano", "lease_until", "counters")
-    return tuple((pk, amount, lease.timestamp()) for pk, amount, lease, counters in rows if counter in counters)
+        pending = pending.filter(**{column: scope_pk(ref.scope)})
+    rows = pending.values_list("pk", "amount_nano", "lease_until", "scopes", "model", "admitted_at")
+    return tuple(
+        (pk, amount, lease.timestamp(), ref.window.slice_of(at))
+        for pk, amount, lease, scopes, model, at in rows
+        if ref.has(scopes, model, at)
+    )
 
 
 def _entries_between(scope: str, start: datetime, end: datetime) -> int:
-    """The ragged edge of a window that does not start or end on a quarter of an hour."""
+    return sum(amount for _, _, amount in _entry_amounts(scope, start, end))
+
+
+def _entry_amounts(scope: str, start: datetime, end: datetime) -> Iterator[tuple[datetime, str, int]]:
+    """Entries of the ragged edge of a window that does not start or end on a quarter of an hour."""
     if start >= end:
-        return 0
+        return
     entries = LedgerEntry.objects.filter(admitted_at__gte=start, admitted_at__lt=end)
     column = COLUMNS.get(scope_kind(scope))
     if column:
         entries = entries.filter(**{column: scope_pk(scope)})
-    return sum(amount for amount, scopes in entries.values_list("amount_nano", "scopes") if scope in scopes)
+    for at, model, amount, scopes in entries.values_list("admitted_at", "model", "amount_nano", "scopes"):
+        if scope in scopes:
+            yield at, model, amount
 
 
 def _ceiling(at: datetime) -> datetime:

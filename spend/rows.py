@@ -29,9 +29,9 @@ ENTRIES = Insert(
 )  # fmt: skip
 
 
-def hold_row(intent: Intent) -> Row:
+def hold_row(intent: Intent, state: Hold.State = Hold.State.PENDING) -> Row:
     return (
-        *_attribution(intent), intent.hold_id, Hold.State.PENDING.value, intent.epoch, intent.amount_nano,
+        *_attribution(intent), intent.hold_id, state.value, intent.epoch, intent.amount_nano,
         intent.counters, intent.scopes, intent.price_id, intent.input_estimate, intent.output_cap, intent.attempt,
         intent.lease_until,
     )  # fmt: skip

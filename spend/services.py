@@ -39,8 +39,9 @@ def post(postings: Sequence[Posting], *, now: datetime) -> dict[str, int]:
     by_id = {posting.intent.hold_id: posting for posting in postings}
     charged = sorted(hold_id for hold_id, posting in by_id.items() if posting.amount_nano is not None)
     with transaction.atomic():
+        _write_holds([p.intent for p in by_id.values() if not p.intent.written and p.amount_nano is not None])
         closed = _close(charged, Hold.State.POSTED)
-        voided = _close(sorted(by_id.keys() - set(charged)), Hold.State.VOID)
+        voided = _void([by_id[hold_id].intent for hold_id in sorted(by_id.keys() - set(charged))])
         fresh = [by_id[hold_id] for hold_id in charged if hold_id in closed]
         ENTRIES.run([entry_row(posting, now) for posting in fresh])
         rollups.add(rollups.Sums.of_posting(posting) for posting in fresh)
@@ -57,6 +58,12 @@ def settled_amounts(hold_ids: Collection[str]) -> dict[str, int]:
     for hold_id, amount in LedgerEntry.objects.filter(hold__in=amounts).values_list("hold_id", "amount_nano"):
         amounts[hold_id] += amount
     return amounts
+
+
+def adopt(intents: Sequence[Intent]) -> None:
+    """Write holds that a worker left in the counter store alone (durability `fast`), for the sweeper to charge."""
+    with transaction.atomic():
+        _write_holds(intents)
 
 
 def renew_leases(hold_ids: Sequence[str], *, until: datetime) -> None:
@@ -112,13 +119,13 @@ def correct(entry: LedgerEntry, amount_nano: int, *, reason: str, actor: Actor, 
     return correction
 
 
-def raise_epoch(organization_pk: int, *, seen: int) -> tuple[int, bool]:
-    """Raise an organization's epoch from `seen`; returns the epoch that stands and whether we raised it.
+def raise_epoch(organization_pk: int, *, seen: int, above: int = 0) -> tuple[int, bool]:
+    """Raise an organization's epoch from `seen`, beyond `above`; returns the one that stands and whether we raised it.
 
     Only the one who raised it may publish it to the counter store: nobody can have held anything in an
     epoch that was never published.
     """
-    raised = Organization.objects.filter(pk=organization_pk, epoch=seen).update(epoch=seen + 1)
+    raised = Organization.objects.filter(pk=organization_pk, epoch=seen).update(epoch=max(seen, above) + 1)
     return current_epoch(organization_pk), bool(raised)
 
 
@@ -136,6 +143,16 @@ def _locked_epochs(organization_pks: set[int]) -> dict[int, int]:
             sorted(organization_pks),
         )
         return dict(cursor.fetchall())
+
+
+def _void(intents: Sequence[Intent]) -> set[str]:
+    """Resolve holds that were never sent; one that is not known yet is buried, so that it cannot come any more."""
+    hold_ids = [intent.hold_id for intent in intents]
+    voided = _close(hold_ids, Hold.State.VOID)
+    if len(voided) == len(hold_ids):
+        return voided
+    HOLDS.run([hold_row(intent, Hold.State.VOID) for intent in intents if intent.hold_id not in voided])
+    return voided | _close(hold_ids, Hold.State.VOID)
 
 
 def _write_holds(intents: Sequence[Intent]) -> set[str]:

@@ -3,11 +3,15 @@
 An `Intent` becomes a hold row before the send, a `Posting` a ledger entry after it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from keys.grants import Owners
+import orjson
+
+from keys.grants import Owners, covers
 from spend.pricing import Usage
+from teams.windows import Window
 
 UPSTREAM, ESTIMATED, ORPHAN = "upstream", "estimated_partial", "estimated_orphan"
 
@@ -37,6 +41,18 @@ class Intent:
     lease_until: datetime
     token: str
     tags: tuple[str, ...]
+    written: bool = True
+    """Whether the hold row exists before the send (`strict`), or only the counter store's record (`fast`)."""
+
+    @classmethod
+    def from_json(cls, text: str) -> "Intent":
+        """The intent that a worker left in the counter store."""
+        values = orjson.loads(text)
+        for name in ("admitted_at", "lease_until"):
+            values[name] = datetime.fromisoformat(values[name])
+        for name in ("counters", "scopes", "tags"):
+            values[name] = tuple(values[name])
+        return cls(**{**values, "owners": Owners(**values["owners"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +70,43 @@ class Posting:
 
 
 @dataclass(frozen=True, slots=True)
-class CounterLoad:
-    """What the ledger knows of one budget window: spent, and every pending hold on it (id, amount, lease)."""
+class CounterRef:
+    """Names one budget window of one scope; `model` is an entry as in model lists, '' for every model."""
 
-    spent_nano: int
-    pending: tuple[tuple[str, int, float], ...]
+    scope: str
+    model: str
+    window: Window
+
+    @property
+    def counter(self) -> str:
+        return f"{self.scope}#{self.model}|{self.window.ident}" if self.model else f"{self.scope}|{self.window.ident}"
+
+    def has(self, scopes: Sequence[str], model: str, admitted_at: datetime) -> bool:
+        """Whether a call on `scopes` belongs to this window, whatever budgets there were when it was admitted."""
+        start, end = self.window.start, self.window.end
+        return (
+            self.scope in scopes
+            and (not self.model or covers(self.model, model))
+            and (start is None or admitted_at >= start)
+            and (end is None or admitted_at < end)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CounterLoad:
+    """What the ledger knows of one budget window, in nano-USD by slice (0 where the window has no slices).
+
+    `pending` are the holds that are still open on it: id, amount, end of the lease in seconds since 1970, slice.
+    """
+
+    spent: tuple[tuple[int, int], ...]
+    pending: tuple[tuple[str, int, float, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A soft budget was crossed in one of its windows; nano-USD."""
+
+    scope: str
+    counter: str
+    soft_nano: int

@@ -6,7 +6,7 @@ from django.db import transaction
 from django.db.models import F
 
 from teams import store
-from teams.models import Limits, Organization, PolicyChange
+from teams.models import CounterServer, Limits, Organization, PolicyChange
 from teams.scopes import CATALOG
 
 #: Columns that only their own services write. An edit that began before such a change must not undo it.
@@ -30,12 +30,13 @@ def publish(instance: Limits, *, organization_pk: int, new_windows: bool = False
     """
     type(instance)._default_manager.filter(pk=instance.pk).update(version=F("version") + 1)
     instance.refresh_from_db(fields=["version"])
-    if new_windows:
-        raise_epoch(organization_pk)
     PolicyChange.objects.create(scope=instance.scope)
+    # The version first: whoever learns of the new epoch must find out that its grant is old.
     transaction.on_commit(
         partial(store.announce_version, organization_pk, instance.scope, instance.version), robust=True
     )
+    if new_windows:
+        raise_epoch(organization_pk)
 
 
 def raise_epoch(organization_pk: int) -> None:
@@ -50,6 +51,15 @@ def publish_catalog() -> None:
     PolicyChange.objects.create(scope=CATALOG)
 
 
-def renew_epochs() -> None:
-    """Have every counter of every organization read from the ledger again."""
+@transaction.atomic
+def note_store(run_id: str) -> bool:
+    """Have every counter read from the ledger again if the store is not the run we knew; returns whether it is not.
+
+    A restarted, replaced or promoted store may be an older copy of the one that was written to.
+    """
+    known, created = CounterServer.objects.select_for_update().get_or_create(pk=1, defaults={"run_id": run_id})
+    if known.run_id == run_id and not created:
+        return False
+    CounterServer.objects.filter(pk=1).update(run_id=run_id)
     Organization.objects.update(epoch=F("epoch") + 1)
+    return True

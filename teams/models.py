@@ -301,6 +301,15 @@ class PolicyChange(models.Model):
         return self.scope
 
 
+class CounterServer(models.Model):
+    """The run of the counter store that the published epochs belong to. One row."""
+
+    run_id = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return self.run_id
+
+
 class AuditQuerySet(models.QuerySet["AuditEvent"]):
     def visible_to(self, user: User) -> Self:
         """Platform admins read the whole trail; nobody else reads any of it."""

@@ -14,6 +14,7 @@ from proxy.runtime import chain, errors, listing, relay, routes
 from proxy.runtime.catalog import Target
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
+from proxy.runtime.epochs import Epochs
 from proxy.runtime.grants import Grants
 from proxy.runtime.holds import Held, Holds
 from proxy.runtime.journal import BooksUnavailable, Journal
@@ -39,11 +40,12 @@ class Gateway:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.config, self.journal, self.clock = config, journal, clock
-        self.store = CounterStore(config.redis_url)
+        self.store = CounterStore(config.redis_url, self._meet_store)
+        self.epochs = Epochs(self.store, journal)
         self.upstream: UpstreamClient = upstream or AiohttpClient()
         self.grants = Grants(journal, clock)
-        self.holds = Holds(self.store, journal, config, clock)
-        self.settlement = Settlement(journal, self.holds, config.lease_seconds, clock)
+        self.holds = Holds(self.store, journal, self.epochs, config, clock)
+        self.settlement = Settlement(journal, self.store, self.holds, config.lease_seconds, clock)
         self._turns = itertools.count()
         self._background: list[asyncio.Task[None]] = []
 
@@ -53,6 +55,7 @@ class Gateway:
         await self.upstream.__aenter__()
         self._background = [
             asyncio.create_task(self.grants.follow_changes(), name="follow-changes"),
+            asyncio.create_task(self.settlement.run(), name="post"),
             asyncio.create_task(self.settlement.keep_leases(), name="keep-leases"),
         ]
 
@@ -82,6 +85,9 @@ class Gateway:
             log.exception("request failed", request_id=request_id, path=request.path)
             failure = errors.GatewayError(500, "internal_server_error", "something went wrong here; it has been logged")
             await self._refuse(send_start, failure, request_id)
+
+    async def _meet_store(self, run_id: str) -> None:
+        await self.epochs.meet_server(run_id)
 
     async def settled_shortly(self) -> None:
         """Before a budget refuses: wait a moment for calls that are over but not yet settled."""

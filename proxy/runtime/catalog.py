@@ -29,8 +29,3 @@ class Catalog:
     models: dict[str, tuple[Target, ...]]
     created: dict[str, int]
     """When each model was added, in seconds since 1970."""
-
-
-def matches(pattern: str, model: str) -> bool:
-    """Whether an entry of a model list covers a model: exact, `provider/*`, or `*`."""
-    return pattern == model or (pattern.endswith("*") and model.startswith(pattern[:-1]))

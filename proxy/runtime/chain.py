@@ -9,7 +9,7 @@ from keys.grants import ScopePolicy
 from proxy.runtime import errors, permit, posting, relay, usage
 from proxy.runtime.call import Call, read_call
 from proxy.runtime.catalog import Target
-from proxy.runtime.holds import Admission, Held, StaleGrant
+from proxy.runtime.holds import Admission, Held, IntentUnknown, StaleGrant
 from proxy.runtime.identify import identify
 from proxy.runtime.relay import Outcome
 from proxy.runtime.request import Request, read_body
@@ -50,7 +50,7 @@ async def admit_and_hold(
     gateway: "Gateway", request: Request, request_id: str, token: str, call: Call, attempt: int
 ) -> tuple[Held, Target]:
     """Every attempt is admitted and held anew; a grant that changed meanwhile is read again."""
-    if gateway.settlement.overloaded:
+    if gateway.settlement.overloaded or not gateway.journal.available:
         raise errors.unavailable("the ledger")
     for _ in range(_FRESH_GRANTS):
         try:
@@ -59,6 +59,9 @@ async def admit_and_hold(
         except StaleGrant as stale:
             gateway.grants.forget(stale.scopes)
             continue
+        except IntentUnknown as unknown:
+            gateway.settlement.post(unknown.held, posting.nothing(unknown.held, gateway.clock()))
+            raise errors.unavailable("the database") from unknown
         gateway.settlement.opened(held)
         return held, admission.target
     raise errors.unavailable("the key's policy, which is changing very often,")

@@ -13,4 +13,6 @@ class GatewayConfig:
     lease_seconds: int = 60
     default_output_tokens: int = 16384
     budget_status: int = 429
+    durability: str = "strict"
+    """`strict`: an intent is committed in SQL before the send. `fast`: it is a record of the counter store."""
     max_answer_bytes: int = 64 * 1024 * 1024

@@ -1,23 +1,24 @@
-"""The gateway's one door to the counter store: an actor that pipelines whatever is waiting.
+"""The gateway's one door to the counter store: one connection on which every command is pipelined.
 
-Callers only ever wait on a future; a cancelled caller therefore never leaves half a reply in the
-connection for somebody else. A connection that failed or timed out in mid-batch is thrown away.
+Commands of one turn of the event loop leave in one write, and replies come back in order. A caller only ever
+waits on a future: one that goes away leaves nothing behind for the next. A store that keeps silent is given up
+soon and for everybody; until it answers again, commands fail at once instead of queueing.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
-from redis.asyncio import ConnectionPool
-from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from proxy.runtime.scripts import EVERY, Script
+from proxy.runtime.store_protocol import Failure, StoreAddress, StoreProtocol
 
 log = structlog.get_logger()
-_BATCH = 256
-_QUEUE = 20_000
+_MOST_WAITING = 20_000
+_TICK = 0.05
+_RETRY_SECONDS = (0.02, 0.05, 0.1, 0.25, 0.5)
 
 
 class StoreUnavailable(Exception):
@@ -25,88 +26,136 @@ class StoreUnavailable(Exception):
 
 
 class CounterStore:
-    def __init__(self, url: str, *, timeout_seconds: float = 1.0) -> None:
-        self._pool: ConnectionPool = ConnectionPool.from_url(
-            url, decode_responses=True, socket_connect_timeout=0.25, socket_timeout=timeout_seconds
-        )
-        self._timeout = timeout_seconds
-        self._waiting: list[tuple[Sequence[Any], asyncio.Future[Any]]] = []
-        self._wake = asyncio.Event()
-        self._connection: AbstractConnection | None = None
-        self._task: asyncio.Task[None] | None = None
+    """`on_server` is awaited with the server's run id on every connection, before any command is sent on it."""
+
+    def __init__(
+        self, url: str, on_server: Callable[[str], Awaitable[None]] | None = None, *, timeout_seconds: float = 0.2
+    ) -> None:
+        self._address, self._on_server = StoreAddress.parse(url), on_server
+        self._patience = max(1, round(timeout_seconds / _TICK))
+        self._protocol: StoreProtocol | None = None
+        self._ready = asyncio.Event()
+        self._lost = asyncio.Event()
+        self._lost_at = 0.0
+        self._tasks: list[asyncio.Task[None]] = []
+        self._when_back: deque[Callable[[], Awaitable[Any]]] = deque(maxlen=_MOST_WAITING)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="counter-store")
+        self._lost_at = asyncio.get_running_loop().time()
+        self._tasks = [
+            asyncio.create_task(self._keep_connected(), name="counter-store"),
+            asyncio.create_task(self._watch(), name="counter-store-watch"),
+        ]
 
     async def stop(self) -> None:
-        if self._task:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self._drop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._protocol is not None:
+            self._protocol.abort()
+
+    @property
+    def available(self) -> bool:
+        return self._ready.is_set()
 
     async def command(self, *command: Any) -> Any:
         """Send one command and wait for its reply. Raises StoreUnavailable."""
-        if len(self._waiting) >= _QUEUE:
-            raise StoreUnavailable("too many commands are waiting for the counter store")
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((command, future))
-        self._wake.set()
-        return await future
+        if not self._ready.is_set():
+            await self._wait_briefly()
+        protocol = self._protocol
+        if protocol is None or len(protocol.waiting) >= _MOST_WAITING:
+            raise StoreUnavailable("the counter store does not keep up")
+        try:
+            return await protocol.send(command)
+        except ConnectionError as error:
+            raise StoreUnavailable("the counter store did not answer") from error
 
     async def script(self, script: Script, key: str, *args: Any) -> Any:
         """Run a script by digest; a store that forgot its scripts is given the text again."""
         try:
             return await self.command("EVALSHA", script.digest, 1, key, *args)
-        except NoScriptError:
+        except Failure as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise StoreUnavailable(str(error)[:80]) from error
             return await self.command("EVAL", script.text, 1, key, *args)
 
-    async def _run(self) -> None:
-        while True:
-            await self._wake.wait()
-            batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
-            if not self._waiting:
-                self._wake.clear()
+    def when_back(self, action: Callable[[], Awaitable[Any]]) -> None:
+        """Have something repeatable done as soon as the store answers again; what does not fit is the sweeper's."""
+        self._when_back.append(action)
+
+    async def _wait_briefly(self) -> None:
+        """A store that went away just now may be back at once."""
+        left = self._lost_at + self._patience * _TICK - asyncio.get_running_loop().time()
+        if left > 0:
             try:
-                async with asyncio.timeout(self._timeout):
-                    replies = await self._exchange([command for command, _ in batch])
-            except (RedisError, OSError, TimeoutError) as error:
-                log.warning("counter store unavailable", error=type(error).__name__)
-                await self._drop()
-                replies = [StoreUnavailable("the counter store did not answer")] * len(batch)
-            for (_, future), reply in zip(batch, replies, strict=True):
-                _resolve(future, reply)
+                await asyncio.wait_for(self._ready.wait(), left)
+            except TimeoutError:
+                pass
+            else:
+                return
+        raise StoreUnavailable("the counter store is away")
 
-    async def _exchange(self, commands: list[Sequence[Any]]) -> list[Any]:
-        connection = self._connection or await self._connect()
-        await connection.send_packed_command(connection.pack_commands(commands))
-        return [await _reply(connection) for _ in commands]
+    async def _keep_connected(self) -> None:
+        attempt = 0
+        while True:
+            try:
+                await self._connect()
+            except (OSError, TimeoutError, Failure) as error:
+                if attempt == 0:
+                    log.warning("counter store unavailable", error=type(error).__name__)
+                await asyncio.sleep(_RETRY_SECONDS[min(attempt, len(_RETRY_SECONDS) - 1)])
+                attempt += 1
+                continue
+            attempt = 0
+            back = asyncio.create_task(self._catch_up(), name="counter-store-catch-up")
+            await self._lost.wait()
+            back.cancel()
 
-    async def _connect(self) -> AbstractConnection:
-        self._connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
-        await self._connection.connect()
-        for script in EVERY:
-            await self._connection.send_command("SCRIPT", "LOAD", script.text)
-            await _reply(self._connection)
-        return self._connection
+    async def _connect(self) -> None:
+        self._lost.clear()
+        async with asyncio.timeout(max(0.25, self._patience * _TICK)):
+            protocol = await self._address.connect(self._on_lost)
+            try:
+                run_id = await protocol.greet(self._address, [script.text for script in EVERY])
+            except BaseException:
+                protocol.abort()
+                raise
+        if self._on_server is not None:
+            await self._on_server(run_id)
+        if not protocol.alive:
+            raise ConnectionError("the counter store went away again")
+        self._protocol = protocol
+        self._ready.set()
 
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            await connection.disconnect(nowait=True)
+    def _on_lost(self) -> None:
+        if self._ready.is_set():
+            self._lost_at = asyncio.get_running_loop().time()
+        self._ready.clear()
+        self._protocol = None
+        self._lost.set()
 
+    async def _watch(self) -> None:
+        """Give up a connection on which replies are due and none came for some turns of this loop.
 
-async def _reply(connection: AbstractConnection) -> Any:
-    """The next reply; an error that the server answered is a reply too, a broken connection is not."""
-    try:
-        return await connection.read_response()
-    except ResponseError as error:
-        return error
+        Counting turns, not time: a worker that was itself held up does not blame the store.
+        """
+        silent, seen = 0, -1
+        while True:
+            await asyncio.sleep(_TICK)
+            protocol = self._protocol
+            if protocol is None or not protocol.waiting or protocol.answered != seen:
+                silent, seen = 0, protocol.answered if protocol else -1
+                continue
+            silent += 1
+            if silent >= self._patience:
+                log.warning("counter store keeps silent", waiting=len(protocol.waiting))
+                protocol.abort()
 
-
-def _resolve(future: "asyncio.Future[Any]", reply: Any) -> None:
-    if future.done():
-        return
-    if isinstance(reply, Exception):
-        future.set_exception(reply)
-    else:
-        future.set_result(reply)
+    async def _catch_up(self) -> None:
+        while self._when_back:
+            action = self._when_back.popleft()
+            try:
+                await action()
+            except StoreUnavailable:
+                self._when_back.appendleft(action)
+                return

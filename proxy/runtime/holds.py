@@ -3,14 +3,13 @@
 What follows from each answer of the hold script is listed in `Holds._mend`.
 """
 
-import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import orjson
 
@@ -19,38 +18,33 @@ from proxy.runtime import refusals, scripts
 from proxy.runtime.call import Call
 from proxy.runtime.catalog import Target
 from proxy.runtime.config import GatewayConfig
-from proxy.runtime.counters import CounterStore
+from proxy.runtime.counters import CounterStore, StoreUnavailable
+from proxy.runtime.epochs import Epochs, Once
 from proxy.runtime.errors import unavailable
 from proxy.runtime.estimate import Estimate, estimate
-from proxy.runtime.journal import Journal
+from proxy.runtime.journal import BooksUnavailable, Journal
+from proxy.runtime.lines import NO_LIMIT, Line, Rate, Windows, budget_lines, request_rates, slots, token_rates
 from spend.pricing import affordable_output, hold_for
 from spend.wire import CounterLoad, Intent
 from teams.scopes import store_prefix
-from teams.windows import Window, window_at
 
 _TURNS = 12
-_MOST_NANO = 2**53
 
 
 class StaleGrant(Exception):
-    """Scopes of the chain changed since the grant was read; `scopes` names them."""
+    """Scopes of the chain may have changed since the grant was read; `scopes` names them."""
 
     def __init__(self, scopes: list[str]) -> None:
         super().__init__(", ".join(scopes))
         self.scopes = scopes
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One budget of the chain at the instant of admission."""
+class IntentUnknown(Exception):
+    """The database did not say whether it wrote the intent: `held` must be voided, and nothing may be sent."""
 
-    policy: ScopePolicy
-    window: Window
-    limit_nano: int
-
-    @property
-    def counter(self) -> str:
-        return f"{self.policy.scope}|{self.window.ident}"
+    def __init__(self, held: "Held") -> None:
+        super().__init__(held.intent.hold_id)
+        self.held = held
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +68,7 @@ class Held:
     intent: Intent
     prefix: str
     slots: tuple[str, ...]
+    lines: tuple[Line, ...]
     injected_cap: int | None
     """Output cap that we set because the client set none, and must be sent upstream."""
     remaining: dict[str, int]
@@ -85,9 +80,12 @@ class _Asking:
     """One admission on its way to a hold: the bound may shrink, and denial waits once."""
 
     admission: Admission
-    lines: list[Line]
     bound: Estimate
     now: datetime
+    lines: list[Line]
+    rpm: list[Rate]
+    tpm: list[Rate]
+    slots: list[Rate]
     waited: bool = False
 
     @property
@@ -97,46 +95,109 @@ class _Asking:
 
 class Holds:
     def __init__(
-        self, store: CounterStore, journal: Journal, config: GatewayConfig, clock: Callable[[], datetime]
+        self,
+        store: CounterStore,
+        journal: Journal,
+        epochs: Epochs,
+        config: GatewayConfig,
+        clock: Callable[[], datetime],
     ) -> None:
-        self._store, self._journal, self._config, self._clock = store, journal, config, clock
-        self._epochs: dict[int, int] = {}
+        self._store, self._journal, self._epochs = store, journal, epochs
+        self._config, self._clock = config, clock
+        self._lease = timedelta(seconds=config.lease_seconds)
+        self._windows, self._loads = Windows(), Once()
 
     async def hold(self, admission: Admission, before_denial: Callable[[], Awaitable[None]]) -> Held:
-        """Hold and write the intent. Raises GatewayError, StaleGrant, StoreUnavailable, BooksUnavailable.
+        """Hold and write the intent.
+
+        Raises GatewayError, StaleGrant, IntentUnknown, StoreUnavailable, BooksUnavailable.
 
         `before_denial` is awaited once before a budget refuses: settlements under way may free what is held.
         """
-        now = self._clock()
-        bound = estimate(admission.call, admission.target, self._config.default_output_tokens)
-        asking = _Asking(admission, _lines(admission, now), bound, now)
+        asking = self._asking(admission)
         for _ in range(_TURNS):
-            question, reply = await self._ask(asking)
+            epoch = await self._epochs.current(asking.organization)
+            question = self._question(asking, epoch)
+            reply = await self._ask(asking, question)
             if reply[0] == "OK":
                 held = self._held(asking, question, reply)
-                if await self._journal.ask("intents", held.intent):
+                if await self._write_intent(held):
                     return held
-                await self._undo(held)
-                await self._renew_epoch(asking.organization)
+                await self.undo(held)
+                await self._renew(asking)
             elif reply[0] == "DENY" and not asking.waited:
                 asking.waited = True
                 await before_denial()
             else:
-                await self._mend(asking, question["e"], reply)
+                await self._mend(asking, epoch, reply)
         raise unavailable("the counter store")
 
-    async def _ask(self, asking: "_Asking") -> tuple[dict[str, Any], list[str]]:
-        """Put the hold script's question once; returns it with the answer."""
-        epoch = await self._epoch(asking.organization)
-        question = _question(asking, epoch, self._config.lease_seconds)
-        reply = await self._store.script(scripts.HOLD, store_prefix(asking.organization), orjson.dumps(question))
-        return question, reply
+    def _asking(self, admission: Admission) -> _Asking:
+        now, target, policies = self._clock(), admission.target, admission.policies
+        return _Asking(
+            admission=admission,
+            bound=estimate(admission.call, target, self._config.default_output_tokens),
+            now=now,
+            lines=[]
+            if target.is_free
+            else budget_lines(policies, target.model, admission.grant.zone, now, self._windows),
+            rpm=request_rates(policies, target.model),
+            tpm=token_rates(policies, target.model),
+            slots=slots(policies),
+        )
+
+    def _question(self, asking: _Asking, epoch: int) -> dict[str, Any]:
+        """The hold script's argument; its letters are explained at the top of `lua/hold.lua`."""
+        target, bound, now = asking.admission.target, asking.bound, asking.now
+        amount = 0 if target.is_free or target.price is None else hold_for(bound.input, bound.output, target.price)
+        tokens, stamp = min(bound.input + bound.output, NO_LIMIT), now.timestamp()
+        prefix, minute = store_prefix(asking.organization), int(stamp) // 60
+        return {
+            "e": epoch,
+            "id": f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}",
+            "now": int(stamp * 1000),
+            "until": int((stamp + self._config.lease_seconds) * 1000),
+            "a": min(amount, NO_LIMIT),
+            "v": [[policy.scope, policy.version] for policy in asking.admission.policies],
+            "w": [[line.counter, line.limit_nano, *(line.slices or ())] for line in asking.lines],
+            "r": [[f"{prefix}:r:{rate.name}:{minute}", rate.limit] for rate in asking.rpm],
+            "t": [[f"{prefix}:t:{rate.name}:{minute}", rate.limit] for rate in asking.tpm],
+            "k": tokens,
+            "kmin": tokens if bound.capped else bound.input + 1,
+            "p": [[f"{prefix}:p:{rate.name}", rate.limit] for rate in asking.slots],
+        }
+
+    async def _ask(self, asking: _Asking, question: dict[str, Any]) -> list[str]:
+        """Put the hold script's question; a hold of which nobody knows whether it was made is taken back later."""
+        prefix = store_prefix(asking.organization)
+        record = {"a": str(question["a"])} | {name: [key for key, _ in question[name]] for name in ("r", "t", "p")}
+        if self._config.durability == "fast":
+            record["i"] = orjson.dumps(self._intent(asking, question)).decode()
+        question["rec"] = orjson.dumps(record).decode()[1:]
+        try:
+            reply: list[str] = await self._store.script(scripts.HOLD, prefix, orjson.dumps(question))
+        except StoreUnavailable:
+            self._store.when_back(partial(self._undo, prefix, question["id"], question["e"]))
+            raise
+        return reply
+
+    async def _write_intent(self, held: Held) -> bool:
+        """Make the hold durable. False if it must not be sent: its epoch is over, or the sweeper buried it."""
+        if not held.intent.written:
+            return True
+        try:
+            return bool(await self._journal.ask("intents", held.intent))
+        except BooksUnavailable as error:
+            if error.never:
+                await self.undo(held)
+                raise
+            raise IntentUnknown(held) from error
 
     async def _mend(self, asking: "_Asking", epoch: int, reply: list[str]) -> None:
         """Do what an answer other than OK asks for, so that the next turn can succeed, or refuse the call."""
         match reply[0]:
             case "NOEPOCH" | "EPOCH":
-                await self._renew_epoch(asking.organization)
+                await self._renew(asking)
             case "MISS":
                 for index in reply[1:]:
                     await self._load(asking.organization, epoch, asking.lines[int(index)])
@@ -144,25 +205,53 @@ class Holds:
                 asking.bound = self._clamped(asking, reply)
             case "STALE":
                 raise StaleGrant([reply[1]])
-            case "RPM" | "TPM" | "SLOTS":
-                raise refusals.rate_limited(asking.admission.policies, reply, asking.now)
+            case kind:
+                rates = {"RPM": asking.rpm, "TPM": asking.tpm, "SLOTS": asking.slots}[kind]
+                raise refusals.rate_limited(kind, rates[int(reply[1])], int(reply[2]), asking.now)
 
-    async def settle(self, held: Held, cost_nano: int, tokens: int) -> None:
-        """Release the hold and book what it cost on the counters. Safe to repeat."""
-        intent = held.intent
-        await self._store.script(scripts.SETTLE, held.prefix, intent.hold_id, cost_nano, tokens, intent.epoch)
+    async def _renew(self, asking: _Asking) -> None:
+        """A new epoch may come from a new set of windows: the grant is read again, so it is never older than it."""
+        await self._epochs.renew(asking.organization)
+        raise StaleGrant([policy.scope for policy in asking.admission.policies])
 
-    async def _undo(self, held: Held) -> None:
-        """Take back a hold whose intent was refused: it never counted, not as a request either."""
+    async def settle(self, held: Held, cost_nano: int, tokens: int) -> list[Line]:
+        """Release the hold and book what it cost on the counters. Safe to repeat.
+
+        Returns the lines whose soft budget this cost crossed.
+        """
         intent = held.intent
-        await self._store.script(scripts.SETTLE, held.prefix, intent.hold_id, 0, 0, intent.epoch, "undo")
+        reply = await self._store.script(scripts.SETTLE, held.prefix, intent.hold_id, cost_nano, tokens, intent.epoch)
+        if reply[0] == "GONE" and not intent.written:
+            await self._note_lost(held)
+        return [
+            line
+            for line, spent in zip(held.lines, map(int, reply[1:]), strict=False)
+            if line.soft_nano is not None and spent - cost_nano < line.soft_nano <= spent
+        ]
+
+    async def undo(self, held: Held) -> None:
+        """Take back a hold that was never sent: it does not count, not as a request either."""
+        try:
+            await self._undo(held.prefix, held.intent.hold_id, held.intent.epoch)
+        except StoreUnavailable:
+            self._store.when_back(partial(self._undo, held.prefix, held.intent.hold_id, held.intent.epoch))
+
+    async def _undo(self, prefix: str, hold_id: str, epoch: int) -> None:
+        await self._store.script(scripts.SETTLE, prefix, hold_id, 0, 0, epoch, "undo")
+
+    async def _note_lost(self, held: Held) -> None:
+        """Without a written intent a rebuild knew nothing of this hold: have the counters read once more."""
+        organization = held.intent.owners.organization_id
+        if await self._epochs.current(organization) != held.intent.epoch:
+            await self._epochs.raise_above(organization, held.intent.epoch)
 
     async def renew(self, held: list[Held], until: datetime) -> None:
-        """Keep the parallel slots of calls that are still running."""
+        """Keep holds and parallel slots of calls that are still running."""
         score = int(until.timestamp() * 1000)
         for item in held:
-            for slot in item.slots:
-                await self._store.command("ZADD", slot, "XX", score, item.intent.hold_id)
+            holds = f"{item.prefix}:{item.intent.epoch}:holds"
+            for name in (holds, *item.slots):
+                await self._store.command("ZADD", name, "XX", score, item.intent.hold_id)
 
     async def refuse_stale(self, organization: int, policies: tuple[ScopePolicy, ...]) -> None:
         """Compare announced versions where nothing is held. Raises StaleGrant, StoreUnavailable."""
@@ -176,7 +265,7 @@ class Holds:
         if stale:
             raise StaleGrant(stale)
 
-    def _clamped(self, asking: "_Asking", reply: list[str]) -> Estimate:
+    def _clamped(self, asking: _Asking, reply: list[str]) -> Estimate:
         """A smaller bound that the tightest budget affords, if the client left the output open."""
         line, spent, held = asking.lines[int(reply[1])], int(reply[2]), int(reply[3])
         bound, card, choices = asking.bound, asking.admission.target.price, asking.admission.call.choices
@@ -185,104 +274,66 @@ class Holds:
             per_choice = 0 if cap is None else cap // choices
             if per_choice >= 1 and per_choice * choices < bound.output:
                 return replace(bound, output=per_choice * choices)
-        raise refusals.over_budget(line.policy, line.window, self._config.budget_status, self._clock())
+        raise refusals.over_budget(line, self._config.budget_status, self._clock())
 
-    def _held(self, asking: "_Asking", asked: dict[str, Any], reply: list[str]) -> Held:
-        admission, bound = asking.admission, asking.bound
-        intent = Intent(
-            hold_id=asked["id"],
-            epoch=asked["e"],
-            amount_nano=asked["a"],
+    def _held(self, asking: _Asking, question: dict[str, Any], reply: list[str]) -> Held:
+        return Held(
+            intent=self._intent(asking, question),
+            prefix=store_prefix(asking.organization),
+            slots=tuple(key for key, _ in question["p"]),
+            lines=tuple(asking.lines),
+            injected_cap=_injected(asking),
+            remaining=_remaining(asking, reply),
+        )
+
+    def _intent(self, asking: _Asking, question: dict[str, Any]) -> Intent:
+        admission, target, bound = asking.admission, asking.admission.target, asking.bound
+        return Intent(
+            hold_id=question["id"],
+            epoch=question["e"],
+            amount_nano=question["a"],
             counters=tuple(line.counter for line in asking.lines),
             scopes=tuple(policy.scope for policy in admission.policies),
             owners=admission.grant.owners,
             customer_id=admission.customer_id,
             request_id=admission.request_id,
             call_type=admission.call.route.call_type,
-            model=admission.target.model,
-            deployment=admission.target.deployment,
-            provider=admission.target.provider,
-            upstream_model=admission.target.upstream_model,
-            price_id=admission.target.price.id if admission.target.price else None,
+            model=target.model,
+            deployment=target.deployment,
+            provider=target.provider,
+            upstream_model=target.upstream_model,
+            price_id=target.price.id if target.price else None,
             input_estimate=bound.input,
             output_cap=bound.output,
             attempt=admission.attempt,
             admitted_at=asking.now,
-            lease_until=asking.now + timedelta(seconds=self._config.lease_seconds),
+            lease_until=asking.now + self._lease,
             token=admission.grant.token,
             tags=admission.tags,
-        )
-        prefix = store_prefix(asking.organization)
-        return Held(
-            intent=intent,
-            prefix=prefix,
-            slots=tuple(f"{prefix}:p:{scope}" for scope, _ in asked["p"]),
-            injected_cap=_injected(asking),
-            remaining=_remaining(asked, reply),
+            written=self._config.durability == "strict",
         )
 
     async def _load(self, organization: int, epoch: int, line: Line) -> None:
+        await self._loads.run((organization, epoch, line.counter), lambda: self._load_once(organization, epoch, line))
+
+    async def _load_once(self, organization: int, epoch: int, line: Line) -> None:
         """Read a counter that the store does not have from the ledger: missing means unknown, never zero."""
-        item = (line.policy.scope, line.counter, line.window.start, line.window.end)
-        known: CounterLoad = await self._journal.ask("counters", item)
-        held = [[hold_id, amount, int(lease * 1000)] for hold_id, amount, lease in known.pending]
-        question = {"e": epoch, "c": line.counter, "s": known.spent_nano, "h": held}
+        known: CounterLoad = await self._journal.ask("counters", line.ref)
+        question = {
+            "e": epoch,
+            "c": line.counter,
+            "g": secrets.token_hex(4),
+            "s": [[_suffix(line, number), spent] for number, spent in known.spent],
+            "h": [
+                [hold_id, amount, int(lease * 1000), _suffix(line, number)]
+                for hold_id, amount, lease, number in known.pending
+            ],
+        }
         await self._store.script(scripts.LOAD, store_prefix(organization), orjson.dumps(question))
 
-    async def _epoch(self, organization: int) -> int:
-        if organization not in self._epochs:
-            self._epochs[organization] = await self._journal.ask("epochs", organization)
-        return self._epochs[organization]
 
-    async def _renew_epoch(self, organization: int) -> None:
-        """Agree with the store on an epoch, raising it where the store has lost or never had the current one.
-
-        Only the worker that raised an epoch publishes it, so nothing can have been held in an epoch that
-        the store lost.
-        """
-        current: int = await self._journal.ask("epochs", organization)
-        published = await self._store.command("GET", f"{store_prefix(organization)}:epoch")
-        if published is None or int(published) != current:
-            current, raised = await self._journal.ask("raise_epochs", (organization, current))
-            if raised:
-                await self._store.script(scripts.EPOCH, store_prefix(organization), current)
-            else:
-                await asyncio.sleep(0.01)
-        self._epochs[organization] = current
-
-
-def _lines(admission: Admission, now: datetime) -> list[Line]:
-    if admission.target.is_free:
-        return []
-    zone = ZoneInfo(admission.grant.zone)
-    return [
-        Line(policy, window_at(budget.duration, now, zone=zone, anchor=budget.anchor), budget.limit_nano)
-        for policy in admission.policies
-        for budget in policy.budgets
-        if budget.limit_nano is not None
-    ]
-
-
-def _question(asking: _Asking, epoch: int, lease: int) -> dict[str, Any]:
-    """The hold script's argument; its letters are explained at the top of `lua/hold.lua`."""
-    target, policies, bound, now = asking.admission.target, asking.admission.policies, asking.bound, asking.now
-    amount = 0 if target.is_free or target.price is None else hold_for(bound.input, bound.output, target.price)
-    tokens = min(bound.input + bound.output, _MOST_NANO)
-    return {
-        "e": epoch,
-        "id": f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}",
-        "now": int(now.timestamp() * 1000),
-        "lease": lease * 1000,
-        "a": min(amount, _MOST_NANO),
-        "v": [[policy.scope, policy.version] for policy in policies],
-        "w": [[line.counter, line.limit_nano] for line in asking.lines],
-        "m": int(now.timestamp()) // 60,
-        "r": [[policy.scope, policy.rpm_limit] for policy in policies if policy.rpm_limit is not None],
-        "t": [[policy.scope, policy.tpm_limit] for policy in policies if policy.tpm_limit is not None],
-        "k": tokens,
-        "kmin": tokens if bound.capped else bound.input + 1,
-        "p": [[policy.scope, policy.parallel_limit] for policy in policies if policy.parallel_limit is not None],
-    }
+def _suffix(line: Line, number: int) -> str:
+    return f":{number}" if line.slices else ""
 
 
 def _injected(asking: _Asking) -> int | None:
@@ -295,7 +346,10 @@ def _injected(asking: _Asking) -> int | None:
     return None if whole else bound.output // admission.call.choices
 
 
-def _remaining(asked: dict[str, Any], reply: list[str]) -> dict[str, int]:
-    names = [f"{scope.partition(':')[0]}-requests" for scope, _ in asked["r"]]
-    names += [f"{scope.partition(':')[0]}-tokens" for scope, _ in asked["t"]]
-    return {name: max(0, int(left)) for name, left in zip(names, reply[2:], strict=True)}
+def _remaining(asking: _Asking, reply: list[str]) -> dict[str, int]:
+    names = [f"{rate.policy.scope.partition(':')[0]}-requests" for rate in asking.rpm]
+    names += [f"{rate.policy.scope.partition(':')[0]}-tokens" for rate in asking.tpm]
+    left: dict[str, int] = {}
+    for name, value in zip(names, reply[2:], strict=True):
+        left[name] = min(max(0, int(value)), left.get(name, NO_LIMIT))
+    return left

@@ -1,78 +1,81 @@
-"""The gateway's one door to SQL: a thread that runs whatever is waiting, kind by kind, as batches.
+"""The gateway's one door to SQL: threads that run whatever is waiting, kind by kind, as batches.
 
-When idle a request is run at once; while one batch commits the next one gathers, so commits grow with
-the load instead of waiting for a clock.
+When idle a request is run at once; while one batch commits the next one gathers, so commits grow with the load
+instead of waiting for a clock. Each lane is a thread with a connection of its own: what callers wait for need not
+queue behind what nobody waits for. A database that keeps silent holds up its thread, but no caller for long.
 """
 
 import asyncio
 import queue
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 log = structlog.get_logger()
-_QUEUE = 20_000
+_MOST_WAITING = 20_000
+_BATCH = 512
 Handler = Callable[[Sequence[Any]], Sequence[Any]]
 """Takes the waiting items of one kind and answers with one result for each, or raises for all."""
 
 
 class BooksUnavailable(Exception):
-    """The database did not answer; nothing of the batch was written."""
+    """The database failed. Whether it wrote the batch is unknown, except where `never` says that it did not.
+
+    `down` tells an outage from a batch that the database refused.
+    """
+
+    def __init__(self, reason: str, *, down: bool = True, never: bool = False) -> None:
+        super().__init__(reason)
+        self.down, self.never = down, never
 
 
 class _Job:
-    __slots__ = ("future", "item", "kind", "loop")
+    __slots__ = ("abandoned", "future", "item", "kind", "loop")
 
     def __init__(self, kind: str, item: Any, loop: asyncio.AbstractEventLoop) -> None:
         self.kind, self.item, self.loop = kind, item, loop
         self.future: asyncio.Future[Any] = loop.create_future()
+        self.abandoned = False
 
 
-class Journal:
-    def __init__(self, handlers: Mapping[str, Handler], *, close: Callable[[], None]) -> None:
-        """`handlers` in order of urgency; `close` releases the thread's database connection."""
-        self._handlers = handlers
-        self._close = close
-        self._jobs: queue.Queue[_Job | None] = queue.Queue(maxsize=_QUEUE)
+class Lane:
+    """One thread, one connection. `handlers` in order of urgency; `opened` and `closed` run in the thread."""
+
+    def __init__(self, handlers: Mapping[str, Handler], *, opened: Callable[[], None], closed: Callable[[], None]):
+        self.handlers, self._opened, self._closed = handlers, opened, closed
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
 
-    async def stop(self) -> None:
-        """Finish what is waiting, then end the thread."""
-        self._jobs.put(None)
-        await asyncio.to_thread(self._thread.join, 30)
+    def put(self, job: _Job) -> None:
+        if self._jobs.qsize() >= _MOST_WAITING:
+            raise BooksUnavailable("too many requests are waiting for the database", down=False, never=True)
+        self._jobs.put(job)
 
-    async def ask(self, kind: str, item: Any) -> Any:
-        """Have `item` handled and return its result. Raises BooksUnavailable."""
-        job = _Job(kind, item, asyncio.get_running_loop())
-        try:
-            self._jobs.put_nowait(job)
-        except queue.Full as error:
-            raise BooksUnavailable("too many requests are waiting for the database") from error
-        return await job.future
+    def finish(self) -> None:
+        """Do what is waiting, then end the thread; one that the database holds up is left behind."""
+        self._jobs.put(None)
+        self._thread.join(30)
 
     def _run(self) -> None:
+        self._opened()
         open_ = True
         while open_:
             batch = self._gather()
             open_ = None not in batch
-            by_kind: dict[str, list[_Job]] = defaultdict(list)
-            for job in batch:
-                if job is not None:
-                    by_kind[job.kind].append(job)
-            for kind in self._handlers:
-                if by_kind[kind]:
-                    self._handle(kind, by_kind[kind])
-        self._close()
+            for kind in self.handlers:
+                jobs = [job for job in batch if job is not None and job.kind == kind and not job.abandoned]
+                if jobs:
+                    self._handle(kind, jobs)
+        self._closed()
 
     def _gather(self) -> list[_Job | None]:
         batch = [self._jobs.get()]
-        while batch[-1] is not None and len(batch) < 512:
+        while batch[-1] is not None and len(batch) < _BATCH:
             try:
                 batch.append(self._jobs.get_nowait())
             except queue.Empty:
@@ -81,13 +84,52 @@ class Journal:
 
     def _handle(self, kind: str, jobs: list[_Job]) -> None:
         try:
-            results: Sequence[Any] = self._handlers[kind]([job.item for job in jobs])
+            results: Sequence[Any] = self.handlers[kind]([job.item for job in jobs])
         except BooksUnavailable as error:
             results = [error] * len(jobs)
         except Exception as error:
             log.exception("journal batch failed", kind=kind)
-            results = [BooksUnavailable(type(error).__name__)] * len(jobs)
+            results = [BooksUnavailable(type(error).__name__, down=False)] * len(jobs)
         jobs[0].loop.call_soon_threadsafe(_resolve_all, jobs, results)
+
+
+class Journal:
+    """`patience_seconds`: how long a caller waits; the outcome of a batch that started is then unknown."""
+
+    def __init__(self, lanes: Sequence[Lane], *, patience_seconds: float = 2.0) -> None:
+        self._lanes, self._patience = lanes, patience_seconds
+        self._lane_of = {kind: lane for lane in lanes for kind in lane.handlers}
+        self.available = True
+
+    def start(self) -> None:
+        for lane in self._lanes:
+            lane.start()
+
+    async def stop(self) -> None:
+        """Finish what is waiting, then end the threads."""
+        await asyncio.gather(*(asyncio.to_thread(lane.finish) for lane in self._lanes))
+
+    async def ask(self, kind: str, item: Any) -> Any:
+        """Have `item` handled and return its result. Raises BooksUnavailable."""
+        loop = asyncio.get_running_loop()
+        job = _Job(kind, item, loop)
+        self._lane_of[kind].put(job)
+        alarm = loop.call_later(self._patience, _give_up, job)
+        try:
+            result = await job.future
+        except BooksUnavailable as error:
+            self.available = self.available and not error.down
+            raise
+        finally:
+            alarm.cancel()
+        self.available = True
+        return result
+
+
+def _give_up(job: _Job) -> None:
+    job.abandoned = True
+    if not job.future.done():
+        job.future.set_exception(BooksUnavailable("the database did not answer in time"))
 
 
 def _resolve_all(jobs: list[_Job], results: Sequence[Any]) -> None:

@@ -1,81 +1,152 @@
 """After the answer: post to the ledger, then settle the counters. Never inside a caller's cancellation.
 
-A posting is retried until the database takes it; a settlement that the counter store misses is finished
-by the sweeper, and until then the budget shows more held than is, never less.
+One task posts whatever is waiting as a batch and goes on to the next. A posting is repeated until the database
+takes it; a settlement that the counter store misses is made up for when it is back, and until then the budget shows
+more held than is, never less.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
-from proxy.runtime.counters import StoreUnavailable
+from proxy.runtime.counters import CounterStore, StoreUnavailable
 from proxy.runtime.holds import Held, Holds
 from proxy.runtime.journal import BooksUnavailable, Journal
-from spend.wire import Posting
+from spend.wire import Crossing, Posting
 
 log = structlog.get_logger()
 _MOST_WAITING = 10_000
+_BATCH = 256
+_LINGER_SECONDS = 0.004
+_Due = tuple[Held, Posting]
 
 
 class Settlement:
-    def __init__(self, journal: Journal, holds: Holds, lease_seconds: int, clock: Callable[[], datetime]) -> None:
-        self._journal, self._holds, self._clock = journal, holds, clock
+    def __init__(
+        self,
+        journal: Journal,
+        store: CounterStore,
+        holds: Holds,
+        lease_seconds: int,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._journal, self._store, self._holds, self._clock = journal, store, holds, clock
         self._lease = timedelta(seconds=lease_seconds)
         self._open: dict[str, Held] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._waiting: deque[_Due] = deque()
+        self._wake = asyncio.Event()
+        self._accepted = self._done = 0
+        self._watchers: list[tuple[int, asyncio.Future[None]]] = []
 
     @property
     def overloaded(self) -> bool:
         """Whether so much waits for the database that no further call may start."""
-        return len(self._tasks) >= _MOST_WAITING
+        return self._accepted - self._done >= _MOST_WAITING
 
     def opened(self, held: Held) -> None:
         """From now on the hold's lease is renewed."""
         self._open[held.intent.hold_id] = held
 
+    def open_holds(self) -> list[Held]:
+        return list(self._open.values())
+
     def post(self, held: Held, posting: Posting) -> None:
         """Take over: the caller need not wait, and nothing it does can stop this."""
-        task = asyncio.create_task(self._post(held, posting), name=f"post-{held.intent.hold_id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._waiting.append((held, posting))
+        self._accepted += 1
+        self._wake.set()
 
     def abandon(self, held: Held) -> None:
         """Something unforeseen: the outcome is unknown, so the lease runs out and the sweeper charges the hold."""
         self._open.pop(held.intent.hold_id, None)
 
     async def idle(self, at_most: float) -> None:
-        """Wait until what is being posted now is settled, for at most so many seconds."""
-        if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=at_most)
+        """Wait until everything that was handed over so far is settled, for at most so many seconds."""
+        if self._done >= self._accepted:
+            return
+        watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._watchers.append((self._accepted, watcher))
+        await asyncio.wait([watcher], timeout=at_most)
+
+    async def run(self) -> None:
+        """Post what is waiting, batch after batch, forever."""
+        while True:
+            await self._wake.wait()
+            # Intents go first: whoever called just now may well call again, and should not queue behind a posting.
+            await asyncio.sleep(_LINGER_SECONDS)
+            self._wake.clear()
+            while self._waiting:
+                batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+                await self._post(batch)
+                self._done += len(batch)
+                self._tell_watchers()
 
     async def keep_leases(self) -> None:
-        """Renew the leases of calls that are still running, forever."""
+        """Renew the leases of calls that are still running, forever; sooner again where that failed."""
         while True:
             await asyncio.sleep(self._lease.total_seconds() / 3)
-            held, until = list(self._open.values()), self._clock() + self._lease
-            try:
-                if held:
-                    await self._journal.ask("leases", ([item.intent.hold_id for item in held], until))
-                    await self._holds.renew(held, until)
-            except (BooksUnavailable, StoreUnavailable) as error:
-                log.warning("leases not renewed", error=type(error).__name__, holds=len(held))
+            while not await self._renewed():
+                await asyncio.sleep(1)
 
-    async def _post(self, held: Held, posting: Posting) -> None:
-        cost = await self._posted(posting)
-        self._open.pop(held.intent.hold_id, None)
+    async def _renewed(self) -> bool:
+        held, until = self.open_holds(), self._clock() + self._lease
         try:
-            await self._holds.settle(held, cost, posting.usage.total)
-        except StoreUnavailable:
-            log.warning("settlement left to the sweeper", hold=held.intent.hold_id)
+            if held:
+                await self._journal.ask("leases", ([item.intent.hold_id for item in held], until))
+                await self._holds.renew(held, until)
+        except (BooksUnavailable, StoreUnavailable) as error:
+            log.warning("leases not renewed", error=type(error).__name__, holds=len(held))
+            return False
+        return True
 
-    async def _posted(self, posting: Posting) -> int:
+    async def _post(self, batch: list[_Due]) -> None:
+        costs = await self._posted(batch)
+        for held, _ in batch:
+            self._open.pop(held.intent.hold_id, None)
+        await asyncio.gather(
+            *(
+                self._settle(held, costs[held.intent.hold_id], posting)
+                for held, posting in batch
+                if held.intent.hold_id in costs
+            )
+        )
+
+    async def _posted(self, batch: list[_Due]) -> dict[str, int]:
+        """What each hold finally cost. One that the database refuses by itself is left to the sweeper."""
         delay = 0.05
         while True:
             try:
-                cost: int = await self._journal.ask("postings", posting)
-                return cost
-            except BooksUnavailable:
+                costs: dict[str, int] = await self._journal.ask("postings", [posting for _, posting in batch])
+                return costs
+            except BooksUnavailable as error:
+                if not error.down and len(batch) > 1:
+                    return {k: v for due in batch for k, v in (await self._posted([due])).items()}
+                if not error.down and delay > 1:
+                    log.error("posting refused, left to the sweeper", hold=batch[0][0].intent.hold_id)
+                    return {}
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
+
+    async def _settle(self, held: Held, cost: int, posting: Posting) -> None:
+        try:
+            crossed = await self._holds.settle(held, cost, posting.usage.total)
+        except StoreUnavailable:
+            self._store.when_back(partial(self._holds.settle, held, cost, posting.usage.total))
+            return
+        except BooksUnavailable:
+            return
+        for line in crossed:
+            try:
+                await self._journal.ask("crossings", Crossing(line.policy.scope, line.counter, line.soft_nano or 0))
+            except BooksUnavailable:
+                log.warning("soft budget crossed, not noted", scope=line.policy.scope)
+
+    def _tell_watchers(self) -> None:
+        for due, watcher in self._watchers:
+            if due <= self._done and not watcher.done():
+                watcher.set_result(None)
+        self._watchers = [(due, watcher) for due, watcher in self._watchers if not watcher.done()]

@@ -10,7 +10,8 @@ from django.db.models import Sum
 from keys.models import VirtualKey
 from spend import rollups, services
 from spend.models import LedgerEntry, Rollup
-from teams.windows import window_at
+from spend.wire import CounterRef
+from teams.windows import Window, window_at
 from tests.factories import NOON, intent_for, issue, posting_of
 
 pytestmark = pytest.mark.django_db
@@ -70,10 +71,46 @@ def test_days_add_up_to_the_whole_across_the_clock_change(key: VirtualKey) -> No
 def test_a_counter_is_loaded_with_what_is_spent_and_what_is_pending(key: VirtualKey) -> None:
     pending = intent_for(key, amount_nano=77)
     services.write_intents([pending])
-    load = rollups.load_counter(key.scope, f"{key.scope}|lifetime", None, None)
-    assert load.spent_nano == rollups.spent_between(key.scope, None, None)
-    assert load.pending == ((pending.hold_id, 77, pending.lease_until.timestamp()),)
-    assert rollups.load_counter(key.scope, "another window", None, None).pending == ()
+    load = rollups.load_counter(CounterRef(key.scope, "", Window("", None, None)))
+    assert load.spent == ((0, rollups.spent_between(key.scope, None, None)),)
+    assert load.pending == ((pending.hold_id, 77, pending.lease_until.timestamp(), 0),)
+
+
+def test_a_window_that_got_a_budget_later_knows_the_calls_that_are_still_open(key: VirtualKey) -> None:
+    pending = intent_for(key, amount_nano=77, counters=())
+    services.write_intents([pending])
+    day = window_at("1d", NOON, zone=ZoneInfo("UTC"), anchor=NOON)
+    other = window_at("1d", NOON + timedelta(days=1), zone=ZoneInfo("UTC"), anchor=NOON)
+    for model, window, amounts in [("", day, [77]), ("de*", day, [77]), ("gpt", day, []), ("", other, [])]:
+        load = rollups.load_counter(CounterRef(key.scope, model, window))
+        assert [amount for _, amount, _, _ in load.pending] == amounts
+
+
+def test_a_window_per_model_counts_its_models_alone(db: None) -> None:
+    key, _ = issue()
+    for model, amount in [("gpt-4o", 5), ("gpt-4o-mini", 7), ("o3", 11)]:
+        intent = intent_for(key, model=model)
+        services.write_intents([intent])
+        services.post([posting_of(intent, amount)], now=NOON)
+    for entry, total in [("gpt-4o", 5), ("gpt-*", 12), ("*", 23), ("o1", 0)]:
+        load = rollups.load_counter(CounterRef(key.scope, entry, Window("", None, None)))
+        assert sum(amount for _, amount in load.spent) == total
+
+
+@pytest.mark.parametrize("duration", ["rolling 24h", "rolling 1h"])
+def test_a_rolling_window_is_loaded_by_slices(db: None, duration: str) -> None:
+    key, _ = issue()
+    window = window_at(duration, NOON, zone=ZoneInfo("UTC"), anchor=NOON)
+    assert window.start is not None
+    length = timedelta(seconds=window.slice_seconds)
+    for at, amount in [(NOON, 1), (NOON - length, 2), (window.start, 4), (window.start - length, 8)]:
+        intent = intent_for(key, at=at)
+        services.write_intents([intent])
+        services.post([posting_of(intent, amount)], now=NOON)
+    load = rollups.load_counter(CounterRef(key.scope, "", window))
+    assert load.spent == (
+        (window.first_slice, 4), (window.slice_of(NOON) - 1, 2), (window.slice_of(NOON), 1)
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("minute", [0, 14, 15, 59])

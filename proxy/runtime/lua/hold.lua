@@ -1,8 +1,11 @@
 -- Hold the worst case of one call on every window of its chain, or on none.
 -- KEYS[1] prefix of the organization; ARGV[1] JSON:
---   e epoch, id hold, now ms, lease ms, a amount (nano-USD), v {{scope, version}}, w {{counter, limit}},
---   m minute, r {{scope, rpm}}, t {{scope, tpm}}, k tokens wanted, kmin tokens at least, p {{scope, parallel}}
+--   e epoch, id hold, now ms, until ms, a amount (nano-USD), v {{scope, version}},
+--   w {{counter, limit, slice, first slice}} (slices: rolling windows only), r {{key, rpm}}, t {{key, tpm}},
+--   k tokens wanted, kmin tokens at least, p {{key, parallel}}, rec the rest of the hold's record as JSON
 -- Everything is read and judged before the first write: an error in a script does not roll back.
+-- A counter's g names the load it came from. The record keeps it, so that a settlement never touches a counter
+-- that was read from the ledger again meanwhile.
 local TTL = 691200 -- eight days; a counter that idles longer is read from the ledger again
 local p, q = KEYS[1], cjson.decode(ARGV[1])
 local int = function(x) return string.format('%.0f', x) end
@@ -26,13 +29,31 @@ for i, v in ipairs(q.v) do
   end
 end
 
-local missing, tight, tightest = {'MISS'}, nil, nil
+-- {spent, held, generation} of a rolling window: the slices that still count; older ones are named in `gone`.
+local rolling = function(key, first, gone)
+  local all, s, h, g = redis.call('HGETALL', key), 0, 0, nil
+  for i = 1, #all, 2 do
+    local kind, slice = all[i]:match('^([sh]):(%d+)$')
+    if all[i] == 'g' then g = all[i + 1]
+    elseif slice and (tonumber(slice) >= first or kind == 'h' and all[i + 1] ~= '0') then
+      if kind == 's' then s = s + tonumber(all[i + 1]) else h = h + tonumber(all[i + 1]) end
+    elseif slice then gone[#gone + 1] = all[i] end
+  end
+  return {s, h, g}
+end
+
+local missing, tight, tightest, generations, old = {'MISS'}, nil, nil, {}, {}
 for i, w in ipairs(q.w) do
-  local c = redis.call('HMGET', base .. ':w:' .. w[1], 's', 'h')
-  local s, h = tonumber(c[1] or ''), tonumber(c[2] or '')
-  if not s or not h then
+  local key, c = base .. ':w:' .. w[1], nil
+  if w[3] then
+    old[i] = {}
+    c = rolling(key, w[4], old[i])
+  else c = redis.call('HMGET', key, 's', 'h', 'g') end
+  if not c[3] then
     missing[#missing + 1] = int(i - 1)
   else
+    generations[i] = c[3]
+    local s, h = tonumber(c[1]), tonumber(c[2])
     local room = w[2] - s - h
     if not tight or room < tightest then tight, tightest = {int(i - 1), int(s), int(h)}, room end
   end
@@ -40,48 +61,45 @@ end
 if #missing > 1 then return missing end
 if tight and q.a > tightest then return {'DENY', unpack(tight)} end
 
-local rpm, tpm, tokens = {}, {}, q.k
+local tokens = q.k
 for i, r in ipairs(q.r) do
-  rpm[i] = p .. ':r:' .. r[1] .. ':' .. int(q.m)
-  local used = tonumber(redis.call('GET', rpm[i]) or '0')
+  local used = tonumber(redis.call('GET', r[1]) or '0')
   if used + 1 > r[2] then return {'RPM', int(i - 1), int(used)} end
 end
 for i, t in ipairs(q.t) do
-  tpm[i] = p .. ':t:' .. t[1] .. ':' .. int(q.m)
-  local left = t[2] - tonumber(redis.call('GET', tpm[i]) or '0')
+  local left = t[2] - tonumber(redis.call('GET', t[1]) or '0')
   if left < q.kmin then return {'TPM', int(i - 1), int(t[2] - left)} end
   if left < tokens then tokens = left end
 end
-local slots = {}
 for i, s in ipairs(q.p) do
-  slots[i] = p .. ':p:' .. s[1]
-  redis.call('ZREMRANGEBYSCORE', slots[i], '-inf', int(q.now))
-  local busy = redis.call('ZCARD', slots[i])
+  redis.call('ZREMRANGEBYSCORE', s[1], '-inf', int(q.now))
+  local busy = redis.call('ZCARD', s[1])
   if busy >= s[2] then return {'SLOTS', int(i - 1), int(busy)} end
 end
 
 local counters, answer = {}, {'OK', int(tokens)}
 for i, w in ipairs(q.w) do
-  counters[i] = w[1]
-  redis.call('HINCRBY', base .. ':w:' .. w[1], 'h', int(q.a))
-  redis.call('EXPIRE', base .. ':w:' .. w[1], TTL)
-end
-for i, key in ipairs(rpm) do
-  answer[#answer + 1] = int(q.r[i][2] - redis.call('INCR', key))
-  redis.call('EXPIRE', key, 130)
-end
-for i, key in ipairs(tpm) do
-  answer[#answer + 1] = int(q.t[i][2] - redis.call('INCRBY', key, int(tokens)))
-  redis.call('EXPIRE', key, 130)
-end
-for _, key in ipairs(slots) do
-  redis.call('ZADD', key, int(q.now + q.lease), q.id)
+  local key, suffix = base .. ':w:' .. w[1], w[3] and ':' .. int(w[3]) or ''
+  counters[i] = {w[1], suffix, generations[i]}
+  if old[i] and #old[i] > 0 then redis.call('HDEL', key, unpack(old[i])) end
+  redis.call('HINCRBY', key, 'h' .. suffix, int(q.a))
   redis.call('EXPIRE', key, TTL)
 end
+for _, r in ipairs(q.r) do
+  answer[#answer + 1] = int(r[2] - redis.call('INCR', r[1]))
+  redis.call('EXPIRE', r[1], 130)
+end
+for _, t in ipairs(q.t) do
+  answer[#answer + 1] = int(t[2] - redis.call('INCRBY', t[1], int(tokens)))
+  redis.call('EXPIRE', t[1], 130)
+end
+for _, s in ipairs(q.p) do
+  redis.call('ZADD', s[1], int(q['until']), q.id)
+  redis.call('EXPIRE', s[1], TTL)
+end
 if #raised > 0 then redis.call('HSET', p .. ':ver', unpack(raised)) end
-redis.call('HSET', record, 'a', int(q.a), 'w', cjson.encode(counters), 'k', int(tokens),
-  'r', cjson.encode(rpm), 't', cjson.encode(tpm), 'p', cjson.encode(slots))
-redis.call('EXPIRE', record, TTL)
-redis.call('ZADD', base .. ':holds', int(q.now + q.lease), q.id)
+local held = '{"k":"' .. int(tokens) .. '","w":' .. (#counters > 0 and cjson.encode(counters) or '[]') .. ',' .. q.rec
+redis.call('SET', record, held, 'EX', TTL)
+redis.call('ZADD', base .. ':holds', int(q['until']), q.id)
 redis.call('EXPIRE', base .. ':holds', TTL)
 return answer

@@ -1,0 +1,78 @@
+"""The epoch of each organization's counters, agreed between the ledger and the counter store.
+
+Only the worker that raised an epoch in SQL publishes it, so nothing can have been held in an epoch that the store
+lost. A store that is not the one we knew (another run, an older copy, a promoted replica) raises every epoch.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any
+
+from proxy.runtime import scripts
+from proxy.runtime.counters import CounterStore
+from proxy.runtime.journal import BooksUnavailable, Journal
+from teams.scopes import store_prefix
+
+
+class Once:
+    """Runs one piece of work at a time for each key; whoever asks meanwhile waits for the same result."""
+
+    def __init__(self) -> None:
+        self._running: dict[Hashable, asyncio.Task[Any]] = {}
+
+    async def run(self, key: Hashable, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+        task = self._running.get(key)
+        if task is None:
+            task = self._running[key] = asyncio.create_task(work())
+            task.add_done_callback(lambda _: self._running.pop(key, None))
+        return await asyncio.shield(task)
+
+
+class Epochs:
+    def __init__(self, store: CounterStore, journal: Journal) -> None:
+        self._store, self._journal = store, journal
+        self._known: dict[int, int] = {}
+        self._run_id = ""
+        self._once = Once()
+
+    async def current(self, organization: int) -> int:
+        """The epoch as this worker last saw it. Raises BooksUnavailable."""
+        known = self._known.get(organization)
+        if known is None:
+            known = self._known[organization] = await self._journal.ask("epochs", organization)
+        return known
+
+    async def renew(self, organization: int) -> None:
+        """Agree with the store on an epoch, raising it where the store has lost or never had the current one."""
+        await self._once.run(organization, lambda: self._renew(organization))
+
+    async def meet_server(self, run_id: str) -> None:
+        """Called on every connection to a store. Raises ConnectionError while SQL cannot be asked."""
+        if run_id == self._run_id:
+            return
+        try:
+            await self._journal.ask("servers", run_id)
+        except BooksUnavailable as error:
+            raise ConnectionError("the database is away: an unknown store cannot be trusted yet") from error
+        self._known.clear()
+        self._run_id = run_id
+
+    async def raise_above(self, organization: int, epoch: int) -> None:
+        """Raise and publish an epoch beyond `epoch`, unless that has been done."""
+        current, raised = await self._journal.ask(
+            "raise_epochs", (organization, await self.current(organization), epoch)
+        )
+        if raised:
+            await self._store.script(scripts.EPOCH, store_prefix(organization), current)
+        self._known[organization] = current
+
+    async def _renew(self, organization: int) -> None:
+        current: int = await self._journal.ask("epochs", organization)
+        published = int(await self._store.command("GET", f"{store_prefix(organization)}:epoch") or 0)
+        if published != current:
+            current, raised = await self._journal.ask("raise_epochs", (organization, current, published))
+            if raised:
+                await self._store.script(scripts.EPOCH, store_prefix(organization), current)
+            else:
+                await asyncio.sleep(0.01)
+        self._known[organization] = current
