@@ -9,12 +9,7 @@ from datetime import datetime
 
 from teams.budgets import Budget
 
-__all__ = ["Budget", "Grant", "ModelRate", "Owners", "ScopePolicy", "covers"]
-
-
-def covers(entry: str, model: str) -> bool:
-    """Whether an entry of a model list covers a model: exact, `provider/*`, or `*`."""
-    return entry == model or (entry.endswith("*") and model.startswith(entry[:-1]))
+__all__ = ["Budget", "Grant", "ModelRate", "Owners", "ScopePolicy"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +37,11 @@ class ScopePolicy:
     model_rates: tuple[ModelRate, ...] = ()
     shared: tuple[str, int] | None = None
     """Scope name and version of the shared budget that some of these limits come from."""
+
+    @property
+    def versions(self) -> tuple[tuple[str, int], ...]:
+        """Everything that this policy was read from; the hold script refuses it once one of them changed."""
+        return ((self.scope, self.version), self.shared) if self.shared else ((self.scope, self.version),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from keys.grants import covers
 from spend.bulk import Insert
 from spend.models import Hold, LedgerEntry, Rollup
 from spend.wire import CounterLoad, CounterRef, Posting
+from teams.budgets import matches
 from teams.scopes import ScopeKind, scope_kind, scope_pk
 
 QUARTER = timedelta(minutes=15)
@@ -113,7 +113,7 @@ def _spent_by_slice(ref: CounterRef) -> dict[int, int]:
     else:
         amounts = _amounts_between(ref.scope, start, end)
     for at, model, amount in amounts:
-        if not ref.model or covers(ref.model, model):
+        if not ref.model or matches(ref.model, model):
             spent[ref.window.slice_of(at)] += amount
     return spent or {0: 0}
 

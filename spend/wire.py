@@ -9,8 +9,9 @@ from datetime import datetime
 
 import orjson
 
-from keys.grants import Owners, covers
+from keys.grants import Owners
 from spend.pricing import Usage
+from teams.budgets import matches
 from teams.windows import Window
 
 UPSTREAM, ESTIMATED, ORPHAN = "upstream", "estimated_partial", "estimated_orphan"
@@ -86,7 +87,7 @@ class CounterRef:
         start, end = self.window.start, self.window.end
         return (
             self.scope in scopes
-            and (not self.model or covers(self.model, model))
+            and (not self.model or matches(self.model, model))
             and (start is None or admitted_at >= start)
             and (end is None or admitted_at < end)
         )

@@ -69,10 +69,10 @@ class Grants:
         gone = set(scopes)
         if CATALOG in gone:
             self._catalog = None
-        for token in [t for t, grant in self._grants.items() if any(p.scope in gone for p in grant.chain)]:
+        for token in [t for t, grant in self._grants.items() if any(_read_from(p, gone) for p in grant.chain)]:
             del self._grants[token]
         for cache in (self._customers, self._tags):
-            for name in [name for name, policy in cache.items() if policy.scope in gone]:
+            for name in [name for name, policy in cache.items() if _read_from(policy, gone)]:
                 del cache[name]
 
     async def follow_changes(self) -> None:
@@ -88,6 +88,10 @@ class Grants:
             fresh = [scope for pk, scope in changes if pk not in self._seen]
             self._seen = dict.fromkeys(pk for pk, _ in changes)
             self.forget(fresh)
+
+
+def _read_from(policy: ScopePolicy, scopes: set[str]) -> bool:
+    return any(scope in scopes for scope, _ in policy.versions)
 
 
 def _remember(cache: "OrderedDict[K, V]", key: K, value: V) -> None:

@@ -158,7 +158,7 @@ class Holds:
             "now": int(stamp * 1000),
             "until": int((stamp + self._config.lease_seconds) * 1000),
             "a": min(amount, NO_LIMIT),
-            "v": [[policy.scope, policy.version] for policy in asking.admission.policies],
+            "v": [version for policy in asking.admission.policies for version in policy.versions],
             "w": [[line.counter, line.limit_nano, *(line.slices or ())] for line in asking.lines],
             "r": [[f"{prefix}:r:{rate.name}:{minute}", rate.limit] for rate in asking.rpm],
             "t": [[f"{prefix}:t:{rate.name}:{minute}", rate.limit] for rate in asking.tpm],
@@ -212,7 +212,7 @@ class Holds:
     async def _renew(self, asking: _Asking) -> None:
         """A new epoch may come from a new set of windows: the grant is read again, so it is never older than it."""
         await self._epochs.renew(asking.organization)
-        raise StaleGrant([policy.scope for policy in asking.admission.policies])
+        raise StaleGrant([scope for policy in asking.admission.policies for scope, _ in policy.versions])
 
     async def settle(self, held: Held, cost_nano: int, tokens: int) -> list[Line]:
         """Release the hold and book what it cost on the counters. Safe to repeat.
@@ -255,12 +255,12 @@ class Holds:
 
     async def refuse_stale(self, organization: int, policies: tuple[ScopePolicy, ...]) -> None:
         """Compare announced versions where nothing is held. Raises StaleGrant, StoreUnavailable."""
-        names = [policy.scope for policy in policies]
-        found = await self._store.command("HMGET", f"{store_prefix(organization)}:ver", *names)
+        known = [version for policy in policies for version in policy.versions]
+        found = await self._store.command("HMGET", f"{store_prefix(organization)}:ver", *(scope for scope, _ in known))
         stale = [
-            policy.scope
-            for policy, version in zip(policies, found, strict=True)
-            if version is not None and int(version) > policy.version
+            scope
+            for (scope, version), newest in zip(known, found, strict=True)
+            if newest is not None and int(newest) > version
         ]
         if stale:
             raise StaleGrant(stale)

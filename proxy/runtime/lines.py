@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from keys.grants import Budget, ScopePolicy, covers
+from keys.grants import Budget, ScopePolicy
 from spend.wire import CounterRef
+from teams.budgets import matches
 from teams.windows import Window, window_at
 
 NO_LIMIT = 2**53
@@ -65,7 +66,7 @@ def budget_lines(
     lines = []
     for policy in policies:
         for budget in policy.budgets:
-            if budget.model and not covers(budget.model, model):
+            if budget.model and not matches(budget.model, model):
                 continue
             window = windows.at(budget, zone, now)
             ref = CounterRef(policy.scope, budget.model, window)
@@ -94,6 +95,6 @@ def _rates(policies: tuple[ScopePolicy, ...], model: str) -> list[tuple[ScopePol
         found += [
             (policy, f"{policy.scope}#{rate.model}", rate.rpm_limit, rate.tpm_limit)
             for rate in policy.model_rates
-            if covers(rate.model, model)
+            if matches(rate.model, model)
         ]
     return found

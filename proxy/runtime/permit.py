@@ -2,10 +2,11 @@
 
 from datetime import datetime
 
-from keys.grants import Grant, ScopePolicy, covers
+from keys.grants import Grant, ScopePolicy
 from proxy.runtime import errors
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.routes import MODEL, MODELS, Route
+from teams.budgets import matches
 from teams.scopes import ScopeKind, scope_kind
 
 _GROUPS = {"llm_api_routes", "openai_routes"}
@@ -43,7 +44,7 @@ def check_route(grant: Grant, route: Route, path: str) -> None:
     groups = _GROUPS | ({"info_routes"} if route in (MODELS, MODEL) else set())
     bare = path.removeprefix("/v1")
     for entry in grant.allowed_routes:
-        if entry in groups or any(covers(entry, form) for form in (path, bare, "/v1" + bare)):
+        if entry in groups or any(matches(entry, form) for form in (path, bare, "/v1" + bare)):
             return
     raise errors.forbidden(
         f"Virtual key is not allowed to call this route. Only allowed to call routes: {list(grant.allowed_routes)}. "
@@ -72,7 +73,7 @@ def check_model(policies: tuple[ScopePolicy, ...], model: str) -> None:
 def allows(policy: ScopePolicy, model: str) -> bool:
     if not policy.models or _EVERY_MODEL & set(policy.models):
         return True
-    return any(covers(entry, model) for entry in policy.models)
+    return any(matches(entry, model) for entry in policy.models)
 
 
 def find_targets(catalog: Catalog, model: str) -> tuple[Target, ...]:
