@@ -88,6 +88,7 @@ def _pages(candidate: Latchkey, keys: int, rows: int) -> list[Page]:
         "/admin/", "/admin/keys/virtualkey/", "/admin/spend/ledgerentry/",
         "/key/list?size=100&return_full_object=true",
         f"/spend/logs/v2?{hour}&page_size=50", f"/spend/logs?{month}", f"/global/spend/report?{month}",
+        f"/global/activity?{month}", f"/team/daily/activity?{month}", f"/organization/daily/activity?{month}",
     ]  # fmt: skip
     command = [sys.executable, "-m", "bench.pages", *paths]
     values = candidate.values | {"LOG_LEVEL": "ERROR", "PYTHONWARNINGS": "ignore"}
