@@ -36,7 +36,7 @@ def prepare(*, now: datetime) -> None:
     """Providers, prices, the master key's row and the models of the configuration file."""
     _refuse_foreign_salt()
     sync_providers()
-    seed_prices()
+    seed_prices(now=now)
     ensure_master_key(settings.MASTER_KEY)
     try:
         apply_models(settings.CONFIG.models, Deployment.Source.CONFIG, actor=SYSTEM, now=now)

@@ -13,6 +13,7 @@ from proxy.forms import CredentialForm, DeploymentForm
 from proxy.models import Credential, Deployment, LanguageModel, Provider
 from spend import book
 from spend.forms import per_million
+from spend.pricing import usd_from_pico
 from teams.actors import Actor
 from teams.admin_base import (
     AutocompleteSelectFilter,
@@ -138,14 +139,14 @@ class DeploymentAdmin(ServiceAdmin):
     def create(self, obj: Deployment, form: Any, actor: Actor) -> Deployment:
         given = form.cleaned_data
         return services.add_deployment(
-            obj, given["model_name"], actor=actor, now=timezone.now(), secret=given["secret"], rates=form.rates()
+            obj, given["model_name"], actor=actor, now=timezone.now(), secret=given["secret"], price=form.price()
         )
 
     def update(self, obj: Deployment, form: Any, actor: Actor) -> Deployment:
         obj.base_url = (obj.base_url or obj.provider.base_url).rstrip("/")
         services.update_deployment(obj, actor=actor)
-        if (rates := form.rates()) is not None:
-            services.set_rates(obj, rates, actor=actor, now=timezone.now())
+        if (price := form.price()) is not None:
+            services.set_own_price(obj, price, actor=actor, now=timezone.now())
         return obj
 
     def remove(self, obj: Deployment, actor: Actor) -> None:
@@ -169,7 +170,9 @@ class DeploymentAdmin(ServiceAdmin):
         own = services.price_item(obj)
         cards = obj.cards if hasattr(obj, "cards") else book.cards_at(timezone.now(), [obj.price_item, own])
         card = cards.get(obj.price_item) or cards.get(own)
-        return f"{per_million(card.base.input)} / {per_million(card.base.output)}" if card else "no price"
+        if card is None:
+            return "no price"
+        return " / ".join(per_million(usd_from_pico(rate)) for rate in (card.base.input, card.base.output))
 
     @display(description="Status", label={"active": "success", "blocked": "danger"}, ordering="blocked")
     def status(self, obj: Deployment) -> str:

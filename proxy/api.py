@@ -29,7 +29,7 @@ class ModelNew(ManagementView):
             actor=self.caller.actor,
             now=timezone.now(),
             secret=model.secret,
-            rates=model.rates,
+            price=model.price,
         )
         return Response(_rows([deployment])[0])
 

@@ -1,6 +1,5 @@
 """The admin's forms for credentials and deployments."""
 
-from decimal import Decimal
 from typing import Any, ClassVar
 
 from django import forms
@@ -10,7 +9,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from proxy.models import Credential, Deployment, Provider
 from proxy.services import host_of
 from spend.forms import PerMillionField
-from spend.pricing import Rates, rates_from
+from spend.models import Price
 from teams.forms import SecretField, ServiceForm
 
 
@@ -86,15 +85,17 @@ class DeploymentForm(ServiceForm):
         extra = cleaned.get("cached_price") is not None or cleaned.get("cache_write_price") is not None
         return extra and cleaned.get("input_price") is None
 
-    def rates(self) -> Rates | None:
-        """USD per token, if a price was typed."""
-        values: dict[str, Decimal | None] = {
-            "input": self.cleaned_data.get("input_price"),
-            "output": self.cleaned_data.get("output_price"),
-            "cached": self.cleaned_data.get("cached_price"),
-            "cache_write": self.cleaned_data.get("cache_write_price"),
-        }
-        return None if values["input"] is None else rates_from(values)
+    def price(self) -> Price | None:
+        """The deployment's own price, unsaved, if one was typed."""
+        given = self.cleaned_data
+        if given.get("input_price") is None:
+            return None
+        return Price(
+            input=given["input_price"],
+            output=given["output_price"],
+            cached=given.get("cached_price"),
+            cache_write=given.get("cache_write_price"),
+        )
 
     def _check_host(self, cleaned: dict[str, Any]) -> None:
         """A credential goes to its own host only."""

@@ -44,7 +44,7 @@ def apply_models(entries: tuple[dict[str, Any], ...], source: Deployment.Source,
 def _apply(new: NewModel, actor: Actor, now: datetime) -> None:
     known = Deployment.objects.filter(public_id=new.deployment.public_id).first()
     if known is None:
-        services.add_deployment(new.deployment, new.name, actor=actor, now=now, secret=new.secret, rates=new.rates)
+        services.add_deployment(new.deployment, new.name, actor=actor, now=now, secret=new.secret, price=new.price)
         return
     services.complete(new.deployment)
     if any(getattr(known, name) != getattr(new.deployment, name) for name in _COMPARED):
@@ -54,8 +54,8 @@ def _apply(new: NewModel, actor: Actor, now: datetime) -> None:
         services.keep_secret(known, new.secret, actor=actor)
         services.update_deployment(known, actor=actor)
     services.keep_secret(known, new.secret, actor=actor)
-    if new.rates is not None:
-        services.set_rates(known, new.rates, actor=actor, now=now)
+    if new.price is not None:
+        services.set_own_price(known, new.price, actor=actor, now=now)
 
 
 def _identity(entry: dict[str, Any]) -> str:

@@ -4,33 +4,21 @@
 """
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from proxy.litellm_prices import is_price, read_price
 from proxy.models import Deployment, Provider
 from proxy.providers import REGISTRY
-from spend.pricing import Rates, rates_from
+from spend import book
+from spend.models import Price
 
-_RATES = {
-    "input": "input_cost_per_token",
-    "output": "output_cost_per_token",
-    "cached": "cache_read_input_token_cost",
-    "cache_write": "cache_creation_input_token_cost",
-}
 _USED = {"model", "api_key", "api_base", "base_url", "custom_llm_provider", "timeout", "max_retries", "num_retries"}
 
 #: Parameters that would be kept in clear if we took them. `api_key` is the one that is encrypted.
 _SECRET_WORDS = ("secret", "password", "credential", "private_key", "access_key", "token", "api_key", "headers")
-_COUNTS = (
-    "max_tokens",
-    "max_input_tokens",
-    "max_output_tokens",
-    "max_completion_tokens",
-    "cost_per_token",
-    "token_cost",
-)
+_COUNTS = ("max_tokens", "max_input_tokens", "max_output_tokens", "max_completion_tokens", "cost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +28,8 @@ class NewModel:
     name: str
     deployment: Deployment
     secret: str
-    rates: Rates | None
+    price: Price | None
+    """The deployment's own, unsaved."""
 
     def __repr__(self) -> str:
         return f"NewModel(name={self.name!r})"
@@ -60,15 +49,15 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
         max_output_tokens=_whole(info, "max_output_tokens") or _whole(info, "max_tokens"),
         timeout_seconds=_whole(params, "timeout") or 600,
         max_retries=_whole(params, "max_retries", "num_retries", default=2),
-        params={key: value for key, value in params.items() if key not in _USED and key not in _RATES.values()},
+        params={key: value for key, value in params.items() if key not in _USED and not is_price(key)},
         model_info=info,
         source=source,
     )
     if info.get("id"):
         deployment.public_id = str(info["id"])
-    rates = _rates({**info, **params})
-    deployment.is_free = rates is not None and not any((rates.input, rates.output, rates.cached, rates.cache_write))
-    return NewModel(name, deployment, str(params.get("api_key") or ""), rates)
+    price = read_price({**info, **params}, has_output=deployment.mode != Deployment.Mode.EMBEDDING)
+    deployment.is_free = price is not None and book.card_of(price).is_free
+    return NewModel(name, deployment, str(params.get("api_key") or ""), price)
 
 
 def _provider_and_model(params: dict[str, Any]) -> tuple[str, str]:
@@ -104,26 +93,6 @@ def _whole(values: dict[str, Any], *names: str, default: int | None = None) -> A
                 raise ValidationError({name: "write a whole number that is not negative"})
             return number
     return default
-
-
-def _rates(values: dict[str, Any]) -> Rates | None:
-    if values.get(_RATES["input"]) is None and values.get(_RATES["output"]) is None:
-        return None
-    return rates_from({name: _rate(values, field) for name, field in _RATES.items()})
-
-
-def _rate(values: dict[str, Any], field: str) -> Decimal | None:
-    if values.get(field) is None:
-        return None
-    try:
-        rate = Decimal(str(values[field]))
-    except InvalidOperation as error:
-        raise ValidationError({field: "write USD per token as a number"}) from error
-    if not rate.is_finite() or rate < 0 or rate >= 1000:
-        raise ValidationError({field: "a price per token lies between 0 and 1000 USD"})
-    if rate != rate.quantize(Decimal(10) ** -12):
-        raise ValidationError({field: "a price per token has at most twelve decimals"})
-    return rate
 
 
 def refuse_secrets(values: dict[str, Any], allowed: str = "") -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from proxy.from_litellm import NewModel, read_model, refuse_secrets
+from proxy.litellm_prices import show_prices
 from proxy.models import Deployment
 from spend.pricing import PriceCard
 from teams.api_fields import ObjectField, TextField, plain_json
@@ -60,7 +61,6 @@ class ModelSerializer(serializers.Serializer[Any]):
 
 def model_row(deployment: Deployment, card: PriceCard | None) -> dict[str, Any]:
     """One deployment with the price in force for it (exact USD per token)."""
-    prices = _prices(card)
     return {
         "model_id": deployment.public_id,
         "model_name": deployment.model.name,
@@ -81,18 +81,8 @@ def model_row(deployment: Deployment, card: PriceCard | None) -> dict[str, Any]:
             "max_output_tokens": deployment.max_output_tokens,
             "litellm_provider": deployment.provider.slug,
             "blocked": deployment.blocked,
-            **prices,
+            **show_prices(card),
             "created_at": deployment.created_at,
             "updated_at": deployment.updated_at,
         },
-    }
-
-
-def _prices(card: PriceCard | None) -> dict[str, Any]:
-    rates = card.base if card else None
-    return {
-        "input_cost_per_token": rates.input if rates else None,
-        "output_cost_per_token": rates.output if rates else None,
-        "cache_read_input_token_cost": rates.cached if rates else None,
-        "cache_creation_input_token_cost": rates.cache_write if rates else None,
     }

@@ -12,7 +12,6 @@ from proxy.models import Credential, Deployment, LanguageModel, Provider
 from proxy.providers import REGISTRY
 from spend import book
 from spend.models import Price
-from spend.pricing import Rates
 from teams import audit, changes
 from teams.actors import Actor
 
@@ -66,15 +65,15 @@ def add_deployment(
     actor: Actor,
     now: datetime,
     secret: str = "",
-    rates: Rates | None = None,
+    price: Price | None = None,
 ) -> Deployment:
     """Complete and save an unsaved deployment of the public model `model_name`.
 
-    `secret` becomes a credential of its own, bound to the base URL's host. `rates` (USD per token) override
+    `secret` becomes a credential of its own, bound to the base URL's host. `price`, unsaved, overrides
     the price book for this deployment from `now` on. Raises ValidationError naming the field.
     """
     complete(deployment)
-    if rates is None and not deployment.is_free and not _has_price(deployment, now):
+    if price is None and not deployment.is_free and not _has_price(deployment, now):
         raise ValidationError(
             {
                 "input_cost_per_token": "no price is known for "
@@ -93,8 +92,8 @@ def add_deployment(
     deployment.full_clean()
     _refuse_foreign_credential(deployment)
     deployment.save(force_insert=True)
-    if rates is not None:
-        set_rates(deployment, rates, actor=actor, now=now)
+    if price is not None:
+        set_own_price(deployment, price, actor=actor, now=now)
     audit.record("model.created", deployment, actor=actor)
     changes.publish_catalog()
     return deployment
@@ -127,22 +126,13 @@ def keep_secret(deployment: Deployment, secret: str, *, actor: Actor) -> None:
     deployment.save(update_fields=["credential", "updated_at"])
 
 
-def set_rates(deployment: Deployment, rates: Rates, *, actor: Actor, now: datetime) -> Price | None:
-    """Add this deployment's own price from `now` on, unless it is the one in force already."""
-    current = book.cards_at(now, [deployment.price_item]).get(deployment.price_item)
-    if current is not None and current.base == rates and not current.tiers:
+def set_own_price(deployment: Deployment, price: Price, *, actor: Actor, now: datetime) -> Price | None:
+    """Add an unsaved price as this deployment's own from `now` on, unless it is the one in force already."""
+    price.item, price.valid_from = deployment.price_item, now
+    current = book.cards_at(now, [price.item]).get(price.item)
+    if current is not None and book.same_prices(current, book.card_of(price)):
         return None
-    return book.set_price(
-        Price(
-            item=deployment.price_item,
-            valid_from=now,
-            input=rates.input,
-            output=rates.output,
-            cached=rates.cached,
-            cache_write=rates.cache_write,
-        ),
-        actor=actor,
-    )
+    return book.set_price(price, actor=actor)
 
 
 @transaction.atomic

@@ -24,6 +24,13 @@ STATE_COLORS = {"pending": "warning", "posted": "success", "void": "default"}
 WHO = (("organization", "team", "user"), ("key", "customer"))
 WHAT = (("model", "call_type", "deployment"), ("provider", "upstream_model"))
 _RELATED = ("organization", "key", "team", "user", "customer")
+_FURTHER = (
+    ("reasoning", "cache_write_1h"),
+    ("audio_input", "audio_cached", "audio_output"),
+    ("image_input", "image_cached", "image_output"),
+    ("request", "image"),
+    ("web_search", "file_search", "code_session"),
+)
 _SHOWN = (("input_shown", "output_shown"), ("cached_shown", "write_shown"))
 
 
@@ -37,8 +44,12 @@ class PriceAdmin(ServiceAdmin):
     search_help_text = "openai/gpt-4o-mini"
     list_filter = ("source",)
     actions = None
-    add_fieldsets = ((None, {"fields": ("item", "valid_from", ("input", "output"), ("cached", "cache_write"))}),)
-    fieldsets = ((None, {"fields": (("item", "valid_from", "source"), *_SHOWN, "tiers")}),)
+    add_fieldsets = (
+        (None, {"fields": ("item", "valid_from", ("input", "output"), ("cached", "cache_write"))}),
+        ("Further classes", {"classes": ("collapse",), "fields": _FURTHER}),
+        ("Long inputs and service tiers", {"classes": ("collapse",), "fields": ("tiers", "services")}),
+    )
+    fieldsets = ((None, {"fields": (("item", "valid_from", "source"), *_SHOWN, "extras", "tiers", "services")}),)
     readonly_fields = (*_SHOWN[0], *_SHOWN[1])
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -135,6 +146,7 @@ class LedgerEntryAdmin(AmountAdmin):
                 "fields": (
                     ("input_tokens", "cached_tokens", "cache_write_tokens"),
                     ("output_tokens", "reasoning_tokens"),
+                    "further_usage",
                 )
             },
         ),

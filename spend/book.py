@@ -1,23 +1,22 @@
 """Reading and seeding the price book."""
 
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.core.exceptions import ValidationError
 from django.db import transaction
 from genai_prices.data import providers
-from genai_prices.types import ConditionalPrice, ModelPrice, StartDateConstraint, TieredPrices
 
+from spend import packaged
 from spend.models import Price
-from spend.pricing import PriceCard, Rates, Tier, rates_from
+from spend.packaged import SOURCE
+from spend.pricing import PriceCard, Schedule, Tier, rates_from
 from teams import audit, changes
 from teams.actors import Actor
 
-_MTOK = Decimal(10) ** 6
-_BEGINNING = datetime(2020, 1, 1, tzinfo=UTC)
-_PLACES = Decimal(10) ** -12
+_Values = dict[str, Decimal | None]
 
 
 def cards_at(now: datetime, items: Iterable[str]) -> dict[str, PriceCard]:
@@ -27,12 +26,20 @@ def cards_at(now: datetime, items: Iterable[str]) -> dict[str, PriceCard]:
 
 
 def card_of(row: Price) -> PriceCard:
-    base = Rates(row.input, row.output, _or(row.cached, row.input), _or(row.cache_write, row.input))
-    tiers = tuple(
-        Tier(tier["above"], rates_from({name: Decimal(value) for name, value in tier["rates"].items()}))
-        for tier in row.tiers
-    )
-    return PriceCard(row.pk, row.valid_from, base, tiers)
+    """A row as the gateway reads it. What a tier or a service tier does not name, it takes from the base."""
+    base: _Values = {
+        "input": row.input, "output": row.output, "cached": row.cached, "cache_write": row.cache_write,
+        **_decimals(row.extras),
+    }  # fmt: skip
+    services = {}
+    for name, service in row.services.items():
+        values = base | _decimals(service["rates"])
+        services[name] = _schedule(values, service.get("tiers", []))
+    return PriceCard(row.pk or 0, row.valid_from, _schedule(base, row.tiers), services)
+
+
+def same_prices(one: PriceCard, other: PriceCard) -> bool:
+    return replace(one, id=other.id, valid_from=other.valid_from) == other
 
 
 @transaction.atomic
@@ -46,78 +53,20 @@ def set_price(price: Price, *, actor: Actor) -> Price:
 
 
 @transaction.atomic
-def seed_prices() -> int:
-    """Bring the book up to date with the packaged price list; prices set by hand are never touched.
+def seed_prices(*, now: datetime) -> int:
+    """Bring the book up to date with the packaged price list; an item priced by hand is left to the hand.
 
-    Safe to run twice: a price that is in the book is not added again. Returns how many were added.
+    Prices with a date of their own are added under that date; what the list corrected without one holds
+    from `now` on. Safe to run twice. Returns how many prices were added.
     """
-    known = {(p.item, p.valid_from) for p in Price.objects.only("item", "valid_from")}
-    fresh = [price for price in _packaged() if (price.item, price.valid_from) not in known]
+    known = _Known()
+    fresh: list[Price] = []
+    for item, rows in packaged.prices_by_item().items():
+        fresh += known.missing(item, rows, now)
     Price.objects.bulk_create(fresh, ignore_conflicts=True, batch_size=500)
     if fresh:
         changes.publish_catalog()
     return len(fresh)
-
-
-def _packaged() -> Iterator[Price]:
-    for provider in providers:
-        for model in provider.models:
-            for valid_from, prices in _dated(model.prices):
-                try:
-                    row = _row(f"{provider.id}/{model.id}", valid_from, prices)
-                except ValidationError:
-                    continue
-                if row is not None:
-                    yield row
-
-
-def _dated(prices: Any) -> Iterator[tuple[datetime, ModelPrice]]:
-    """Each price with the day it starts; time-of-day discounts are left out, so the full price holds."""
-    for item in [prices] if isinstance(prices, ModelPrice) else prices:
-        if isinstance(item, ModelPrice):
-            yield _BEGINNING, item
-        elif isinstance(item, ConditionalPrice) and item.constraint is None:
-            yield _BEGINNING, item.prices
-        elif isinstance(item, ConditionalPrice) and isinstance(item.constraint, StartDateConstraint):
-            start = item.constraint.start_date
-            yield datetime(start.year, start.month, start.day, tzinfo=UTC), item.prices
-
-
-def _row(item: str, valid_from: datetime, prices: ModelPrice) -> Price | None:
-    """A row for prices per token; None for models that are priced another way (per request, per second)."""
-    if prices.input_mtok is None or prices.requests_kcount is not None:
-        return None
-    fields = {
-        "input": prices.input_mtok,
-        "output": prices.output_mtok if prices.output_mtok is not None else Decimal(0),
-        "cached": prices.cache_read_mtok,
-        "cache_write": prices.cache_write_mtok,
-    }
-    base = {name: _per_token(value, 0) for name, value in fields.items()}
-    starts = {tier.start for value in fields.values() if isinstance(value, TieredPrices) for tier in value.tiers}
-    tiers = [
-        {
-            "above": start,
-            "rates": {name: str(_per_token(value, start)) for name, value in fields.items() if value is not None},
-        }
-        for start in sorted(starts)
-    ]
-    row = Price(item=item, valid_from=valid_from, tiers=tiers, source="genai-prices", **base)
-    row.clean_fields()
-    return row
-
-
-def _per_token(value: "Decimal | TieredPrices | None", above: int) -> Decimal | None:
-    if value is None:
-        return None
-    if isinstance(value, TieredPrices):
-        reached = [tier for tier in value.tiers if tier.start <= above and above > 0]
-        value = max(reached, key=lambda tier: tier.start).price if reached else value.base
-    return (Decimal(value) / _MTOK).quantize(_PLACES)
-
-
-def _or(value: Decimal | None, default: Decimal) -> Decimal:
-    return default if value is None else value
 
 
 def find_item(provider: str, model: str) -> tuple[str, int | None] | None:
@@ -125,3 +74,35 @@ def find_item(provider: str, model: str) -> tuple[str, int | None] | None:
     listed = next((entry for entry in providers if entry.id == provider), None)
     info = listed.find_model(model) if listed else None
     return (f"{provider}/{info.id}", info.context_window) if info else None
+
+
+class _Known:
+    """What the book holds already, by item."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, list[Price]] = {}
+        for price in Price.objects.order_by("item", "valid_from"):
+            self._rows.setdefault(price.item, []).append(price)
+
+    def missing(self, item: str, rows: list[Price], now: datetime) -> list[Price]:
+        """Rows of the list (oldest first) that the book lacks, each with the day it starts."""
+        known = self._rows.get(item, [])
+        by_hand = min((row.valid_from for row in known if row.source != SOURCE), default=None)
+        dates = {row.valid_from for row in known}
+        fresh = [row for row in rows if row.valid_from not in dates and (by_hand is None or row.valid_from < by_hand)]
+        listed = max((row for row in rows if row.valid_from <= now), key=lambda row: row.valid_from, default=None)
+        held = max(
+            (row for row in (*known, *fresh) if row.valid_from <= now), key=lambda row: row.valid_from, default=None
+        )
+        if listed and held and held.source == SOURCE and not same_prices(card_of(held), card_of(listed)):
+            fresh.append(packaged.from_now(listed, now))
+        return fresh
+
+
+def _schedule(values: _Values, tiers: list[dict[str, Any]]) -> Schedule:
+    above = tuple(Tier(tier["above"], rates_from(values | _decimals(tier["rates"]))) for tier in tiers)
+    return Schedule(rates_from(values), above)
+
+
+def _decimals(values: Mapping[str, str]) -> _Values:
+    return {name: Decimal(value) for name, value in values.items()}

@@ -7,13 +7,15 @@ from django.db.models import Q
 from django.utils import timezone
 
 from keys.models import VirtualKey
+from spend.rate_fields import validate_extras, validate_services, validate_tiers
 from teams.models import Customer, Organization, Team, User
 
 
 class Price(models.Model):
     """One effective-dated price in USD per token. The newest row at or before an instant is in force.
 
-    `item` names what is priced: `openai/gpt-4o-mini`, or `deployment:<id>` for an override.
+    `item` names what is priced: `openai/gpt-4o-mini`, or `deployment:<id>` for an override. `extras` holds the
+    rates of rarer classes and fees, `tiers` and `services` what a long input or a service tier changes.
     Twelve decimals and fifteen digits survive SQLite's and PostgreSQL's numeric columns alike, exactly.
     """
 
@@ -23,7 +25,9 @@ class Price(models.Model):
     output = models.DecimalField(max_digits=15, decimal_places=12)
     cached = models.DecimalField("cached input", max_digits=15, decimal_places=12, null=True, blank=True)
     cache_write = models.DecimalField(max_digits=15, decimal_places=12, null=True, blank=True)
-    tiers = models.JSONField(default=list, blank=True)
+    extras = models.JSONField("further classes", default=dict, blank=True, validators=[validate_extras])
+    tiers = models.JSONField("long inputs", default=list, blank=True, validators=[validate_tiers])
+    services = models.JSONField("service tiers", default=dict, blank=True, validators=[validate_services])
     source = models.CharField(max_length=32, default="manual")
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -43,6 +47,9 @@ class Price(models.Model):
 
     def __str__(self) -> str:
         return self.item
+
+    def clean(self) -> None:
+        self.extras, self.tiers, self.services = self.extras or {}, self.tiers or [], self.services or {}
 
 
 class Attribution(models.Model):
@@ -133,6 +140,7 @@ class LedgerEntry(Attribution):
     cached_tokens = models.BigIntegerField(default=0)
     cache_write_tokens = models.BigIntegerField(default=0)
     reasoning_tokens = models.BigIntegerField(default=0)
+    further_usage = models.JSONField(default=dict, blank=True)
     usage_source = models.CharField(max_length=24, choices=UsageSource.choices)
     overrun = models.BooleanField(default=False)
     response_id = models.CharField(max_length=255, blank=True, default="")

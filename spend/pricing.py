@@ -1,60 +1,198 @@
-"""What tokens cost. Pure arithmetic: Decimal rates in USD per token, amounts in integer nano-USD.
+"""What a call costs. Pure integer arithmetic, exact to the last digit.
 
-The exact amount is rounded once per ledger entry (half to even); a hold is rounded up.
+Rates are pico-USD (10^-12 USD) per token or per piece, amounts are nano-USD (10^-9 USD). A charge is rounded
+once, half to even; a hold is rounded up. docs/pricing.md says where each class comes from.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from teams.money import NANO, nano_from_usd, usd_from_nano
 
 __all__ = [
-    "NANO", "Charge", "PriceCard", "Rates", "Tier", "Usage", "affordable_output", "charge_for", "hold_for",
-    "nano_from_usd", "rates_from", "usd_from_nano",
+    "NANO", "Bound", "Charge", "PriceCard", "Rates", "Schedule", "Tier", "Usage", "affordable_output", "charge_for",
+    "hold_for", "most_affordable", "nano_from_usd", "pico_from_usd", "rates_from", "usd_from_nano", "usd_from_pico",
+    "worst_case",
 ]  # fmt: skip
 
-_PICO_PER_NANO = 1000
+PICO_PER_NANO = 1000
+#: Rates per token, then fees per piece. These names are the keys of every price in the book.
+TOKEN_CLASSES = (
+    "input", "output", "cached", "cache_write", "cache_write_1h", "reasoning",
+    "audio_input", "audio_cached", "audio_output", "image_input", "image_cached", "image_output",
+)  # fmt: skip
+FEES = ("request", "image", "web_search", "code_session", "file_search")
+CLASSES = (*TOKEN_CLASSES, *FEES)
+#: What a class costs that has no price of its own.
+_LIKE = {
+    "cached": "input", "cache_write": "input", "cache_write_1h": "cache_write", "reasoning": "output",
+    "audio_input": "input", "audio_cached": "audio_input", "audio_output": "output",
+    "image_input": "input", "image_cached": "cached", "image_output": "output",
+}  # fmt: skip
+_FURTHER = (
+    "cache_write_1h", "audio_input", "audio_cached", "audio_output", "image_input", "image_cached", "image_output",
+    "images", "web_searches", "code_sessions", "file_searches", "service",
+)  # fmt: skip
+#: Service tiers that a call may be moved to without asking for them.
+_ANY_SERVICE = ("", "auto")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one call by class. `cached` and `cache_write` are parts of `input`."""
+    """What one call used. `input` and `output` count every token; the classes below are parts of them."""
 
     input: int = 0
     output: int = 0
     cached: int = 0
     cache_write: int = 0
     reasoning: int = 0
+    cache_write_1h: int = 0
+    """Part of `cache_write`."""
+    audio_input: int = 0
+    audio_cached: int = 0
+    """Part of `audio_input` and of `cached`."""
+    audio_output: int = 0
+    image_input: int = 0
+    image_cached: int = 0
+    """Part of `image_input` and of `cached`."""
+    image_output: int = 0
+    images: int = 0
+    web_searches: int = 0
+    code_sessions: int = 0
+    file_searches: int = 0
+    service: str = ""
+    """Service tier that the provider says it served the call on; empty if it did not say."""
 
     @property
     def total(self) -> int:
         return self.input + self.output
 
+    def further(self) -> dict[str, int | str]:
+        """What is there of the classes that the ledger has no columns for."""
+        return {name: value for name in _FURTHER if (value := getattr(self, name))}
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The most that a call can use: any `Usage` of it has no more of anything."""
+
+    input: int
+    """Input tokens of all classes together."""
+    output: int
+    """Output tokens of all choices together."""
+    audio_input: int = 0
+    """At most so many of `input` are audio."""
+    image_input: int = 0
+    """At most so many of `input` are images."""
+    speaks: bool = False
+    """Whether output may be audio."""
+    images: int = 0
+    web_searches: int = 0
+    code_sessions: int = 0
+    file_searches: int = 0
+    service: str = ""
+    """Service tier that was asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """USD per token of each class."""
+    """Pico-USD per token of each class and per piece. `stated` names those that have a price of their own."""
 
-    input: Decimal
-    output: Decimal
-    cached: Decimal
-    cache_write: Decimal
+    input: int
+    output: int
+    cached: int
+    cache_write: int
+    cache_write_1h: int
+    reasoning: int
+    audio_input: int
+    audio_cached: int
+    audio_output: int
+    image_input: int
+    image_cached: int
+    image_output: int
+    request: int
+    image: int
+    web_search: int
+    code_session: int
+    file_search: int
+    stated: frozenset[str] = frozenset()
+    #: The dearest of what a token of text, of audio, of an image, of written and of spoken output may cost.
+    text_most: int = field(init=False, repr=False, compare=False)
+    audio_most: int = field(init=False, repr=False, compare=False)
+    image_most: int = field(init=False, repr=False, compare=False)
+    output_most: int = field(init=False, repr=False, compare=False)
+    spoken_most: int = field(init=False, repr=False, compare=False)
 
-    def exact(self, usage: Usage) -> Decimal:
-        """Unrounded cost in USD."""
-        plain = usage.input - usage.cached - usage.cache_write
+    def __post_init__(self) -> None:
+        text = max(self.input, self.cached, self.cache_write, self.cache_write_1h)
+        written = max(self.output, self.reasoning, self.image_output)
+        most = {
+            "text_most": text,
+            "audio_most": max(text, self.audio_input, self.audio_cached),
+            "image_most": max(text, self.image_input, self.image_cached),
+            "output_most": written,
+            "spoken_most": max(written, self.audio_output),
+        }
+        for name, value in most.items():
+            object.__setattr__(self, name, value)
+
+    def cost(self, used: Usage) -> int:
+        """Exact cost in pico-USD."""
+        text_cached = used.cached - used.audio_cached - used.image_cached
+        text = used.input - used.audio_input - used.image_input - text_cached - used.cache_write
+        written = used.output - used.reasoning - used.audio_output - used.image_output
         return (
-            plain * self.input
-            + usage.cached * self.cached
-            + usage.cache_write * self.cache_write
-            + usage.output * self.output
+            text * self.input
+            + text_cached * self.cached
+            + (used.cache_write - used.cache_write_1h) * self.cache_write
+            + used.cache_write_1h * self.cache_write_1h
+            + (used.audio_input - used.audio_cached) * self.audio_input
+            + used.audio_cached * self.audio_cached
+            + (used.image_input - used.image_cached) * self.image_input
+            + used.image_cached * self.image_cached
+            + written * self.output
+            + used.reasoning * self.reasoning
+            + used.audio_output * self.audio_output
+            + used.image_output * self.image_output
+            + self._fees(used)
+        )
+
+    def most(self, bound: Bound) -> int:
+        """Pico-USD that no usage within `bound` exceeds."""
+        tokens = bound.input * self.text_most + bound.output * self.output_rate(bound)
+        if bound.audio_input or bound.image_input:
+            tokens += self._surcharge(bound)
+        return tokens + self._fees(bound)
+
+    def output_rate(self, bound: Bound) -> int:
+        return self.spoken_most if bound.speaks else self.output_most
+
+    def _surcharge(self, bound: Bound) -> int:
+        """What audio and images may cost above text, the dearer of them first while there are tokens left."""
+        parts = [
+            (self.audio_most - self.text_most, bound.audio_input),
+            (self.image_most - self.text_most, bound.image_input),
+        ]
+        total, left = 0, bound.input
+        for extra, tokens in sorted(parts, reverse=True):
+            taken = min(tokens, left)
+            total, left = total + taken * extra, left - taken
+        return total
+
+    def _fees(self, pieces: Usage | Bound) -> int:
+        return (
+            self.request
+            + pieces.images * self.image
+            + pieces.web_searches * self.web_search
+            + pieces.code_sessions * self.code_session
+            + pieces.file_searches * self.file_search
         )
 
     @property
-    def dearest_input(self) -> Decimal:
-        return max(self.input, self.cached, self.cache_write)
+    def is_free(self) -> bool:
+        return not any(getattr(self, name) for name in CLASSES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +204,9 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True)
-class PriceCard:
-    """One effective-dated price of the book; `id` is its row, kept on every entry priced with it."""
+class Schedule:
+    """The rates of one service tier, by length of the input."""
 
-    id: int
-    valid_from: datetime
     base: Rates
     tiers: tuple[Tier, ...] = ()
 
@@ -78,10 +214,46 @@ class PriceCard:
         reached = [tier for tier in self.tiers if input_tokens > tier.above]
         return max(reached, key=lambda tier: tier.above).rates if reached else self.base
 
+    def within_reach(self, input_tokens: int) -> Iterator[Rates]:
+        yield self.base
+        for tier in self.tiers:
+            if input_tokens > tier.above:
+                yield tier.rates
+
     @property
     def is_free(self) -> bool:
-        every = (self.base, *(tier.rates for tier in self.tiers))
-        return all(rates.dearest_input == 0 and rates.output == 0 for rates in every)
+        return self.base.is_free and all(tier.rates.is_free for tier in self.tiers)
+
+
+@dataclass(frozen=True, slots=True)
+class PriceCard:
+    """One effective-dated price of the book; `id` is its row, kept on every entry priced with it."""
+
+    id: int
+    valid_from: datetime
+    standard: Schedule
+    services: Mapping[str, Schedule] = field(default_factory=dict)
+    """Other service tiers that have a price: `flex`, `priority`, ..."""
+
+    @property
+    def base(self) -> Rates:
+        return self.standard.base
+
+    @property
+    def is_free(self) -> bool:
+        return self.standard.is_free and all(schedule.is_free for schedule in self.services.values())
+
+    def rates_for(self, used: Usage) -> Rates:
+        """By what the provider says it served; a service tier that has no price costs what the standard does."""
+        schedule = self.services.get(used.service, self.standard) if used.service else self.standard
+        return schedule.rates_for(used.input) if schedule.tiers else schedule.base
+
+    def within_reach(self, bound: Bound) -> Iterator[Rates]:
+        """Every set of rates that a call within `bound` may be charged at."""
+        yield from self.standard.within_reach(bound.input)
+        for name, schedule in self.services.items():
+            if bound.service == name or bound.service in _ANY_SERVICE:
+                yield from schedule.within_reach(bound.input)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,40 +264,64 @@ class Charge:
     residue_pico: int
 
 
-def charge_for(usage: Usage, card: PriceCard) -> Charge:
-    exact = card.rates_for(usage.input).exact(usage) * NANO
-    nano = int(exact.to_integral_value(ROUND_HALF_EVEN))
-    return Charge(nano, int(((exact - nano) * _PICO_PER_NANO).to_integral_value(ROUND_HALF_EVEN)))
+def charge_for(used: Usage, card: PriceCard) -> Charge:
+    pico = card.rates_for(used).cost(used)
+    nano, residue = divmod(pico, PICO_PER_NANO)
+    half = PICO_PER_NANO // 2
+    if residue > half or (residue == half and nano % 2):
+        nano, residue = nano + 1, residue - PICO_PER_NANO
+    return Charge(nano, residue)
 
 
-def hold_for(input_tokens: int, output_tokens: int, card: PriceCard) -> int:
-    """Upper bound in nano-USD: every input token at the dearest class of every tier within reach."""
-    return max(_ceiling(input_tokens, output_tokens, rates) for rates in _within_reach(input_tokens, card))
+def worst_case(bound: Bound, card: PriceCard) -> int:
+    """Nano-USD that no usage within `bound` exceeds, at the dearest rates within its reach; rounded up."""
+    if not card.services and not card.standard.tiers:
+        return -(-card.standard.base.most(bound) // PICO_PER_NANO)
+    return max(-(-rates.most(bound) // PICO_PER_NANO) for rates in card.within_reach(bound))
 
 
-def affordable_output(input_tokens: int, headroom_nano: int, card: PriceCard) -> int | None:
-    """Output tokens that fit beside the input; None if output is free, negative if the input alone does not fit."""
+def most_affordable(bound: Bound, headroom_nano: int, card: PriceCard) -> int | None:
+    """Output tokens in all that fit into the headroom beside everything else; `bound.output` does not count.
+
+    None if output is free, negative if the rest alone does not fit.
+    """
     caps = []
-    for rates in _within_reach(input_tokens, card):
-        left = Decimal(headroom_nano) / NANO - input_tokens * rates.dearest_input
+    for rates in card.within_reach(bound):
+        rate = rates.output_rate(bound)
+        left = headroom_nano * PICO_PER_NANO - (rates.most(bound) - bound.output * rate)
         if left < 0:
             return -1
-        if rates.output > 0:
-            caps.append(int(left // rates.output))
+        if rate:
+            caps.append(left // rate)
     return min(caps, default=None)
 
 
+def hold_for(input_tokens: int, output_tokens: int, card: PriceCard) -> int:
+    """`worst_case` of a call of nothing but text."""
+    return worst_case(Bound(input_tokens, output_tokens), card)
+
+
+def affordable_output(input_tokens: int, headroom_nano: int, card: PriceCard) -> int | None:
+    """`most_affordable` of a call of nothing but text."""
+    return most_affordable(Bound(input_tokens, 0), headroom_nano, card)
+
+
 def rates_from(values: Mapping[str, Decimal | None]) -> Rates:
-    """Rates from a mapping with `input`, `output` and optional `cached`, `cache_write` (default: input)."""
-    price, output = values["input"] or Decimal(0), values["output"] or Decimal(0)
-    cached, write = values.get("cached"), values.get("cache_write")
-    return Rates(price, output, price if cached is None else cached, price if write is None else write)
+    """Rates from USD per token or piece by class; a class without a price costs what its like does, fees nothing."""
+    stated = {name: pico_from_usd(value) for name, value in values.items() if value is not None}
+    rates = dict(stated)
+    for name in CLASSES:
+        rates.setdefault(name, rates.get(_LIKE.get(name, ""), 0))
+    return Rates(**rates, stated=frozenset(stated))
 
 
-def _within_reach(input_tokens: int, card: PriceCard) -> list[Rates]:
-    return [card.base, *(tier.rates for tier in card.tiers if input_tokens > tier.above)]
+def pico_from_usd(usd: Decimal) -> int:
+    """Exact conversion; finer than a pico-USD is refused with ValueError."""
+    pico = usd.scaleb(12)
+    if not pico.is_finite() or pico != pico.to_integral_value():
+        raise ValueError("a price has at most twelve decimals")
+    return int(pico)
 
 
-def _ceiling(input_tokens: int, output_tokens: int, rates: Rates) -> int:
-    usd = input_tokens * rates.dearest_input + output_tokens * rates.output
-    return int((usd * NANO).to_integral_value(ROUND_CEILING))
+def usd_from_pico(pico: int) -> Decimal:
+    return Decimal(pico).scaleb(-12)

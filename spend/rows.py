@@ -23,8 +23,8 @@ ENTRIES = Insert(
     LedgerEntry,
     (
         *_ATTRIBUTION, "hold_id", "kind", "amount_nano", "residue_pico", "price_id", "input_tokens", "output_tokens",
-        "cached_tokens", "cache_write_tokens", "reasoning_tokens", "usage_source", "overrun", "response_id", "scopes",
-        "finished_at", "first_byte_at", "posted_at",
+        "cached_tokens", "cache_write_tokens", "reasoning_tokens", "further_usage", "usage_source",
+        "overrun", "response_id", "scopes", "finished_at", "first_byte_at", "posted_at",
     ),
 )  # fmt: skip
 
@@ -42,8 +42,8 @@ def entry_row(posting: Posting, now: datetime) -> Row:
     return (
         *_attribution(intent), intent.hold_id, LedgerEntry.Kind.CHARGE.value, amount_nano, posting.residue_pico,
         intent.price_id, usage.input, usage.output, usage.cached, usage.cache_write, usage.reasoning,
-        posting.usage_source, amount_nano > intent.amount_nano, posting.response_id[:255], intent.scopes,
-        posting.finished_at, posting.first_byte_at, now,
+        usage.further(), posting.usage_source, amount_nano > intent.amount_nano, posting.response_id[:255],
+        intent.scopes, posting.finished_at, posting.first_byte_at, now,
     )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def orphan_row(hold: Hold, now: datetime) -> Row:
     """An orphan is charged what was held; its tokens are the estimate the hold was made from."""
     return (
         *attribution_of(hold).values(), hold.pk, LedgerEntry.Kind.CHARGE.value, hold.amount_nano, 0,
-        hold.price_id, hold.input_estimate, hold.output_cap, 0, 0, 0,
+        hold.price_id, hold.input_estimate, hold.output_cap, 0, 0, 0, {},
         ORPHAN, False, "", hold.scopes,
         now, None, now,
     )  # fmt: skip

@@ -11,9 +11,13 @@ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$
 
 
 def append_only(table: str) -> RunPython:
-    """A migration operation that has the database refuse UPDATE, DELETE and TRUNCATE on `table`."""
+    """A migration operation that has the database refuse UPDATE, DELETE and TRUNCATE on `table`.
+
+    Repeat it after a change of the table's columns: SQLite then makes the table anew, without its triggers.
+    """
 
     def create(apps: Any, schema_editor: Any) -> None:
+        drop(apps, schema_editor)
         for statement in _statements(schema_editor.connection.vendor, table):
             schema_editor.execute(statement, params=None)
 

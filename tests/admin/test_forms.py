@@ -166,3 +166,20 @@ def test_blocking_a_team(browser: Client, search: Team) -> None:
     browser.post(reverse("admin:teams_team_block", args=[search.pk]))
     assert Team.objects.get(pk=search.pk).blocked
     assert "team.blocked" in actions()
+
+
+def test_a_price_has_classes_fees_long_inputs_and_service_tiers(browser: Client) -> None:
+    given = {"valid_from_0": "2026-05-01", "valid_from_1": "00:00", "item": "openai/y", "input": "2.5", "output": "10"}
+    tiers = '[{"above": 200000, "rates": {"input": "0.000005"}}]'
+    add(
+        browser, "spend_price", **given, audio_input="40", web_search="10", code_session="0.03", tiers=tiers,
+        services='{"priority": {"rates": {"input": "0.000005"}}}',
+    )  # fmt: skip
+    price = Price.objects.get()
+    assert price.extras == {"audio_input": "0.00004", "web_search": "0.01", "code_session": "0.03"}
+    assert price.tiers[0]["above"] == 200_000
+    assert price.services["priority"]["rates"] == {"input": "0.000005"}
+    page = browser.get(reverse("admin:spend_price_change", args=[price.pk])).content.decode()
+    assert "audio_input" in page
+    for name, wrong in {"tiers": '[{"above": 1}]', "services": '{"auto": {"rates": {}}}', "audio_input": "-1"}.items():
+        assert name in errors(add(browser, "spend_price", **given, **{name: wrong}))

@@ -61,6 +61,16 @@ def test_models_are_listed_with_their_prices(api: Api) -> None:
         assert SECRET not in answer.text
 
 
+def test_prices_of_every_class_are_echoed(api: Api) -> None:
+    priced = {"input_cost_per_audio_token": 4e-5, "input_cost_per_token_priority": 3e-7, "input_cost_per_request": 0.01}
+    params = NEW["litellm_params"] | priced | {"input_cost_per_token_above_200k_tokens": 2.5e-7}  # type: ignore[operator]
+    info = api.post("/model/new", NEW | {"litellm_params": params}).json["model_info"]
+    assert info["input_cost_per_audio_token"] == Decimal("0.00004")
+    assert info["input_cost_per_token_priority"] == Decimal("0.0000003")
+    assert info["input_cost_per_request"] == Decimal("0.01")
+    assert info["input_cost_per_token_above_200k_tokens"] == Decimal("0.00000025")
+
+
 def test_one_model_is_found_by_its_id(api: Api) -> None:
     api.post("/model/new", NEW)
     assert len(api.get("/model/info", {"litellm_model_id": "house-1"}).json["data"]) == 1
@@ -77,6 +87,8 @@ def test_one_model_is_found_by_its_id(api: Api) -> None:
         (with_("litellm_params.input_cost_per_token", -1), "input_cost_per_token"),
         (with_("litellm_params.input_cost_per_token", "x"), "input_cost_per_token"),
         (with_("litellm_params.input_cost_per_token", 1e-13), "input_cost_per_token"),
+        (with_("litellm_params.input_cost_per_second", 0.1), "input_cost_per_second"),
+        (with_("litellm_params.output_cost_per_token", None), "output_cost_per_token"),
         (with_("litellm_params.api_base", "https://user:word@llm.example.com"), "litellm_params.api_base"),
         (with_("litellm_params.api_base", "no address"), "litellm_params.api_base"),
         (with_("litellm_params.api_key", "os.environ/SECRET_KEY"), "litellm_params.api_key"),

@@ -29,7 +29,7 @@ def providers(db: None) -> None:
 
 def add(name: str = "house", info: dict[str, Any] | None = None, **params: Any) -> Deployment:
     new = read_model(name, HOUSE | params, info or {}, Deployment.Source.API)
-    return services.add_deployment(new.deployment, new.name, actor=MASTER, now=NOON, secret=new.secret, rates=new.rates)
+    return services.add_deployment(new.deployment, new.name, actor=MASTER, now=NOON, secret=new.secret, price=new.price)
 
 
 def credential() -> Credential:
@@ -78,7 +78,7 @@ def test_a_deployment_brings_model_credential_and_price(providers: None) -> None
     assert deployment.model.name == "house"
     assert deployment.credential is not None
     assert (deployment.credential.host, services.reveal(deployment.credential)) == ("llm.example.com", SECRET)
-    assert book.cards_at(NOON, [deployment.price_item])[deployment.price_item].base.output == Decimal("0.000002")
+    assert book.cards_at(NOON, [deployment.price_item])[deployment.price_item].base.output == 2_000_000
     assert SECRET not in str(list(AuditEvent.objects.values()))
     assert SECRET not in str(deployment.params)
 
@@ -92,17 +92,17 @@ def test_a_model_without_a_price_is_refused_unless_it_is_free() -> None:
 
 
 def test_a_known_model_takes_price_and_size_from_the_book() -> None:
-    book.seed_prices()
+    book.seed_prices(now=NOON)
     deployment = add("mini", model="openai/gpt-4o-mini", api_base=None, **dict.fromkeys(RATES))
     assert (deployment.base_url, deployment.max_input_tokens) == ("https://api.openai.com/v1", 128_000)
     assert services.price_item(deployment) == "openai/gpt-4o-mini"
     assert not Price.objects.filter(item=deployment.price_item).exists()
 
 
-def test_the_same_rates_are_not_added_twice() -> None:
+def test_the_same_price_is_not_added_twice() -> None:
     deployment = add()
-    rates = book.cards_at(NOON, [deployment.price_item])[deployment.price_item].base
-    assert services.set_rates(deployment, rates, actor=MASTER, now=NOON + timedelta(days=1)) is None
+    again = Price(input=Decimal(RATES["input_cost_per_token"]), output=Decimal(RATES["output_cost_per_token"]))
+    assert services.set_own_price(deployment, again, actor=MASTER, now=NOON + timedelta(days=1)) is None
     assert Price.objects.filter(item=deployment.price_item).count() == 1
 
 
