@@ -13,6 +13,7 @@ from proxy.api import ModelDelete, ModelInfo, ModelNew
 from spend.api import SpendLogs, SpendLogsPaged
 from spend.reports import every_window_spend, window_spend
 from teams.api import TeamBlocking, TeamNew, TeamUpdate, UserUpdate
+from teams.budgets_api import BudgetDelete, BudgetInfo, BudgetList, BudgetNew, BudgetSettings, BudgetUpdate
 from teams.customers_api import CustomerBlocking, CustomerInfo, CustomerNew, CustomerUpdate
 from teams.members_api import MemberAdd, MemberUpdate
 from teams.organizations_api import OrganizationInfo, OrganizationList, OrganizationNew, OrganizationUpdate
@@ -64,6 +65,12 @@ urlpatterns = [
     path("tag/info", TagInfo.as_view(spent=window_spend)),
     path("tag/delete", TagDelete.as_view()),
     path("tag/list", TagList.as_view(spent=window_spend)),
+    path("budget/new", BudgetNew.as_view()),
+    path("budget/update", BudgetUpdate.as_view()),
+    path("budget/info", BudgetInfo.as_view()),
+    path("budget/list", BudgetList.as_view()),
+    path("budget/settings", BudgetSettings.as_view()),
+    path("budget/delete", BudgetDelete.as_view()),
     path("model/new", ModelNew.as_view()),
     path("model/info", ModelInfo.as_view()),
     path("v1/model/info", ModelInfo.as_view()),

@@ -69,6 +69,7 @@ UNFOLD: dict[str, Any] = {
                 _item("Ledger", "receipt_long", "spend_ledgerentry"),
                 _item("Holds", "hourglass_top", "spend_hold"),
                 _item("Sums", "functions", "spend_rollup"),
+                _item("Crossings", "notifications", "spend_crossing"),
             ),
             _group("Audit", _item("Audit trail", "history", "teams_auditevent")),
         ],

@@ -17,7 +17,7 @@ from proxy.runtime.journal import BooksUnavailable, Handler, Lane
 from spend import book, rollups
 from spend import services as ledger
 from spend.pricing import PriceCard
-from spend.wire import CounterLoad, CounterRef, Intent, Posting
+from spend.wire import CounterLoad, CounterRef, Crossing, Intent, Posting
 from teams import changes
 from teams.models import PolicyChange
 
@@ -61,6 +61,11 @@ def epochs(items: Sequence[int]) -> list[int]:
 
 def raise_epochs(items: Sequence[tuple[int, int, int]]) -> list[tuple[int, bool]]:
     return [ledger.raise_epoch(organization_pk, seen=seen, above=above) for organization_pk, seen, above in items]
+
+
+def crossings(items: Sequence[Crossing]) -> list[None]:
+    ledger.note_crossings(items, now=timezone.now())
+    return [None] * len(items)
 
 
 def leases(items: Sequence[tuple[list[str], datetime]]) -> list[None]:
@@ -154,7 +159,7 @@ _IMPATIENT = {
 }
 #: In order of urgency. Callers wait for the first ones; nobody waits for the others.
 _URGENT = (intents, grants, customers, tags, epochs, raise_epochs, servers, counters, catalogs, policy_changes)
-_LATER = (postings, leases)
+_LATER = (postings, crossings, leases)
 
 
 def lanes() -> list[Lane]:

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 
 from spend import book
 from spend.forms import PriceForm, per_million
-from spend.models import Hold, LedgerEntry, Price, Rollup
+from spend.models import Crossing, Hold, LedgerEntry, Price, Rollup
 from teams.actors import Actor
 from teams.admin_base import (
     AutocompleteSelectFilter,
@@ -192,3 +192,22 @@ class RollupAdmin(AmountAdmin):
     @display(description="Tokens out")
     def output_shown(self, obj: Rollup) -> str:
         return f"{obj.output_tokens:,}"
+
+
+@admin.register(Crossing)
+class CrossingAdmin(AmountAdmin):
+    list_display = ("at_shown", "scope", "kind_shown", "amount", "counter")
+    search_fields = ("scope__exact",)
+    search_help_text = "Scope, e.g. team:3"
+    list_filter = (("at", RangeDateTimeFilter),)
+    list_filter_submit = True
+    fields = (("at", "kind"), ("scope", "counter"), ("amount", "amount_nano"))
+    readonly_fields = ("amount",)
+
+    @display(description="Crossed at (UTC)")
+    def at_shown(self, obj: Crossing) -> str:
+        return when(obj.at)
+
+    @display(description="Mark", label={"Soft budget": "warning"})
+    def kind_shown(self, obj: Crossing) -> str:
+        return obj.get_kind_display()

@@ -201,3 +201,35 @@ class Rollup(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.quarter:%Y-%m-%d %H:%M}"
+
+
+class CrossingQuerySet(models.QuerySet["Crossing"]):
+    def visible_to(self, user: User) -> Self:
+        """Platform admins see all of them; nobody else any."""
+        return self if user.is_superuser or user.role.startswith(User.Role.PROXY_ADMIN) else self.none()
+
+
+class Crossing(models.Model):
+    """A budget window in which what was spent reached a mark. Noted once, by whoever finds it first."""
+
+    class Kind(models.TextChoices):
+        SOFT = "soft", "Soft budget"
+
+    scope = models.CharField(max_length=64)
+    counter = models.CharField(max_length=400)
+    kind = models.CharField(max_length=8, choices=Kind.choices, default=Kind.SOFT)
+    amount_nano = models.BigIntegerField("mark (nano-USD)")
+    at = models.DateTimeField()
+
+    objects = CrossingQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["scope", "-id"], name="spend_crossing_scope")]
+        constraints = [
+            models.UniqueConstraint(fields=["counter", "kind"], name="spend_crossing_once"),
+            models.CheckConstraint(condition=Q(amount_nano__gte=0), name="spend_crossing_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.scope}"

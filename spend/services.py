@@ -1,13 +1,13 @@
 """Every change to holds and the ledger. The gateway's journal, the sweeper and corrections all come here."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 
 import orjson
 from django.db import connection, transaction
 
-from spend import rollups
-from spend.models import Hold, LedgerEntry
+from spend import rollups, wire
+from spend.models import Crossing, Hold, LedgerEntry
 from spend.rows import ENTRIES, HOLDS, attribution_of, entry_row, hold_row, orphan_row
 from spend.wire import Intent, Posting
 from teams import audit, changes
@@ -117,6 +117,12 @@ def correct(entry: LedgerEntry, amount_nano: int, *, reason: str, actor: Actor, 
     changes.raise_epoch(entry.organization_id)
     audit.record("ledger.corrected", correction, actor=actor, after={"amount_nano": amount_nano, "reason": reason})
     return correction
+
+
+def note_crossings(crossings: Iterable[wire.Crossing], *, now: datetime) -> None:
+    """Write down that soft budgets were crossed, each once per window, however many workers noticed it."""
+    rows = (Crossing(scope=c.scope, counter=c.counter, amount_nano=c.soft_nano, at=now) for c in crossings)
+    Crossing.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def raise_epoch(organization_pk: int, *, seen: int, above: int = 0) -> tuple[int, bool]:

@@ -1,12 +1,13 @@
 """Making a policy change take effect: version, announcement and, where windows change, a new epoch."""
 
+from collections.abc import Iterable
 from functools import partial
 
 from django.db import transaction
 from django.db.models import F
 
 from teams import store
-from teams.models import CounterServer, Limits, Organization, PolicyChange
+from teams.models import CounterServer, Limits, Organization, PolicyChange, SharedBudget, Terms
 from teams.scopes import CATALOG
 
 #: Columns that only their own services write. An edit that began before such a change must not undo it.
@@ -16,7 +17,7 @@ _SYSTEM = (
 )  # fmt: skip
 
 
-def keep_system_fields(instance: Limits, stored: Limits) -> None:
+def keep_system_fields(instance: Terms, stored: Terms) -> None:
     """Take what an edit does not own from `stored`, the row as it is now under its lock."""
     for name in {field.name for field in stored._meta.concrete_fields}.intersection(_SYSTEM):
         setattr(instance, name, getattr(stored, name))
@@ -37,6 +38,19 @@ def publish(instance: Limits, *, organization_pk: int, new_windows: bool = False
     )
     if new_windows:
         raise_epoch(organization_pk)
+
+
+def publish_shared(budget: SharedBudget, *, organization_pks: Iterable[int], new_windows: bool) -> None:
+    """As `publish`, in every organization whose scopes share the budget. Their rows are not touched."""
+    SharedBudget.objects.filter(pk=budget.pk).update(version=F("version") + 1)
+    budget.refresh_from_db(fields=["version"])
+    PolicyChange.objects.create(scope=budget.scope)
+    for organization_pk in sorted(organization_pks):
+        transaction.on_commit(
+            partial(store.announce_version, organization_pk, budget.scope, budget.version), robust=True
+        )
+        if new_windows:
+            raise_epoch(organization_pk)
 
 
 def raise_epoch(organization_pk: int) -> None:

@@ -64,11 +64,26 @@ class TermsSerializer(serializers.Serializer[Any]):
         return instance
 
 
-class SharedBudgetField(TextField):
+class BudgetSerializer(TermsSerializer):
+    """POST /budget/new, and as a merge patch /budget/update."""
+
+    budget_id = TextField(source="public_id", max_length=128, required=False, allow_null=True)
+
+    def budget(self) -> SharedBudget:
+        """An unsaved, validated shared budget."""
+        public_id = self.validated_data.get("public_id")
+        if public_id and SharedBudget.objects.filter(public_id=public_id).exists():
+            raise ApiError(400, f"budget_id: Budget '{public_id}' exists already", param="budget_id")
+        budget = self.apply(SharedBudget(public_id=public_id) if public_id else SharedBudget())
+        budget.full_clean()
+        return budget
+
+
+class SharedBudgetField(serializers.Field[SharedBudget, Any, Any, Any]):
     """The id of a shared budget."""
 
-    def to_internal_value(self, data: Any) -> SharedBudget:  # type: ignore[override]
-        public_id = super().to_internal_value(data)
+    def to_internal_value(self, data: Any) -> SharedBudget:
+        public_id = TextField(max_length=128).run_validation(data)
         budget = SharedBudget.objects.filter(public_id=public_id).first()
         if budget is None:
             raise serializers.ValidationError(f"Budget '{public_id}' does not exist; create it with /budget/new")
@@ -78,7 +93,7 @@ class SharedBudgetField(TextField):
 class LimitsSerializer(TermsSerializer):
     """The fields that every scope has."""
 
-    budget_id = SharedBudgetField(source="shared_budget", max_length=128, required=False, allow_null=True)
+    budget_id = SharedBudgetField(source="shared_budget", required=False, allow_null=True)
     temp_budget_increase = MoneyField(source="raise_nano", required=False, allow_null=True)
     temp_budget_expiry = DayOrInstantField(required=False, allow_null=True)
     models = NamesField(source="allowed_models", required=False, allow_null=True)

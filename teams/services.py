@@ -1,15 +1,17 @@
 """Every change to organizations, teams, people, customers and tags."""
 
+from collections.abc import Iterator
 from datetime import datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from django.apps import apps
 from django.core.exceptions import ValidationError
 from django.db import models, transaction
 from django.utils import timezone
 
 from teams import audit, changes
 from teams.actors import SYSTEM, Actor
-from teams.models import Customer, Limits, Membership, Organization, Tag, Team, User
+from teams.models import Customer, Limits, Membership, Organization, SharedBudget, Tag, Team, User
 
 DEFAULT_ORGANIZATION = "default"
 T = TypeVar("T", bound=models.Model)
@@ -71,6 +73,64 @@ def delete_tag(tag: Tag, *, actor: Actor) -> None:
     changes.publish(tag, organization_pk=tag.organization_id)
     audit.record("tag.deleted", tag, actor=actor, before=audit.snapshot(tag), after={})
     tag.delete()
+
+
+@transaction.atomic
+def create_budget(budget: SharedBudget, *, actor: Actor) -> SharedBudget:
+    """Save a validated, unsaved shared budget."""
+    budget.created_by = budget.updated_by = actor.label
+    return _create(budget, "budget.created", actor)
+
+
+@transaction.atomic
+def update_budget(budget: SharedBudget, *, actor: Actor, now: datetime | None = None) -> SharedBudget:
+    """Save a changed shared budget; in force at the next call of everything that shares it."""
+    stored = SharedBudget.objects.select_for_update().get(pk=budget.pk)
+    before = audit.snapshot(stored)
+    changes.keep_system_fields(budget, stored)
+    if stored.budget_duration != budget.budget_duration:
+        budget.budget_started_at = now or timezone.now()
+    budget.updated_by = actor.label
+    budget.save()
+    new_windows = _shared_windows(stored) != _shared_windows(budget)
+    changes.publish_shared(budget, organization_pks=organizations_sharing(budget), new_windows=new_windows)
+    audit.record("budget.updated", budget, actor=actor, before=before)
+    return budget
+
+
+@transaction.atomic
+def delete_budget(budget: SharedBudget, *, actor: Actor) -> None:
+    """Delete a shared budget that nothing uses. Raises ValidationError naming what still does."""
+    budget = SharedBudget.objects.select_for_update().get(pk=budget.pk)
+    users = [(rows.count(), model._meta) for model, rows in _sharing(budget)]
+    still = ", ".join(f"{n} {meta.verbose_name if n == 1 else meta.verbose_name_plural}" for n, meta in users if n)
+    if still:
+        raise ValidationError({"id": f"budget '{budget}' is still used by {still}; give them another one first"})
+    audit.record("budget.deleted", budget, actor=actor, before=audit.snapshot(budget), after={})
+    budget.delete()
+
+
+def organizations_sharing(budget: SharedBudget) -> set[int]:
+    """Primary keys of the organizations in which something uses a shared budget."""
+    found: set[int | None] = set()
+    for model, rows in _sharing(budget):
+        found |= set(rows.order_by().values_list(model.organization_path, flat=True).distinct())
+    return {pk for pk in found if pk is not None}
+
+
+def _sharing(budget: SharedBudget) -> Iterator[tuple[type[Limits], models.QuerySet[Any]]]:
+    """Per kind of scope, also of the apps above, the rows that use a shared budget."""
+    for model in apps.get_models():
+        if issubclass(model, Limits):
+            yield model, model._default_manager.filter(shared_budget=budget)
+
+
+def _shared_windows(budget: SharedBudget) -> tuple[Any, ...]:
+    """What decides which windows its users have; whether an amount is set counts, the amount does not."""
+    models_limited = {(m, limits.get("duration")) for m, limits in budget.model_limits.items() if "max_nano" in limits}
+    amounts = (budget.max_budget_nano is not None, budget.soft_budget_nano is not None)
+    windows = {window["duration"] for window in budget.budget_limits}
+    return amounts, budget.budget_duration, budget.budget_started_at, windows, models_limited
 
 
 @transaction.atomic

@@ -8,7 +8,7 @@ from django.urls import reverse
 from keys.models import VirtualKey
 from teams.models import AuditEvent, Team, User
 
-READ_ONLY = {"spend.LedgerEntry", "spend.Hold", "spend.Rollup", "teams.AuditEvent", "proxy.Provider"}
+READ_ONLY = {"spend.LedgerEntry", "spend.Hold", "spend.Rollup", "spend.Crossing", "teams.AuditEvent", "proxy.Provider"}
 PAGES = [f"admin:{m._meta.app_label}_{m._meta.model_name}" for m in admin.site._registry]
 
 

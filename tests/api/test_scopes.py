@@ -211,6 +211,6 @@ def test_only_the_platform_admin_calls_them(api: Api) -> None:
     secret = api.key()["key"]
     for path in (
         "/organization/new", "/customer/new", "/tag/new", "/tag/delete", "/team/update", "/user/update",
-        "/team/member_add", "/team/member_update", "/team/member_delete", "/customer/block",
+        "/team/member_add", "/team/member_update", "/team/member_delete", "/customer/block", "/budget/new",
     ):  # fmt: skip
         assert api.post(path, {}, bearer=secret).status == 401, path

@@ -4,10 +4,10 @@ import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
 from keys.models import VirtualKey
-from spend import rollups, services
+from spend import models, rollups, services
 from spend.models import Hold, LedgerEntry, Rollup
 from spend.rows import attribution_of
-from spend.wire import ESTIMATED
+from spend.wire import ESTIMATED, Crossing
 from teams.actors import MASTER
 from teams.models import AuditEvent, Organization, User
 from tests.factories import NOON, intent_for, issue, posting_of
@@ -179,3 +179,14 @@ def test_people_read_the_entries_of_their_own_keys(key: VirtualKey, ada: User, l
     assert set(LedgerEntry.objects.all().visible_to(linus)) == {mine}
     assert LedgerEntry.objects.all().visible_to(ada).count() == 2
     assert datetime.now(UTC) >= mine.posted_at
+
+
+def test_a_crossed_soft_budget_is_noted_once_per_window(key: VirtualKey) -> None:
+    first = Crossing(key.scope, f"{key.scope}|1d@1", 500)
+    services.note_crossings([first, first, Crossing(key.scope, f"{key.scope}|1d@2", 500)], now=NOON)
+    services.note_crossings([first], now=NOON + timedelta(hours=1))
+    rows = models.Crossing.objects.order_by("pk").values_list("scope", "counter", "kind", "amount_nano", "at")
+    assert list(rows) == [
+        (key.scope, f"{key.scope}|1d@1", "soft", 500, NOON),
+        (key.scope, f"{key.scope}|1d@2", "soft", 500, NOON),
+    ]
