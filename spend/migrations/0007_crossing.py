@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('spend', '0005_hold_token_and_tags'),
+        ('spend', '0006_price_classes'),
     ]
 
     operations = [
