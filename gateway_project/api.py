@@ -11,7 +11,7 @@ from keys.list_api import KeyList
 from keys.owners_api import MemberDelete, TeamInfo, UserInfo, UserNew
 from proxy.api import ModelDelete, ModelInfo, ModelNew
 from spend.api import SpendLogs, SpendLogsPaged
-from spend.reports import every_window_spend, window_spend
+from spend.reports import every_window_spend, soft_crossings, window_spend
 from teams.api import TeamBlocking, TeamNew, TeamUpdate, UserUpdate
 from teams.budgets_api import BudgetDelete, BudgetInfo, BudgetList, BudgetNew, BudgetSettings, BudgetUpdate
 from teams.customers_api import CustomerBlocking, CustomerInfo, CustomerNew, CustomerUpdate
@@ -35,7 +35,7 @@ def _customers(prefix: str) -> list[URLPattern]:
 
 urlpatterns = [
     path("key/generate", KeyGenerate.as_view(spent=window_spend)),
-    path("key/info", KeyInfo.as_view(spent=window_spend, used=every_window_spend)),
+    path("key/info", KeyInfo.as_view(spent=window_spend, used=every_window_spend, crossed=soft_crossings)),
     path("key/update", KeyUpdate.as_view(spent=window_spend)),
     path("key/delete", KeyDelete.as_view()),
     path("key/block", KeyBlocking.as_view(spent=window_spend, blocked=True)),

@@ -16,7 +16,16 @@ from keys import services
 from keys.models import VirtualKey
 from keys.rows import info_row, issued_row, key_row
 from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key
-from teams.api_base import ApiError, ManagementView, ScopeView, WindowReader, required_names, required_text, unwired
+from teams.api_base import (
+    ApiError,
+    CrossingReader,
+    ManagementView,
+    ScopeView,
+    WindowReader,
+    required_names,
+    required_text,
+    unwired,
+)
 
 
 class KeyView(ScopeView):
@@ -42,6 +51,7 @@ class KeyInfo(KeyView):
 
     permission_classes = (IsAuthenticated,)
     used: WindowReader = staticmethod(unwired)
+    crossed: CrossingReader = staticmethod(unwired)
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
@@ -53,6 +63,7 @@ class KeyInfo(KeyView):
         else:
             key = self._itself(asked)
         info = info_row(key, self.spent([key]), self.used([key]), now)
+        info["soft_budget_crossed_at"] = self.crossed([key]).get(key.scope)
         return Response({"key": asked or key.token, "info": info})
 
     def _itself(self, asked: str | None) -> VirtualKey:

@@ -1,14 +1,17 @@
 """Reading what was spent: the amounts beside limits, and the rows of the spend log."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
 
-from spend.models import LedgerEntry
+from spend.models import Crossing, LedgerEntry
 from spend.spent import spent_by_window, spent_now
+from spend.wire import CounterRef
 from teams.models import Limits
 from teams.money import usd_from_nano
+from teams.rows import current_window
 
 
 def window_spend(scopes: Iterable[Limits]) -> dict[str, int]:
@@ -19,6 +22,14 @@ def window_spend(scopes: Iterable[Limits]) -> dict[str, int]:
 def every_window_spend(scopes: Iterable[Limits]) -> dict[tuple[str, str, str], int]:
     """Nano-USD posted in the current window of every budget of each scope, by scope, model and duration."""
     return spent_by_window(scopes, now=timezone.now())
+
+
+def soft_crossings(scopes: Iterable[Limits]) -> dict[str, datetime]:
+    """When each scope crossed the soft budget of its main budget's current window; the others are left out."""
+    now = timezone.now()
+    counters = {CounterRef(one.scope, "", current_window(one, now)).counter: one.scope for one in scopes}
+    rows = Crossing.objects.filter(counter__in=counters, kind=Crossing.Kind.SOFT).values_list("counter", "at")
+    return {counters[counter]: at for counter, at in rows}
 
 
 def log_row(entry: LedgerEntry) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What every management endpoint shares."""
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -12,8 +13,8 @@ from teams.api_types import ApiError, Caller
 from teams.models import Limits
 
 __all__ = [
-    "ApiError", "Caller", "ManagementView", "ScopeView", "SpendReader", "WindowReader", "required_names",
-    "required_text", "unwired", "whole_number",
+    "ApiError", "Caller", "CrossingReader", "ManagementView", "ScopeView", "SpendReader", "WindowReader",
+    "required_names", "required_text", "unwired", "whole_number",
 ]  # fmt: skip
 
 MOST_NAMES = 500
@@ -23,11 +24,13 @@ MOST_NAMES = 500
 SpendReader = Callable[[Iterable[Limits]], Mapping[str, int]]
 #: The same for every budget of each scope, by scope, model and duration.
 WindowReader = Callable[[Iterable[Limits]], Mapping[tuple[str, str, str], int]]
+#: When each scope crossed the soft budget of its current window; scopes that did not are left out.
+CrossingReader = Callable[[Iterable[Limits]], Mapping[str, datetime]]
 
 
 def unwired(scopes: Iterable[Limits]) -> Any:
     """Stands for a reader that the router forgot; a silent zero would be a wrong amount."""
-    raise ImproperlyConfigured("pass `spent=` (and `used=`, where there is one) to as_view()")
+    raise ImproperlyConfigured("pass `spent=` (and `used=` and `crossed=`, where there are such) to as_view()")
 
 
 class ManagementView(APIView):

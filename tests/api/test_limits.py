@@ -11,6 +11,8 @@ from django.utils import timezone
 from keys.loading import load_grants
 from keys.models import VirtualKey
 from spend import services as ledger
+from spend.wire import CounterRef, Crossing
+from teams.rows import current_window
 from tests.api.conftest import Api
 from tests.factories import intent_for, posting_of
 
@@ -136,3 +138,14 @@ def test_key_info_shows_what_every_window_has_used(api: Api) -> None:
         "gpt-4o": Decimal("0.2"), "openai/*": Decimal("0.3"),
     }  # fmt: skip
     assert used["gpt-4o"]["reset_at"] == info["budget_limits_usage"][0]["reset_at"]
+
+
+def test_key_info_says_when_the_soft_budget_of_this_window_was_crossed(api: Api) -> None:
+    made, now = api.key(soft_budget=5, budget_duration="1d"), timezone.now()
+    key = VirtualKey.objects.get()
+    assert api.get("/key/info", {"key": made["token"]}).json["info"]["soft_budget_crossed_at"] is None
+    today, long_ago = (CounterRef(key.scope, "", current_window(key, at)) for at in (now, now - timedelta(days=9)))
+    for ref, at in ((long_ago, now - timedelta(days=9)), (today, now)):
+        ledger.note_crossings([Crossing(key.scope, ref.counter, 5 * 10**9)], now=at)
+    info = api.get("/key/info", {"key": made["token"]}).json["info"]
+    assert datetime.fromisoformat(info["soft_budget_crossed_at"]) == now
