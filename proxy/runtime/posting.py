@@ -1,12 +1,17 @@
-"""From the outcome of an attempt to what is posted for it. Pure."""
+"""From the outcome of an attempt to what is posted for it. Pure, but for a line in the log."""
 
+from dataclasses import replace
 from datetime import datetime
+
+import structlog
 
 from proxy.runtime.catalog import Target
 from proxy.runtime.holds import Held
 from proxy.runtime.relay import Outcome
 from spend.pricing import Charge, Usage, charge_for, usd_from_nano
 from spend.wire import ESTIMATED, UPSTREAM, Posting
+
+log = structlog.get_logger()
 
 
 def nothing(held: Held, now: datetime) -> Posting:
@@ -15,10 +20,12 @@ def nothing(held: Held, now: datetime) -> Posting:
 
 
 def of(held: Held, target: Target, outcome: Outcome, now: datetime) -> Posting:
-    """Reported usage at its price; without a report the estimate, which says that it is one."""
-    usage = outcome.usage or _received(held, outcome)
+    """Reported usage at its price, all of it; without a report the estimate, which says that it is one."""
+    usage = _reported(outcome) or _received(held, outcome)
     charge = Charge(0, 0) if target.is_free or target.price is None else charge_for(usage, target.price)
     nano = charge.nano if outcome.usage else min(charge.nano, held.intent.amount_nano)
+    if nano > held.intent.amount_nano:
+        _warn_of_overrun(held, usage, nano)
     return Posting(
         intent=held.intent,
         amount_nano=nano,
@@ -36,6 +43,32 @@ def usd(nano: int) -> str:
     return f"{usd_from_nano(nano):f}"
 
 
+def _reported(outcome: Outcome) -> Usage | None:
+    if outcome.usage is None or not (outcome.service or outcome.searches):
+        return outcome.usage
+    return replace(outcome.usage, service=outcome.service, web_searches=outcome.searches or 0)
+
+
 def _received(held: Held, outcome: Outcome) -> Usage:
     """No text has more tokens than bytes, so what was received bounds the output."""
-    return Usage(held.intent.input_estimate, min(held.intent.output_cap, outcome.received_bytes))
+    return Usage(
+        held.intent.input_estimate, min(held.intent.output_cap, outcome.received_bytes), service=outcome.service
+    )
+
+
+def _warn_of_overrun(held: Held, usage: Usage, nano: int) -> None:
+    """A price or an estimate is wrong: the budget was not told of this beforehand."""
+    intent = held.intent
+    log.error(
+        "charged more than was held",
+        hold=intent.hold_id,
+        deployment=intent.deployment,
+        upstream_model=intent.upstream_model,
+        held_nano=intent.amount_nano,
+        charged_nano=nano,
+        input_tokens=usage.input,
+        input_estimate=intent.input_estimate,
+        output_tokens=usage.output,
+        output_cap=intent.output_cap,
+        further_usage=usage.further(),
+    )

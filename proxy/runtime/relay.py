@@ -22,6 +22,10 @@ class Outcome:
     """What an attempt bought. `usage` is None while the provider has not told."""
 
     usage: Usage | None = None
+    service: str = ""
+    """Service tier that the provider says it served the call on."""
+    searches: int | None = None
+    """Web searches that the provider says it made; None while it has not told."""
     response_id: str = ""
     received_bytes: int = 0
     first_byte_at: datetime | None = None
@@ -29,9 +33,12 @@ class Outcome:
 
 
 def note_answer(outcome: Outcome, answer: Any) -> None:
-    """Take usage and id from an answer or a chunk. Usage that is reported twice replaces, never adds."""
+    """Take usage, service tier and id from an answer or a chunk. What is reported twice replaces, never adds."""
     if isinstance(answer, dict):
         outcome.usage = usage.usage_of(answer) or outcome.usage
+        outcome.service = usage.service_of(answer) or outcome.service
+        searches = usage.searches_of(answer)
+        outcome.searches = outcome.searches if searches is None else searches
         if not outcome.response_id and isinstance(answer.get("id"), str):
             outcome.response_id = answer["id"]
 

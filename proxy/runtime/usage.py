@@ -1,33 +1,123 @@
 """Reading usage out of answers, and server-sent events out of a byte stream. Pure."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from spend.pricing import Usage
 
+_MOST = 2**40
+_PROMPT, _COMPLETION = ("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")
+_SERVICE = re.compile(r"^[a-z][a-z0-9_-]{0,31}$")
+
+
+class _Nonsense(Exception):
+    """A count that is none, or parts that are more than their whole."""
+
 
 def usage_of(answer: Any) -> Usage | None:
-    """Usage of an OpenAI answer or chunk; None if it reports none or nonsense."""
+    """Usage of an OpenAI answer or chunk, every token in one class; None if it reports none or nonsense."""
     found = answer.get("usage") if isinstance(answer, dict) else None
     if not isinstance(found, dict):
         return None
-    prompt, completion = _number(found, "prompt_tokens"), _number(found, "completion_tokens", default=0)
-    if prompt is None or completion is None:
+    try:
+        made = _output(found)
+        return None if made is None else _with_input(found, made)
+    except _Nonsense:
         return None
-    details = found.get("prompt_tokens_details")
-    cached = _number(details, "cached_tokens", default=0) if isinstance(details, dict) else 0
-    more = found.get("completion_tokens_details")
-    reasoning = _number(more, "reasoning_tokens", default=0) if isinstance(more, dict) else 0
-    return Usage(prompt, completion, cached=min(cached or 0, prompt), reasoning=reasoning or 0)
 
 
-def _number(values: dict[str, Any], name: str, default: int | None = None) -> int | None:
-    value = values.get(name)
-    if value is None:
-        return default
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**40 else None
+def service_of(answer: Any) -> str:
+    """Service tier that the answer says it was served on; empty if it does not say."""
+    if not isinstance(answer, dict):
+        return ""
+    inside = answer.get("usage")
+    named = answer.get("service_tier") or (inside.get("service_tier") if isinstance(inside, dict) else None)
+    return named if isinstance(named, str) and _SERVICE.match(named) else ""
+
+
+def searches_of(answer: Any) -> int | None:
+    """How many web searches the answer says it made; None if it does not say."""
+    found = answer.get("usage") if isinstance(answer, dict) else None
+    if not isinstance(found, dict):
+        return None
+    try:
+        tools = _number(_part(found, "server_tool_use"), "web_search_requests")
+        return tools if tools is not None else _number(found, "num_search_queries", "num_sources_used")
+    except _Nonsense:
+        return None
+
+
+def _output(found: dict[str, Any]) -> Usage | None:
+    """The output side. Rejected predictions are in the whole; reasoning is, or a larger total tells that it is not."""
+    prompt, made = _number(found, *_PROMPT), _number(found, *_COMPLETION) or 0
+    if prompt is None:
+        return None
+    made = max(made, (_number(found, "total_tokens") or 0) - prompt)
+    details = _part(found, "completion_tokens_details", "output_tokens_details")
+    reasoning = _number(details, "reasoning_tokens") or 0
+    spoken, drawn = _number(details, "audio_tokens") or 0, _number(details, "image_tokens") or 0
+    if reasoning + spoken + drawn > made:
+        raise _Nonsense
+    return Usage(prompt, made, reasoning=reasoning, audio_output=spoken, image_output=drawn)
+
+
+def _with_input(found: dict[str, Any], made: Usage) -> Usage:
+    """The input side. Cached, written, audio and image tokens are parts of the whole."""
+    details = _part(found, "prompt_tokens_details", "input_tokens_details")
+    audio, image = _number(details, "audio_tokens") or 0, _number(details, "image_tokens") or 0
+    cached = _number(details, "cached_tokens")
+    cached = (_number(found, "prompt_cache_hit_tokens", "cache_read_input_tokens") or 0) if cached is None else cached
+    written = _number(details, "cache_creation_tokens", "cache_write_tokens")
+    written = (_number(found, "cache_creation_input_tokens") or 0) if written is None else written
+    for_an_hour = _number(_part(found, "cache_creation"), "ephemeral_1h_input_tokens") or 0
+    text = made.input - audio - image
+    cached_audio, cached_images = _cached_parts(details, cached - (text - written), audio, image)
+    if text < 0 or for_an_hour > written or cached - cached_audio - cached_images + written > text:
+        raise _Nonsense
+    return replace(
+        made, cached=cached, cache_write=written, cache_write_1h=for_an_hour, audio_input=audio,
+        audio_cached=cached_audio, image_input=image, image_cached=cached_images,
+    )  # fmt: skip
+
+
+def _cached_parts(details: dict[str, Any], beyond_text: int, audio: int, image: int) -> tuple[int, int]:
+    """How much of the cache was audio and images; where the provider does not say, only what text cannot be."""
+    parts = _part(details, "cached_tokens_details")
+    spoken, drawn = _number(parts, "audio_tokens"), _number(parts, "image_tokens")
+    if spoken is None and drawn is None:
+        spoken = min(audio, max(0, beyond_text))
+        drawn = min(image, max(0, beyond_text - spoken))
+    if (spoken or 0) > audio or (drawn or 0) > image:
+        raise _Nonsense
+    return spoken or 0, drawn or 0
+
+
+def _part(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    for name in names:
+        part = values.get(name)
+        if isinstance(part, dict):
+            return part
+        if part is not None:
+            raise _Nonsense
+    return {}
+
+
+def _number(values: dict[str, Any], *names: str) -> int | None:
+    """The first of these counts that is there."""
+    for name in names:
+        value = values.get(name)
+        if value is None:
+            continue
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST:
+            raise _Nonsense
+        return value
+    return None
 
 
 def loads(raw: bytes) -> Any:
