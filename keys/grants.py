@@ -21,9 +21,12 @@ class ModelRate:
     tpm_limit: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ScopePolicy:
-    """What one scope allows. None means the scope sets no limit of that kind."""
+    """What one scope allows. None means the scope sets no limit of that kind.
+
+    Each one read is itself alone, not equal to others of the same content: plans are kept by identity.
+    """
 
     scope: str
     label: str

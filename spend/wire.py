@@ -17,7 +17,7 @@ from teams.windows import Window
 UPSTREAM, ESTIMATED, ORPHAN = "upstream", "estimated_partial", "estimated_orphan"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Intent:
     """The worst case of one attempt, in nano-USD. `counters` are the windows it is held on."""
 
@@ -56,7 +56,7 @@ class Intent:
         return cls(**{**values, "owners": Owners(**values["owners"])})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Posting:
     """The true cost of one attempt. `amount_nano` None voids the hold: nothing was bought."""
 

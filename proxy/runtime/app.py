@@ -3,14 +3,13 @@
 import asyncio
 import itertools
 import re
-import uuid
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 
-from proxy.runtime import chain, errors, listing, relay, routes
+from proxy.runtime import chain, errors, ids, listing, relay, routes
 from proxy.runtime.catalog import Target
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
@@ -69,12 +68,12 @@ class Gateway:
         await self.upstream.__aexit__(None, None, None)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
-        request = Request.from_scope(scope, receive, send)
-        given = request.headers.get("x-litellm-call-id") or request.headers.get("x-request-id", "")
-        request_id = given if _REQUEST_ID.match(given) else str(uuid.uuid4())
         send_start = _Started(send)
+        request = Request.from_scope(scope, receive, send_start)
+        given = request.headers.get("x-litellm-call-id") or request.headers.get("x-request-id", "")
+        request_id = given if _REQUEST_ID.match(given) else ids.request_id()
         try:
-            await self._answer(Request(request.method, request.path, request.headers, receive, send_start), request_id)
+            await self._answer(request, request_id)
         except errors.GatewayError as error:
             await self._refuse(send_start, error, request_id)
         except StoreUnavailable:

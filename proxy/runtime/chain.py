@@ -95,7 +95,7 @@ async def admit(
         policies=policies,
         customer_id=int(customer.scope.partition(":")[2]) if customer else None,
         tags=tags,
-        call=replace(call, model=model),
+        call=call if call.model == model else replace(call, model=model),
         target=targets[(gateway.turn() + attempt) % len(targets)],
         attempt=attempt,
     )

@@ -7,7 +7,7 @@ soon and for everybody; until it answers again, commands fail at once instead of
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -78,6 +78,20 @@ class CounterStore:
             if not str(error).startswith("NOSCRIPT"):
                 raise StoreUnavailable(str(error)[:80]) from error
             return await self.command("EVAL", script.text, 1, key, *args)
+
+    async def scripts(self, script: Script, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Run a script for each of the calls (key, then arguments), in one go."""
+        if not calls:
+            return []
+        first = await self.script(script, *calls[0])
+        if not (protocol := self._protocol):
+            raise StoreUnavailable("the counter store is away")
+        sent = [protocol.send(("EVALSHA", script.digest, 1, *call)) for call in calls[1:]]
+        replies = await asyncio.gather(*sent, return_exceptions=True)
+        failed = next((reply for reply in replies if isinstance(reply, BaseException)), None)
+        if failed is not None:
+            raise StoreUnavailable("the counter store did not answer") from failed
+        return [first, *replies]
 
     def when_back(self, action: Callable[[], Awaitable[Any]]) -> None:
         """Have something repeatable done as soon as the store answers again; what does not fit is the sweeper's."""

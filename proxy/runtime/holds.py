@@ -3,9 +3,7 @@
 What follows from each answer of the hold script is listed in `Holds._mend`.
 """
 
-import secrets
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,7 +12,7 @@ from typing import Any
 import orjson
 
 from keys.grants import Grant, ScopePolicy
-from proxy.runtime import refusals, scripts
+from proxy.runtime import ids, refusals, scripts
 from proxy.runtime.call import Call
 from proxy.runtime.catalog import Target
 from proxy.runtime.config import GatewayConfig
@@ -23,7 +21,7 @@ from proxy.runtime.epochs import Epochs, Once
 from proxy.runtime.errors import unavailable
 from proxy.runtime.estimate import Estimate, estimate
 from proxy.runtime.journal import BooksUnavailable, Journal
-from proxy.runtime.lines import NO_LIMIT, Line, Rate, Windows, budget_lines, request_rates, slots, token_rates
+from proxy.runtime.plan import NO_LIMIT, Line, Moment, Plan, plan_for
 from spend.pricing import affordable_output, hold_for
 from spend.wire import CounterLoad, Intent
 from teams.scopes import store_prefix
@@ -75,6 +73,10 @@ class Held:
     """What is left of each rate limit, by `<scope kind>-<requests|tokens>`."""
 
 
+Settled = tuple[Held, int, int]
+"""A hold, what it finally cost in nano-USD, and the tokens it used."""
+
+
 @dataclass(slots=True)
 class _Asking:
     """One admission on its way to a hold: the bound may shrink, and denial waits once."""
@@ -82,15 +84,11 @@ class _Asking:
     admission: Admission
     bound: Estimate
     now: datetime
-    lines: list[Line]
-    rpm: list[Rate]
-    tpm: list[Rate]
-    slots: list[Rate]
+    organization: int
+    prefix: str
+    plan: Plan
+    moment: Moment
     waited: bool = False
-
-    @property
-    def organization(self) -> int:
-        return self.admission.grant.owners.organization_id
 
 
 class Holds:
@@ -105,7 +103,7 @@ class Holds:
         self._store, self._journal, self._epochs = store, journal, epochs
         self._config, self._clock = config, clock
         self._lease = timedelta(seconds=config.lease_seconds)
-        self._windows, self._loads = Windows(), Once()
+        self._loads = Once()
 
     async def hold(self, admission: Admission, before_denial: Callable[[], Awaitable[None]]) -> Held:
         """Hold and write the intent.
@@ -133,53 +131,49 @@ class Holds:
         raise unavailable("the counter store")
 
     def _asking(self, admission: Admission) -> _Asking:
-        now, target, policies = self._clock(), admission.target, admission.policies
-        return _Asking(
-            admission=admission,
-            bound=estimate(admission.call, target, self._config.default_output_tokens),
-            now=now,
-            lines=[]
-            if target.is_free
-            else budget_lines(policies, target.model, admission.grant.zone, now, self._windows),
-            rpm=request_rates(policies, target.model),
-            tpm=token_rates(policies, target.model),
-            slots=slots(policies),
-        )
+        now, target, grant = self._clock(), admission.target, admission.grant
+        organization = grant.owners.organization_id
+        prefix = store_prefix(organization)
+        plan = plan_for(admission.policies, target.model, grant.zone, prefix, target.is_free)
+        bound = estimate(admission.call, target, self._config.default_output_tokens)
+        return _Asking(admission, bound, now, organization, prefix, plan, plan.at(now))
 
     def _question(self, asking: _Asking, epoch: int) -> dict[str, Any]:
         """The hold script's argument; its letters are explained at the top of `lua/hold.lua`."""
-        target, bound, now = asking.admission.target, asking.bound, asking.now
+        target, bound, moment = asking.admission.target, asking.bound, asking.moment
         amount = 0 if target.is_free or target.price is None else hold_for(bound.input, bound.output, target.price)
-        tokens, stamp = min(bound.input + bound.output, NO_LIMIT), now.timestamp()
-        prefix, minute = store_prefix(asking.organization), int(stamp) // 60
+        tokens, now = min(bound.input + bound.output, NO_LIMIT), int(asking.now.timestamp() * 1000)
         return {
             "e": epoch,
-            "id": f"{time.time_ns() // 1_000_000:012x}{secrets.token_hex(10)}",
-            "now": int(stamp * 1000),
-            "until": int((stamp + self._config.lease_seconds) * 1000),
+            "id": ids.hold_id(),
+            "now": now,
+            "until": now + self._config.lease_seconds * 1000,
             "a": min(amount, NO_LIMIT),
-            "v": [version for policy in asking.admission.policies for version in policy.versions],
-            "w": [[line.counter, line.limit_nano, *(line.slices or ())] for line in asking.lines],
-            "r": [[f"{prefix}:r:{rate.name}:{minute}", rate.limit] for rate in asking.rpm],
-            "t": [[f"{prefix}:t:{rate.name}:{minute}", rate.limit] for rate in asking.tpm],
+            "v": asking.plan.versions,
+            "w": moment.w,
+            "r": moment.r,
+            "t": moment.t,
             "k": tokens,
             "kmin": tokens if bound.capped else bound.input + 1,
-            "p": [[f"{prefix}:p:{rate.name}", rate.limit] for rate in asking.slots],
+            "p": moment.p,
         }
 
     async def _ask(self, asking: _Asking, question: dict[str, Any]) -> list[str]:
         """Put the hold script's question; a hold of which nobody knows whether it was made is taken back later."""
-        prefix = store_prefix(asking.organization)
-        record = {"a": str(question["a"])} | {name: [key for key, _ in question[name]] for name in ("r", "t", "p")}
-        if self._config.durability == "fast":
-            record["i"] = orjson.dumps(self._intent(asking, question)).decode()
-        question["rec"] = orjson.dumps(record).decode()[1:]
+        question["rec"] = f'"a":"{question["a"]}",{self._payload(asking, question)}{asking.moment.record}'
         try:
-            reply: list[str] = await self._store.script(scripts.HOLD, prefix, orjson.dumps(question))
+            reply: list[str] = await self._store.script(scripts.HOLD, asking.prefix, orjson.dumps(question))
         except StoreUnavailable:
-            self._store.when_back(partial(self._undo, prefix, question["id"], question["e"]))
+            self._store.when_back(partial(self._undo, asking.prefix, question["id"], question["e"]))
             raise
         return reply
+
+    def _payload(self, asking: _Asking, question: dict[str, Any]) -> str:
+        """In `fast` durability the hold's record is the intent, and carries all of it."""
+        if self._config.durability != "fast":
+            return ""
+        intent = orjson.dumps(self._intent(asking, question)).decode()
+        return f'"i":{orjson.dumps(intent).decode()},'
 
     async def _write_intent(self, held: Held) -> bool:
         """Make the hold durable. False if it must not be sent: its epoch is over, or the sweeper buried it."""
@@ -200,34 +194,38 @@ class Holds:
                 await self._renew(asking)
             case "MISS":
                 for index in reply[1:]:
-                    await self._load(asking.organization, epoch, asking.lines[int(index)])
+                    await self._load(asking.organization, epoch, asking.moment.lines[int(index)])
             case "DENY":
                 asking.bound = self._clamped(asking, reply)
             case "STALE":
                 raise StaleGrant([reply[1]])
             case kind:
-                rates = {"RPM": asking.rpm, "TPM": asking.tpm, "SLOTS": asking.slots}[kind]
+                rates = {"RPM": asking.plan.rpm, "TPM": asking.plan.tpm, "SLOTS": asking.plan.slots}[kind]
                 raise refusals.rate_limited(kind, rates[int(reply[1])], int(reply[2]), asking.now)
 
     async def _renew(self, asking: _Asking) -> None:
         """A new epoch may come from a new set of windows: the grant is read again, so it is never older than it."""
         await self._epochs.renew(asking.organization)
-        raise StaleGrant([scope for policy in asking.admission.policies for scope, _ in policy.versions])
+        raise StaleGrant([scope for scope, _ in asking.plan.versions])
 
-    async def settle(self, held: Held, cost_nano: int, tokens: int) -> list[Line]:
-        """Release the hold and book what it cost on the counters. Safe to repeat.
+    async def settle(self, due: Sequence[Settled]) -> list[Line]:
+        """Release holds and book what they cost on the counters. Safe to repeat.
 
-        Returns the lines whose soft budget this cost crossed.
+        Returns the lines whose soft budget was crossed. Raises StoreUnavailable.
         """
-        intent = held.intent
-        reply = await self._store.script(scripts.SETTLE, held.prefix, intent.hold_id, cost_nano, tokens, intent.epoch)
-        if reply[0] == "GONE" and not intent.written:
-            await self._note_lost(held)
-        return [
-            line
-            for line, spent in zip(held.lines, map(int, reply[1:]), strict=False)
-            if line.soft_nano is not None and spent - cost_nano < line.soft_nano <= spent
-        ]
+        replies = await self._store.scripts(
+            scripts.SETTLE,
+            [
+                (held.prefix, held.intent.hold_id, cost_nano, tokens, held.intent.epoch)
+                for held, cost_nano, tokens in due
+            ],
+        )
+        crossed: list[Line] = []
+        for (held, cost_nano, _), reply in zip(due, replies, strict=True):
+            if reply[0] == "GONE" and not held.intent.written:
+                await self._note_lost(held)
+            crossed += _crossed(held.lines, cost_nano, reply[1:])
+        return crossed
 
     async def undo(self, held: Held) -> None:
         """Take back a hold that was never sent: it does not count, not as a request either."""
@@ -267,7 +265,7 @@ class Holds:
 
     def _clamped(self, asking: _Asking, reply: list[str]) -> Estimate:
         """A smaller bound that the tightest budget affords, if the client left the output open."""
-        line, spent, held = asking.lines[int(reply[1])], int(reply[2]), int(reply[3])
+        line, spent, held = asking.moment.lines[int(reply[1])], int(reply[2]), int(reply[3])
         bound, card, choices = asking.bound, asking.admission.target.price, asking.admission.call.choices
         if not bound.capped and card is not None:
             cap = affordable_output(bound.input, line.limit_nano - spent - held, card)
@@ -279,9 +277,9 @@ class Holds:
     def _held(self, asking: _Asking, question: dict[str, Any], reply: list[str]) -> Held:
         return Held(
             intent=self._intent(asking, question),
-            prefix=store_prefix(asking.organization),
-            slots=tuple(key for key, _ in question["p"]),
-            lines=tuple(asking.lines),
+            prefix=asking.prefix,
+            slots=asking.moment.slots,
+            lines=asking.moment.lines,
             injected_cap=_injected(asking),
             remaining=_remaining(asking, reply),
         )
@@ -292,8 +290,8 @@ class Holds:
             hold_id=question["id"],
             epoch=question["e"],
             amount_nano=question["a"],
-            counters=tuple(line.counter for line in asking.lines),
-            scopes=tuple(policy.scope for policy in admission.policies),
+            counters=asking.moment.counters,
+            scopes=asking.plan.scopes,
             owners=admission.grant.owners,
             customer_id=admission.customer_id,
             request_id=admission.request_id,
@@ -322,7 +320,7 @@ class Holds:
         question = {
             "e": epoch,
             "c": line.counter,
-            "g": secrets.token_hex(4),
+            "g": ids.load_name(),
             "s": [[_suffix(line, number), spent] for number, spent in known.spent],
             "h": [
                 [hold_id, amount, int(lease * 1000), _suffix(line, number)]
@@ -332,6 +330,14 @@ class Holds:
         await self._store.script(scripts.LOAD, store_prefix(organization), orjson.dumps(question))
 
 
+def _crossed(lines: tuple[Line, ...], cost_nano: int, spent: list[str]) -> list[Line]:
+    return [
+        line
+        for line, now in zip(lines, spent, strict=False)
+        if line.soft_nano is not None and int(now) - cost_nano < line.soft_nano <= int(now)
+    ]
+
+
 def _suffix(line: Line, number: int) -> str:
     return f":{number}" if line.slices else ""
 
@@ -339,7 +345,7 @@ def _suffix(line: Line, number: int) -> str:
 def _injected(asking: _Asking) -> int | None:
     """A cap is sent upstream only where a budget relies on it and the model does not bound itself."""
     bound, admission = asking.bound, asking.admission
-    if bound.capped or not asking.lines:
+    if bound.capped or not asking.moment.lines:
         return None
     own = admission.target.max_output_tokens
     whole = own is not None and bound.output >= own * admission.call.choices
@@ -347,9 +353,8 @@ def _injected(asking: _Asking) -> int | None:
 
 
 def _remaining(asking: _Asking, reply: list[str]) -> dict[str, int]:
-    names = [f"{rate.policy.scope.partition(':')[0]}-requests" for rate in asking.rpm]
-    names += [f"{rate.policy.scope.partition(':')[0]}-tokens" for rate in asking.tpm]
+    """What is left of each kind of rate: of two limits of a kind, of the tighter one."""
     left: dict[str, int] = {}
-    for name, value in zip(names, reply[2:], strict=True):
+    for name, value in zip(asking.plan.kinds, reply[2:], strict=True):
         left[name] = min(max(0, int(value)), left.get(name, NO_LIMIT))
     return left

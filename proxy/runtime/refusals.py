@@ -6,7 +6,7 @@ Amounts are left out: a caller may see what a key has left (`GET /key/info`), no
 from datetime import datetime, timedelta
 
 from proxy.runtime import errors
-from proxy.runtime.lines import Line, Rate
+from proxy.runtime.plan import Line, Rate
 
 _KINDS = {"RPM": "requests", "TPM": "tokens", "SLOTS": "max_parallel_requests"}
 

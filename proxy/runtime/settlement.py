@@ -14,7 +14,7 @@ from functools import partial
 import structlog
 
 from proxy.runtime.counters import CounterStore, StoreUnavailable
-from proxy.runtime.holds import Held, Holds
+from proxy.runtime.holds import Held, Holds, Settled
 from proxy.runtime.journal import BooksUnavailable, Journal
 from spend.wire import Crossing, Posting
 
@@ -107,13 +107,15 @@ class Settlement:
         costs = await self._posted(batch)
         for held, _ in batch:
             self._open.pop(held.intent.hold_id, None)
-        await asyncio.gather(
-            *(
-                self._settle(held, costs[held.intent.hold_id], posting)
-                for held, posting in batch
-                if held.intent.hold_id in costs
-            )
-        )
+        due = [
+            (held, costs[held.intent.hold_id], posting.usage.total)
+            for held, posting in batch
+            if held.intent.hold_id in costs
+        ]
+        try:
+            await self._settle(due)
+        except StoreUnavailable:
+            self._store.when_back(partial(self._settle, due))
 
     async def _posted(self, batch: list[_Due]) -> dict[str, int]:
         """What each hold finally cost. One that the database refuses by itself is left to the sweeper."""
@@ -131,19 +133,12 @@ class Settlement:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
 
-    async def _settle(self, held: Held, cost: int, posting: Posting) -> None:
+    async def _settle(self, due: list[Settled]) -> None:
         try:
-            crossed = await self._holds.settle(held, cost, posting.usage.total)
-        except StoreUnavailable:
-            self._store.when_back(partial(self._holds.settle, held, cost, posting.usage.total))
-            return
-        except BooksUnavailable:
-            return
-        for line in crossed:
-            try:
+            for line in await self._holds.settle(due):
                 await self._journal.ask("crossings", Crossing(line.policy.scope, line.counter, line.soft_nano or 0))
-            except BooksUnavailable:
-                log.warning("soft budget crossed, not noted", scope=line.policy.scope)
+        except BooksUnavailable as error:
+            log.warning("settled, but not all that follows from it was noted", error=str(error))
 
     def _tell_watchers(self) -> None:
         for due, watcher in self._watchers:
