@@ -1,0 +1,39 @@
+"""Two running Latchkeys for all scenarios of a process, one on each engine; a new organization for every test."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.scenarios.rig import counter_store, postgres
+from tests.scenarios.rig.house import House
+from tests.scenarios.rig.latchkey import Rig, running_rig
+from tests.scenarios.rig.scale import scaled
+
+
+@pytest.fixture(scope="session")
+def full_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    if not os.environ.get("TEST_DATABASE_URL") and postgres.binaries() is None:
+        pytest.skip(postgres.MISSING)
+    if not os.environ.get("TEST_REDIS_URL") and counter_store.binary() is None:
+        pytest.skip(counter_store.MISSING)
+    folder = tmp_path_factory.mktemp("full")
+    with running_rig(folder, engine="full", gateways=2, workers=scaled(2, 4)) as rig:
+        yield rig
+
+
+@pytest.fixture
+def rig(full_rig: Rig) -> Iterator[Rig]:
+    """The full engine; whatever a scenario broke is whole again afterwards."""
+    yield full_rig
+    full_rig.recover()
+
+
+@pytest.fixture
+def house(rig: Rig) -> House:
+    return House(rig)
+
+
+@pytest.fixture(autouse=True)
+def empty_store() -> None:
+    """Scenarios have a counter store of their own, which only they empty."""
