@@ -17,8 +17,13 @@ def full_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
         pytest.skip(postgres.MISSING)
     if not os.environ.get("TEST_REDIS_URL") and counter_store.binary() is None:
         pytest.skip(counter_store.MISSING)
-    folder = tmp_path_factory.mktemp("full")
-    with running_rig(folder, engine="full", gateways=2, workers=scaled(2, 4)) as rig:
+    with running_rig(tmp_path_factory.mktemp("full"), engine="full", gateways=2, workers=scaled(2, 4)) as rig:
+        yield rig
+
+
+@pytest.fixture(scope="session")
+def embedded_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with running_rig(tmp_path_factory.mktemp("lite"), engine="embedded", gateways=1, workers=scaled(2, 4)) as rig:
         yield rig
 
 
@@ -27,6 +32,14 @@ def rig(full_rig: Rig) -> Iterator[Rig]:
     """The full engine; whatever a scenario broke is whole again afterwards."""
     yield full_rig
     full_rig.recover()
+
+
+@pytest.fixture(params=["full", "embedded"])
+def either_rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """First the full engine, then the embedded one (S55)."""
+    rig: Rig = request.getfixturevalue(f"{request.param}_rig")
+    yield rig
+    rig.recover()
 
 
 @pytest.fixture

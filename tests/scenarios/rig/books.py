@@ -124,16 +124,16 @@ class Books:
 
 
 def window_of(counter: str) -> tuple[str, datetime | None, datetime | None]:
-    """`key:3|10s@1700000000` -> its scope, and when the window starts and ends (None: a lifetime).
+    """`key:3|10s@1700000000` -> its scope, and when the window starts and ends (None: open).
 
-    Only durations in seconds have an end that this rig can compute by itself.
+    Only for durations in seconds this rig computes an end; longer windows outlast a scenario.
     """
     scope, _, window = counter.partition("|")
     duration, at, start = window.partition("@")
     if not at:
         return scope, None, None
     opened = datetime.fromtimestamp(int(start), UTC)
-    return scope, opened, opened + timedelta(seconds=int(duration.rstrip("s")))
+    return scope, opened, opened + timedelta(seconds=int(duration[:-1])) if duration.endswith("s") else None
 
 
 def _entry(row: tuple[Any, ...]) -> Entry:

@@ -99,10 +99,13 @@ def counters_are_the_ledger(house: House, ledger: list[Entry]) -> None:
 def spent_in(counter: str, ledger: list[Entry]) -> int:
     """Nano-USD of a window by the ledger: the calls admitted in it."""
     scope, start, end = window_of(counter)
-    inside = (entry for entry in ledger if scope in entry.scopes)
-    if start is not None and end is not None:
-        inside = (entry for entry in inside if start <= entry.admitted_at < end)
-    return sum(entry.amount for entry in inside)
+    return sum(
+        entry.amount
+        for entry in ledger
+        if scope in entry.scopes
+        and (start is None or start <= entry.admitted_at)
+        and (end is None or entry.admitted_at < end)
+    )
 
 
 def orphans(ledger: list[Entry]) -> list[Entry]:
