@@ -35,6 +35,10 @@ test-postgres: setup ## The tests of services and API on a throw-away PostgreSQL
 bench: setup ## Measure Latchkey beside a bare pass-through (ARGS=--quick for 40 seconds, FULL=1 for millions of rows)
 	$(BIN)/python -m bench $(ARGS)
 
+.PHONY: soak
+soak: setup ## The fault scenarios in full, an hour or more: 1000 callers, 50 kills, five seeds (LATCHKEY_SEED=... for one)
+	LATCHKEY_SOAK=1 $(BIN)/pytest -rP tests/scenarios $(ARGS)
+
 .PHONY: check
 check: setup ## Format, lint, types, import directions, Django's checks, missing migrations
 	$(BIN)/ruff format --check .

@@ -13,7 +13,7 @@ import aiohttp
 
 from tests.scenarios.rig.bill import say
 
-PATIENCE = 60
+PATIENCE = 30
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class Caller:
                 await self._exchange(url, asking, body, reply, leave_after)
         except TimeoutError:
             reply.left = leave_after_seconds is not None
-            assert reply.left, f"no answer within {PATIENCE} s: {reply}"
+            reply.kind = reply.kind or f"no answer within {PATIENCE} s"
         except (aiohttp.ClientError, OSError):
             pass
         reply.ended = time.monotonic()

@@ -86,7 +86,7 @@ class OwnStore:
 class GivenStore:
     """The server of TEST_REDIS_URL, whose database is ours alone; scenarios cut it off but never stop it."""
 
-    is_ours = False
+    is_ours, is_running = False, True
 
     def __init__(self, given: str) -> None:
         self.url = given

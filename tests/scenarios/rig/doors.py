@@ -17,6 +17,8 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
 django.setup()
 
+from django.db import connection  # noqa: E402
+
 from gateway_project.celery import app  # noqa: E402
 from keys.grants import Owners  # noqa: E402
 from keys.models import VirtualKey  # noqa: E402
@@ -121,6 +123,11 @@ def main() -> None:
             answer = _DOORS[asked.pop("do")](**asked)
         except Exception as error:
             answer = {"error": f"{type(error).__name__}: {error}"}
+        finally:
+            # By the next question the database may have been restarted.
+            connection.close()
+            if connection.vendor == "postgresql":
+                connection.close_pool()
         print(json.dumps(answer), flush=True)
 
 

@@ -31,24 +31,27 @@ class _End(asyncio.Protocol):
         self._listener = listener
         self.peer: _End | None = None
         self.transport: asyncio.Transport | None = None
-        self._early: list[bytes] = []
+        self._kept: list[bytes] = []
+        """Came before the peer was there, or while nothing may move."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         self.transport.set_write_buffer_limits(_HIGH_WATER)
         self._listener.ends.add(self)
-        if self._listener.mode == "freeze":
-            self.transport.pause_reading()
 
     def joined(self, peer: "_End") -> None:
         self.peer = peer
-        for data in self._early:
+        self.flow()
+
+    def flow(self) -> None:
+        """Hand on what was kept."""
+        kept, self._kept = self._kept, []
+        for data in kept:
             self.data_received(data)
-        self._early.clear()
 
     def data_received(self, data: bytes) -> None:
-        if self.peer is None:
-            self._early.append(data)
+        if self.peer is None or self._listener.mode == "freeze":
+            self._kept.append(data)
         elif self._listener.delay:
             asyncio.get_running_loop().call_later(self._listener.delay, self.peer.write, data)
         else:
@@ -108,8 +111,7 @@ class Listener:
         elif mode != "refuse" and self._server is None:
             await self.open()
         for end in list(self.ends):
-            if end.transport is not None and not end.transport.is_closing():
-                (end.transport.pause_reading if mode == "freeze" else end.transport.resume_reading)()
+            end.flow()
 
     def _abort_all(self) -> None:
         for end in list(self.ends):

@@ -83,7 +83,7 @@ class Rig:
         self.books = Books(
             postgres=self.database.url if self.database else "",
             sqlite=None if self.database else self.folder / "latchkey.sqlite3",
-            store_url=self._direct()["REDIS_URL"],
+            store_url=self.store.url if self.store else self._socket_url(),
         )
 
     def manage(self, method: str, path: str, **options: Any) -> Any:
@@ -109,7 +109,7 @@ class Rig:
     def recover(self) -> None:
         """After a scenario: everything runs and answers again, whatever was done to it."""
         for dependency in (self.database, self.store):
-            if isinstance(dependency, OwnPostgres | OwnStore) and not dependency.is_running:
+            if dependency is not None and dependency.is_ours and not dependency.is_running:
                 dependency.start()
         self.faults.pass_everything()
         for program in self.extra:
@@ -122,12 +122,12 @@ class Rig:
         eventually(self._is_ready, 60)
 
     def run_beside(self, *arguments: str) -> Program:
-        """One more `manage.py` process, until the scenario ends."""
-        program = Program(
-            [sys.executable, "manage.py", *arguments],
-            self.folder / f"beside-{len(self.extra)}.log",
-            environment=self.environment | {"LATCHKEY_DATA_DIR": str(self.folder / f"beside-{len(self.extra)}")},
-        )
+        """One more `manage.py` process, as on another machine where the engine allows it, until the scenario ends."""
+        log, environment = self.folder / f"beside-{len(self.extra)}.log", self.environment
+        if self.engine == "full":
+            environment = environment | {"LATCHKEY_DATA_DIR": str(self.folder / log.stem)}
+            (self.folder / log.stem).mkdir(exist_ok=True)
+        program = Program([sys.executable, "manage.py", *arguments], log, environment=environment)
         program.start()
         self.extra.append(program)
         return program
@@ -177,9 +177,11 @@ class Rig:
     def _direct(self) -> dict[str, str]:
         """The same settings without the fault proxy: this rig's own eyes are never covered."""
         if self.database is None or self.store is None:
-            socket = socket_path(self.folder / "valkey" / "valkey.sock")
-            return self.environment | {"REDIS_URL": f"unix://{socket}"}
+            return self.environment
         return self.environment | {"DATABASE_URL": self.database.url, "REDIS_URL": self.store.url}
+
+    def _socket_url(self) -> str:
+        return f"unix://{socket_path(self.folder / 'valkey' / 'valkey.sock')}"
 
     def _server(self, index: int) -> Program:
         role = "up" if index == 0 else "gateway"

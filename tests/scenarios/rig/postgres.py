@@ -71,7 +71,7 @@ class OwnPostgres:
 class GivenPostgres:
     """A database of our own on the server of TEST_DATABASE_URL, which scenarios cut off but never stop."""
 
-    is_ours = False
+    is_ours, is_running = False, True
 
     def __init__(self, given: str) -> None:
         self._given, self._name = given, f"latchkey_{uuid.uuid4().hex[:12]}"
