@@ -12,6 +12,7 @@ from keys import loading
 from keys.grants import Grant, ScopePolicy
 from proxy import services, vault
 from proxy.models import Deployment
+from proxy.providers import REGISTRY
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.journal import BooksUnavailable, Handler, Lane
 from spend import book, rollups
@@ -49,6 +50,11 @@ def counters(items: Sequence[CounterRef]) -> list[CounterLoad]:
     return [rollups.load_counter(ref) for ref in items]
 
 
+def crossings(items: Sequence[Crossing]) -> list[None]:
+    ledger.note_crossings(items, now=timezone.now())
+    return [None] * len(items)
+
+
 def servers(items: Sequence[str]) -> list[None]:
     for run_id in items:
         changes.note_store(run_id)
@@ -61,11 +67,6 @@ def epochs(items: Sequence[int]) -> list[int]:
 
 def raise_epochs(items: Sequence[tuple[int, int, int]]) -> list[tuple[int, bool]]:
     return [ledger.raise_epoch(organization_pk, seen=seen, above=above) for organization_pk, seen, above in items]
-
-
-def crossings(items: Sequence[Crossing]) -> list[None]:
-    ledger.note_crossings(items, now=timezone.now())
-    return [None] * len(items)
 
 
 def leases(items: Sequence[tuple[list[str], datetime]]) -> list[None]:
@@ -119,6 +120,7 @@ def _target(row: Deployment, priced: dict[str, PriceCard]) -> Target | None:
         is_free=row.is_free,
         timeout_seconds=row.timeout_seconds,
         max_retries=row.max_retries,
+        on_disconnect=row.params.get("on_disconnect") or REGISTRY[row.provider.slug].on_disconnect,
     )
 
 

@@ -53,6 +53,8 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
         model_info=info,
         source=source,
     )
+    if params.get("on_disconnect", "drain") not in ("drain", "cancel"):
+        raise ValidationError({"litellm_params.on_disconnect": "write 'drain' or 'cancel'"})
     if info.get("id"):
         deployment.public_id = str(info["id"])
     price = read_price({**info, **params}, has_output=deployment.mode != Deployment.Mode.EMBEDDING)

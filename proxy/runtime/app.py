@@ -19,6 +19,7 @@ from proxy.runtime.holds import Held, Holds
 from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.request import Receive, Request, Send
 from proxy.runtime.settlement import Settlement
+from proxy.runtime.streams import Streams
 from proxy.runtime.upstream import AiohttpClient, Answer, UpstreamClient
 
 log = structlog.get_logger()
@@ -45,15 +46,23 @@ class Gateway:
         self.grants = Grants(journal, clock)
         self.holds = Holds(self.store, journal, self.epochs, config, clock)
         self.settlement = Settlement(journal, self.store, self.holds, config.lease_seconds, clock)
+        self.streams = Streams(
+            stall_seconds=config.client_stall_seconds,
+            drain_seconds=config.drain_seconds,
+            most_drained=config.most_drained,
+        )
         self._turns = itertools.count()
         self._background: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
+        loop = asyncio.get_running_loop()
         self.journal.start()
         self.store.start()
         await self.upstream.__aenter__()
         self._background = [
-            asyncio.create_task(self.grants.follow_changes(), name="follow-changes"),
+            asyncio.create_task(self.grants.follow_changes(self._cut_revoked), name="follow-changes"),
+            asyncio.create_task(self.streams.give_up_the_lost(loop.time), name="give-up-the-lost"),
+            asyncio.create_task(self._cut_expired(), name="cut-expired"),
             asyncio.create_task(self.settlement.run(), name="post"),
             asyncio.create_task(self.settlement.keep_leases(), name="keep-leases"),
         ]
@@ -87,6 +96,19 @@ class Gateway:
 
     async def _meet_store(self, run_id: str) -> None:
         await self.epochs.meet_server(run_id)
+
+    async def _cut_revoked(self, scopes: set[str]) -> None:
+        if self.config.cut_revoked_streams:
+            for stream in self.streams.touching(scopes):
+                await chain.cut_if_refused(self, stream)
+
+    async def _cut_expired(self) -> None:
+        """Keys expire without anybody announcing it."""
+        while self.config.cut_revoked_streams:
+            await asyncio.sleep(0.5)
+            for stream in self.streams.all():
+                if self.grants.is_over(stream.token):
+                    await chain.cut_if_refused(self, stream)
 
     async def settled_shortly(self) -> None:
         """Before a budget refuses: wait a moment for calls that are over but not yet settled."""

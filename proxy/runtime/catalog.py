@@ -22,6 +22,8 @@ class Target:
     is_free: bool
     timeout_seconds: int
     max_retries: int
+    on_disconnect: str = "drain"
+    """What becomes of a stream whose client went away: `drain` reads it to its end, `cancel` hangs up."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,21 @@
 """The life of a call, top to bottom. Everything that can cost money passes through `serve`."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from keys.grants import ScopePolicy
 from proxy.runtime import errors, permit, posting, relay, usage
 from proxy.runtime.call import Call, read_call
 from proxy.runtime.catalog import Target
 from proxy.runtime.holds import Admission, Held, IntentUnknown, StaleGrant
 from proxy.runtime.identify import identify
+from proxy.runtime.journal import BooksUnavailable
+from proxy.runtime.posting import SendFailed
 from proxy.runtime.relay import Outcome
 from proxy.runtime.request import Request, read_body
 from proxy.runtime.routes import CHAT, Route
+from proxy.runtime.streams import Stream
 from proxy.runtime.upstream import Answer, NoAnswer, NotSent
 
 if TYPE_CHECKING:
@@ -34,11 +36,11 @@ async def serve(gateway: "Gateway", request: Request, request_id: str, route: Ro
         held, target = await admit_and_hold(gateway, request, request_id, token, call, attempt)
         try:
             answer = await send(gateway, call, held, target)
-        except errors.GatewayError as failure:
-            gateway.settlement.post(held, posting.nothing(held, gateway.clock()))
-            if failure.status in _RETRIED and attempt <= target.max_retries:
+        except SendFailed as failed:
+            gateway.settlement.post(held, posting.of_failure(held, target, failed, gateway.clock()))
+            if failed.error.status in _RETRIED and attempt <= target.max_retries:
                 continue
-            raise
+            raise failed.error from failed
         except BaseException:
             gateway.settlement.abandon(held)
             raise
@@ -75,11 +77,10 @@ async def admit(
     organization = grant.owners.organization_id
     customer = await gateway.grants.customer(organization, call.customer) if call.customer else None
     tags = tuple(dict.fromkeys((*grant.tags, *call.tags)))
-    extra: tuple[ScopePolicy, ...] = (
-        *((customer,) if customer else ()),
-        *await gateway.grants.tags(organization, tags),
-    )
-    policies = (*grant.chain, *extra)
+    policies = grant.chain
+    if customer or tags:
+        named = (customer,) if customer else ()
+        policies = (*policies, *named, *await gateway.grants.tags(organization, tags))
     model = permit.resolve_alias(grant, call.model)
     try:
         permit.check_status(grant, policies, gateway.clock())
@@ -101,17 +102,33 @@ async def admit(
     )
 
 
+async def cut_if_refused(gateway: "Gateway", stream: Stream) -> None:
+    """Judge an open stream by the policies as they are now; one that would not be admitted any more is cut."""
+    try:
+        grant = await gateway.grants.get(stream.token)
+        organization = grant.owners.organization_id
+        policies = (*grant.chain, *await gateway.grants.tags(organization, stream.tags))
+        if stream.customer:
+            policies = (*policies, await gateway.grants.customer(organization, stream.customer))
+        permit.check_status(grant, policies, gateway.clock())
+    except errors.GatewayError as refusal:
+        await gateway.streams.cut(stream, refusal)
+    except BooksUnavailable:
+        return
+
+
 async def send(gateway: "Gateway", call: Call, held: Held, target: Target) -> Answer:
-    """Call the provider. Raises GatewayError for everything that is not an answer to hand on."""
+    """Call the provider. Raises SendFailed for everything that is not an answer to hand on."""
     headers = {"content-type": "application/json", "accept-encoding": "identity"}
     if target.secret:
         headers["authorization"] = f"Bearer {target.secret}"
     try:
         answer = await gateway.upstream.send(target, call.route.upstream, payload(call, held, target), headers)
     except NotSent as error:
-        raise errors.upstream_failed(f"the provider of '{call.model}' cannot be reached") from error
+        raise SendFailed(errors.upstream_failed(f"the provider of '{call.model}' cannot be reached")) from error
     except NoAnswer as error:
-        raise errors.upstream_failed(f"{error} ('{call.model}')", 504 if error.timed_out else 502) from error
+        told = errors.upstream_failed(f"{error} ('{call.model}')", 504 if error.timed_out else 502)
+        raise SendFailed(told, unknown=True) from error
     if answer.status < 300:
         return answer
     raise await refusal_of(answer, call, gateway.config.max_answer_bytes)
@@ -128,14 +145,21 @@ def payload(call: Call, held: Held, target: Target) -> bytes:
     return orjson.dumps(body)
 
 
-async def refusal_of(answer: Answer, call: Call, at_most: int) -> errors.GatewayError:
-    """A provider's refusal in our words; its own are kept where they are about the client's request."""
+async def refusal_of(answer: Answer, call: Call, at_most: int) -> SendFailed:
+    """A provider's refusal, with the usage that a few report even then."""
     try:
         said = usage.loads(await answer.read(min(at_most, 2**20)))
     except NoAnswer:
         said = None
     finally:
         await answer.close()
+    outcome = Outcome()
+    relay.note_answer(outcome, said)
+    return SendFailed(_in_our_words(answer, call, said), outcome=outcome)
+
+
+def _in_our_words(answer: Answer, call: Call, said: Any) -> errors.GatewayError:
+    """The provider's own words are kept where they are about the client's request."""
     error = said.get("error") if isinstance(said, dict) else None
     if answer.status in (401, 403) or answer.status < 400:
         return errors.upstream_failed(f"the provider of '{call.model}' refused our credential or address")
@@ -162,13 +186,13 @@ async def relay_and_post(
     headers = gateway.answer_headers(held, target, answer)
     try:
         if call.stream and "text/event-stream" in answer.headers.get("content-type", ""):
-            await relay.send_stream(
-                request.send, answer, outcome, headers, wants_usage=call.wants_usage, clock=gateway.clock
-            )
+            await relay_stream(gateway, request, call, held, target, answer, outcome, headers)
             return
         body = await answer.read(gateway.config.max_answer_bytes)
         outcome.received_bytes = len(body)
         relay.note_answer(outcome, usage.loads(body))
+        if outcome.usage is None:
+            relay.count_text(outcome, body)
     except NoAnswer as error:
         outcome.broken = True
         raise errors.upstream_failed(str(error), 504 if error.timed_out else 502) from error
@@ -178,3 +202,19 @@ async def relay_and_post(
         await answer.close()
     headers["x-litellm-response-cost"] = posting.usd(charge.amount_nano or 0)
     await relay.send_whole(request.send, answer.status, body, headers)
+
+
+async def relay_stream(
+    gateway: "Gateway", request: Request, call: Call, held: Held, target: Target, answer: Answer, outcome: Outcome,
+    headers: dict[str, str],
+) -> None:  # fmt: skip
+    """Hand a stream on, under the eyes of whoever may end it early."""
+    intent = held.intent
+    stream = Stream(intent.token, call.customer, intent.tags, frozenset(intent.scopes), answer, target.on_disconnect)
+    gateway.streams.opened(stream, request.receive)
+    try:
+        await relay.send_stream(
+            request.send, stream, outcome, headers, wants_usage=call.wants_usage, clock=gateway.clock
+        )
+    finally:
+        gateway.streams.closed(stream)

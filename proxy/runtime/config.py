@@ -16,3 +16,7 @@ class GatewayConfig:
     durability: str = "strict"
     """`strict`: an intent is committed in SQL before the send. `fast`: it is a record of the counter store."""
     max_answer_bytes: int = 64 * 1024 * 1024
+    cut_revoked_streams: bool = True
+    client_stall_seconds: float = 60.0
+    drain_seconds: float = 300.0
+    most_drained: int = 1000

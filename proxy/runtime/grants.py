@@ -6,7 +6,7 @@ the database, drops it; nothing in flight ever writes one back.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from teams.scopes import CATALOG
 K = TypeVar("K")
 V = TypeVar("V")
 _MOST = 100_000
-_POLL_SECONDS = 0.5
+_POLL_SECONDS = 0.3
 _LOOK_BACK = timedelta(seconds=10)
 
 
@@ -43,6 +43,11 @@ class Grants:
                 raise unknown_key()
             _remember(self._grants, token, grant)
         return grant
+
+    def is_over(self, token: str) -> bool:
+        """Whether the known grant of a token has expired or was rotated out."""
+        grant, now = self._grants.get(token), self._clock()
+        return grant is not None and any(end is not None and now >= end for end in (grant.expires_at, grant.retires_at))
 
     async def customer(self, organization_id: int, name: str) -> ScopePolicy:
         found = self._customers.get((organization_id, name))
@@ -75,8 +80,11 @@ class Grants:
             for name in [name for name, policy in cache.items() if _read_from(policy, gone)]:
                 del cache[name]
 
-    async def follow_changes(self) -> None:
-        """Read what was announced since the last look, forever. Covers a lost message in the counter store."""
+    async def follow_changes(self, tell: Callable[[set[str]], Awaitable[None]]) -> None:
+        """Read what was announced since the last look, forever, and tell which scopes changed.
+
+        Covers a lost message in the counter store.
+        """
         while True:
             await asyncio.sleep(_POLL_SECONDS)
             started = self._clock()
@@ -88,6 +96,8 @@ class Grants:
             fresh = [scope for pk, scope in changes if pk not in self._seen]
             self._seen = dict.fromkeys(pk for pk, _ in changes)
             self.forget(fresh)
+            if fresh:
+                await tell(set(fresh))
 
 
 def _read_from(policy: ScopePolicy, scopes: set[str]) -> bool:

@@ -6,17 +6,45 @@ from datetime import datetime
 import structlog
 
 from proxy.runtime.catalog import Target
+from proxy.runtime.errors import GatewayError
 from proxy.runtime.holds import Held
 from proxy.runtime.relay import Outcome
 from spend.pricing import Charge, Usage, charge_for, usd_from_nano
-from spend.wire import ESTIMATED, UPSTREAM, Posting
+from spend.wire import ESTIMATED, ORPHAN, UPSTREAM, Posting
 
 log = structlog.get_logger()
+
+
+class SendFailed(Exception):
+    """No answer to hand on. `error` is for the caller; the rest tells what the attempt may have cost.
+
+    `unknown`: it was sent, and nothing came back. `outcome`: what a refusal said, in case it reports usage.
+    """
+
+    def __init__(self, error: GatewayError, *, unknown: bool = False, outcome: Outcome | None = None) -> None:
+        super().__init__(error.message)
+        self.error, self.unknown, self.outcome = error, unknown, outcome
+
+
+def of_failure(held: Held, target: Target, failed: SendFailed, now: datetime) -> Posting:
+    """An attempt without an answer costs nothing, unless it was billed or nobody knows."""
+    if failed.unknown:
+        return unknown(held, now)
+    if failed.outcome is not None and failed.outcome.usage is not None:
+        return of(held, target, failed.outcome, now)
+    return nothing(held, now)
 
 
 def nothing(held: Held, now: datetime) -> Posting:
     """The provider was not reached or refused: the hold is released and nothing is charged."""
     return Posting(held.intent, None, 0, Usage(), UPSTREAM, "", now, None)
+
+
+def unknown(held: Held, now: datetime) -> Posting:
+    """The provider was sent the call and told nothing: it may bill all that was held, so that is charged."""
+    intent = held.intent
+    usage = Usage(intent.input_estimate, intent.output_cap)
+    return Posting(intent, intent.amount_nano, 0, usage, ORPHAN, "", now, None)
 
 
 def of(held: Held, target: Target, outcome: Outcome, now: datetime) -> Posting:
@@ -50,10 +78,15 @@ def _reported(outcome: Outcome) -> Usage | None:
 
 
 def _received(held: Held, outcome: Outcome) -> Usage:
-    """No text has more tokens than bytes, so what was received bounds the output."""
-    return Usage(
-        held.intent.input_estimate, min(held.intent.output_cap, outcome.received_bytes), service=outcome.service
-    )
+    """What was received, not what was delivered. No text has more tokens than bytes, which bounds an answer that
+    came to its end, or that the provider broke off.
+
+    Of a stream that we gave up, a token for each piece of text or three bytes of it, and one more on its way.
+    """
+    bound = outcome.text_bytes or outcome.received_bytes
+    if outcome.given_up:
+        bound = max(outcome.pieces, -(-outcome.text_bytes // 3)) + 1
+    return Usage(held.intent.input_estimate, min(held.intent.output_cap, bound), service=outcome.service)
 
 
 def _warn_of_overrun(held: Held, usage: Usage, nano: int) -> None:

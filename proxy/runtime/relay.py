@@ -4,6 +4,7 @@ What was learned ends up in an `Outcome`, whether the client is still there or n
 client that went away is read to its end, since the provider bills it anyway.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +14,11 @@ import orjson
 
 from proxy.runtime import errors, usage
 from proxy.runtime.request import Send
+from proxy.runtime.streams import Stream
 from proxy.runtime.upstream import Answer, NoAnswer
 from spend.pricing import Usage
+
+_LONGEST_EVENT = 8 * 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -28,8 +32,13 @@ class Outcome:
     """Web searches that the provider says it made; None while it has not told."""
     response_id: str = ""
     received_bytes: int = 0
+    pieces: int = 0
+    """Events that brought text; most providers send a token in each."""
+    text_bytes: int = 0
     first_byte_at: datetime | None = None
     broken: bool = False
+    given_up: bool = False
+    """We hung up on the provider, which stops and bills about what it had sent."""
 
 
 def note_answer(outcome: Outcome, answer: Any) -> None:
@@ -43,6 +52,13 @@ def note_answer(outcome: Outcome, answer: Any) -> None:
             outcome.response_id = answer["id"]
 
 
+def count_text(outcome: Outcome, raw: bytes) -> None:
+    """Note how much text an answer or an event brought, for the case that nobody reports usage."""
+    sizes = [len(found) for found in usage.texts_of(raw)]
+    outcome.pieces += 1 if any(sizes) else 0
+    outcome.text_bytes += sum(sizes)
+
+
 async def send_whole(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
     start = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
     start.append((b"content-length", str(len(body)).encode()))
@@ -51,22 +67,33 @@ async def send_whole(send: Send, status: int, body: bytes, headers: dict[str, st
 
 
 async def send_stream(
-    send: Send, answer: Answer, outcome: Outcome, headers: dict[str, str], *, wants_usage: bool,
+    send: Send, stream: Stream, outcome: Outcome, headers: dict[str, str], *, wants_usage: bool,
     clock: Callable[[], datetime],
 ) -> None:  # fmt: skip
-    """Relay server-sent events; one that breaks off ends with an error event the client can read."""
+    """Relay server-sent events; one that breaks off ends with an error event the client can read.
+
+    A client that takes nothing holds up the reading from the provider, not this worker's memory.
+    """
     start = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": 200, "headers": start})
     try:
-        async for event in _events(answer, outcome, clock):
+        async for event in _events(stream.answer, outcome, clock):
             kept = _without_usage(event, outcome) if not wants_usage else _noted(event, outcome)
-            if kept:
-                await send({"type": "http.response.body", "body": kept, "more_body": True})
+            if kept and not stream.client_gone:
+                await _send_on(send, stream, kept)
     except NoAnswer as error:
-        outcome.broken = True
-        body = errors.upstream_failed(str(error)).body()
-        await send({"type": "http.response.body", "body": b"data: " + body + b"\n\n", "more_body": True})
-    await send({"type": "http.response.body", "body": b""})
+        outcome.broken, outcome.given_up = True, stream.client_gone or stream.refusal is not None
+        told = stream.refusal or errors.upstream_failed(str(error))
+        if not stream.client_gone:
+            await _send_on(send, stream, b"data: " + told.body() + b"\n\n")
+    if not stream.client_gone:
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _send_on(send: Send, stream: Stream, body: bytes) -> None:
+    stream.blocked_since = asyncio.get_running_loop().time()
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    stream.blocked_since = None
 
 
 async def _events(answer: Answer, outcome: Outcome, clock: Callable[[], datetime]) -> AsyncIterator[bytes]:
@@ -76,12 +103,15 @@ async def _events(answer: Answer, outcome: Outcome, clock: Callable[[], datetime
         outcome.received_bytes += len(chunk)
         for event in splitter.feed(chunk):
             yield event
+        if splitter.waiting_bytes > _LONGEST_EVENT:
+            raise NoAnswer("the provider sent an event without an end", timed_out=False)
     rest = splitter.rest()
     if rest.strip():
         yield rest
 
 
 def _noted(event: bytes, outcome: Outcome) -> bytes:
+    count_text(outcome, event)
     if b'"usage"' in event or not outcome.response_id:
         note_answer(outcome, usage.loads(usage.data_of(event)))
     return event

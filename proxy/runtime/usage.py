@@ -13,6 +13,8 @@ _MOST = 2**40
 _PROMPT, _COMPLETION = ("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")
 _SERVICE = re.compile(r"^[a-z][a-z0-9_-]{0,31}$")
 
+_TEXT = re.compile(rb'"(?:content|text|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"((?:[^"\\]|\\.)+)"')
+
 
 class _Nonsense(Exception):
     """A count that is none, or parts that are more than their whole."""
@@ -120,6 +122,11 @@ def _number(values: dict[str, Any], *names: str) -> int | None:
     return None
 
 
+def texts_of(raw: bytes) -> list[bytes]:
+    """Pieces of text that a model wrote, as they stand in the JSON of an answer or an event."""
+    return _TEXT.findall(raw)
+
+
 def loads(raw: bytes) -> Any:
     """Parsed JSON, or None for anything else."""
     try:
@@ -140,6 +147,10 @@ class EventSplitter:
         while (cut := _end_of_event(self._rest)) is not None:
             event, self._rest = self._rest[:cut], self._rest[cut:]
             yield event
+
+    @property
+    def waiting_bytes(self) -> int:
+        return len(self._rest)
 
     def rest(self) -> bytes:
         """What came after the last complete event."""

@@ -38,6 +38,13 @@ model_list:
       input_cost_per_token: 0.0000025
       output_cost_per_token: 0.00001
       max_retries: 1
+  - model_name: gpt-cancel
+    litellm_params:
+      model: openai/real-model
+      api_base: {url}
+      input_cost_per_token: 0.0000025
+      output_cost_per_token: 0.00001
+      on_disconnect: cancel
   - model_name: embed-books
     litellm_params: {{model: openai/embed, api_base: "{url}", input_cost_per_token: 0.0000001}}
     model_info: {{mode: embedding}}

@@ -100,14 +100,21 @@ def test_a_body_that_can_be_misread_is_refused(latchkey: Running, body: bytes, s
     assert says in _error(answer, status)["message"]
 
 
-def test_an_upstream_that_is_down_or_silent_costs_nothing(latchkey: Running, books: Books) -> None:
+def test_an_upstream_that_is_down_or_refuses_costs_nothing(latchkey: Running, books: Books) -> None:
     key = latchkey.new_key(max_budget=1)
     assert _error(latchkey.chat(key, model="gpt-down"), 502)["type"] == "upstream_error"
     _error(latchkey.chat(key, messages=say(status=500)), 502)
     assert len(books.bodies) == 2  # the first try and the configured second one
-    _error(latchkey.chat(key, messages=say(hang=3)), 504)
     assert latchkey.key_rows(key) == []
     assert latchkey.manage("GET", "/key/info", params={"key": key})["info"]["spend"] == 0
+
+
+def test_a_call_that_was_sent_and_never_answered_is_charged_as_held(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_budget=1)
+    _error(latchkey.chat(key, messages=say(hang=3)), 504)
+    rows = latchkey.key_rows(key, "amount_nano, usage_source, output_tokens")
+    assert [(source, tokens) for _, source, tokens in rows] == [("estimated_orphan", 20)] * 2
+    assert {amount >= 20 * 10_000 for amount, _, _ in rows} == {True}
 
 
 def test_the_provider_refusing_our_credential_is_not_the_callers_401(latchkey: Running, books: Books) -> None:
