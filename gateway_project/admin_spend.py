@@ -1,5 +1,6 @@
 """Adds to the admin's lists what only the upper apps know: what each scope has spent."""
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.contrib import admin
@@ -11,10 +12,12 @@ from django.utils.safestring import SafeString
 from keys.admin import VirtualKeyAdmin
 from keys.models import VirtualKey
 from proxy.models import LanguageModel
-from spend.spent import spent_now
+from spend.spent import spent_by_window, spent_now
 from teams.admin import CustomerAdmin, MembershipAdmin, OrganizationAdmin, TagAdmin, TeamAdmin, UserAdmin
 from teams.admin_base import display
-from teams.models import Customer, Limits, Membership, Organization, Tag, Team, User
+from teams.admin_limits import budget_text, hard_budgets
+from teams.budgets import Budget
+from teams.models import Customer, Membership, Organization, Tag, Team, User
 from teams.money import format_usd, short_usd
 
 _TIGHT, _SPENT_UP = 80, 100
@@ -29,25 +32,46 @@ class WithSpend:
         return tuple(columns)
 
     def prepare_page(self, rows: list[Any]) -> None:
-        spent = spent_now(rows, now=timezone.now())
+        now, limited = timezone.now(), {row.scope: hard_budgets(row) for row in rows}
+        used = spent_by_window([row for row in rows if limited[row.scope]], now=now)
+        spent = spent_now([row for row in rows if not limited[row.scope]], now=now)
         for row in rows:
-            row.spent_nano = spent[row.scope]
+            row.usages = [
+                Usage(one, one.limit_at(now) or 0, used[row.scope, one.model, one.duration])
+                for one in limited[row.scope]
+            ]
+            row.spent_nano = spent.get(row.scope, 0)
 
     @display(description="Spent now")
     def spent(self, obj: Any) -> SafeString:
-        return spent_bar(obj, obj.spent_nano)
+        return spent_bar(obj.spent_nano, obj.usages)
 
 
-def spent_bar(limits: Limits, spent: int) -> SafeString:
-    """The amount, and how much of the budget it is; the exact amount on hover."""
-    budget = limits.max_budget_nano
-    if budget is None:
-        return format_html('<span class="lk-spent" title="{}">{}</span>', format_usd(spent), short_usd(spent))
-    share = 100 if budget == 0 else min(100, max(0, spent * 100 // budget))
-    tone = "full" if share >= _SPENT_UP else "tight" if share >= _TIGHT else "fine"
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one budget has used of its limit in its current window; nano-USD."""
+
+    budget: Budget
+    limit_nano: int
+    spent_nano: int
+
+    @property
+    def percent(self) -> int:
+        return 100 if self.limit_nano == 0 else min(100, max(0, self.spent_nano * 100 // self.limit_nano))
+
+    def __str__(self) -> str:
+        return f"{format_usd(self.spent_nano)} of {budget_text(replace(self.budget, limit_nano=self.limit_nano))}"
+
+
+def spent_bar(spent_nano: int, usages: list[Usage]) -> SafeString:
+    """The amount, and how much of the tightest budget it is; every budget's exact amount on hover."""
+    if not usages:
+        return format_html('<span class="lk-spent" title="{}">{}</span>', format_usd(spent_nano), short_usd(spent_nano))
+    tightest = max(usages, key=lambda usage: usage.percent)
+    tone = "full" if tightest.percent >= _SPENT_UP else "tight" if tightest.percent >= _TIGHT else "fine"
     return format_html(
-        '<span class="lk-spent" title="{} of {}">{}<span class="lk-bar lk-{}"><i style="width:{}%"></i></span></span>',
-        format_usd(spent), format_usd(budget), short_usd(spent), tone, share,
+        '<span class="lk-spent" title="{}">{}<span class="lk-bar lk-{}"><i style="width:{}%"></i></span></span>',
+        "\n".join(map(str, usages)), short_usd(tightest.spent_nano), tone, tightest.percent,
     )  # fmt: skip
 
 

@@ -55,6 +55,7 @@ UNFOLD: dict[str, Any] = {
                 _item("Users", "person", "teams_user"),
                 _item("Customers", "storefront", "teams_customer"),
                 _item("Tags", "sell", "teams_tag"),
+                _item("Budgets", "savings", "teams_sharedbudget"),
             ),
             _group(
                 "Models",

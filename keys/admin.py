@@ -14,7 +14,6 @@ from keys import services
 from keys.forms import KeyForm, RegenerateForm
 from keys.models import VirtualKey
 from teams.actors import Actor
-from teams.admin import BUDGET, LIMITS, STATUS_COLORS, LimitsAdmin
 from teams.admin_base import (
     ActionVariant,
     AutocompleteSelectFilter,
@@ -23,6 +22,7 @@ from teams.admin_base import (
     actor_of,
     display,
 )
+from teams.admin_limits import BUDGET, LIMITS, STATUS_COLORS, LimitsAdmin
 
 ISSUED = "latchkey_issued_secret"
 
@@ -52,7 +52,7 @@ class VirtualKeyAdmin(LimitsAdmin):
     list_display = (
         "name_shown", "status", "owner", "team", "models_allowed", "budget", "expires_shown", "created_shown",
     )  # fmt: skip
-    list_select_related = ("organization", "team", "user")
+    list_select_related = ("organization", "team", "user", "shared_budget")
     search_fields = ("alias", "masked", "public_id__exact", "user__email", "user__username", "service_account")
     search_help_text = "Alias, last four, id or owner"
     list_filter = (
@@ -61,7 +61,7 @@ class VirtualKeyAdmin(LimitsAdmin):
         ("user", AutocompleteSelectFilter),
         ("organization", AutocompleteSelectFilter),
     )
-    autocomplete_fields = ("organization", "team", "user")
+    autocomplete_fields = ("organization", "team", "user", "shared_budget")
     readonly_fields = ("masked_shown", "public_id", "created_by", "created_at", "updated_by", "deleted_by")
     actions = ("block_selected", "unblock_selected", "delete_selected_keys")
     actions_detail = ("regenerate", "block", "unblock", "archive")

@@ -1,7 +1,7 @@
 """Organizations, teams, people, customers, tags and the audit trail in the admin."""
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.contrib.auth.models import Group
@@ -21,123 +21,18 @@ from teams.admin_base import (
     HugeTableAdmin,
     RangeDateTimeFilter,
     ReadOnlyInline,
-    ServiceAdmin,
     action,
-    actor_of,
     display,
     may_change,
     short_list,
     when,
 )
-from teams.forms import LimitsForm, UserForm
-from teams.models import AuditEvent, Customer, Limits, Membership, Organization, Tag, Team, User
-from teams.money import format_usd
+from teams.admin_limits import BUDGET, LIMITS, MORE, LimitsAdmin, budgets_text, limits_text
+from teams.forms import UserForm
+from teams.models import AuditEvent, Customer, Membership, Organization, Tag, Team, User
 
 # The role of a person decides; Django's groups would promise permissions that nothing here asks for.
 admin.site.unregister(Group)
-
-BUDGET = ("Budget", {"fields": (("max_budget_nano", "budget_duration"), "soft_budget_nano")})
-LIMITS = (
-    "Limits",
-    {"fields": (("rpm_limit", "tpm_limit", "max_parallel_requests"), "allowed_models")},
-)
-MORE = ("More", {"classes": ("collapse",), "fields": ("metadata",)})
-STATUS_COLORS = {"active": "success", "blocked": "danger", "expired": "warning", "deleted": "default"}
-
-
-def budget_text(limits: Limits) -> str:
-    """`$50.00 / 30d`, or a dash where nothing is limited here."""
-    if limits.max_budget_nano is None:
-        return "–"
-    amount = format_usd(limits.max_budget_nano)
-    return f"{amount} / {limits.budget_duration}" if limits.budget_duration else f"{amount} total"
-
-
-def limits_text(limits: Limits) -> str:
-    rates = ((limits.rpm_limit, "rpm"), (limits.tpm_limit, "tpm"), (limits.max_parallel_requests, "parallel"))
-    return " · ".join(f"{value:,} {unit}" for value, unit in rates if value is not None) or "–"
-
-
-class LimitsAdmin(ServiceAdmin):
-    """What every scope's page has: its budget and limits, and blocking it as a whole."""
-
-    form = LimitsForm
-    for_readers: ClassVar[dict[str, str]] = {
-        "max_budget_nano": "budget",
-        "budget_duration": "",
-        "soft_budget_nano": "soft_budget",
-        "allowed_models": "models_in_full",
-        "new_password": "",
-    }
-    actions: ClassVar[tuple[str, ...]] = ("block_selected", "unblock_selected")
-    actions_detail: ClassVar[tuple[str, ...]] = ("block", "unblock")
-
-    def set_blocked(self, obj: Any, blocked: bool, actor: Actor) -> Any:
-        return services.set_blocked(obj, blocked, actor=actor)
-
-    def update(self, obj: Any, form: Any, actor: Actor) -> Any:
-        return services.update_limits(obj, actor=actor)
-
-    @display(description="Budget", ordering="max_budget_nano")
-    def budget(self, obj: Limits) -> str:
-        return budget_text(obj)
-
-    @display(description="Soft budget")
-    def soft_budget(self, obj: Limits) -> str:
-        return "–" if obj.soft_budget_nano is None else format_usd(obj.soft_budget_nano)
-
-    @display(description="Models")
-    def models_in_full(self, obj: Limits) -> str:
-        return ", ".join(obj.allowed_models) or "all"
-
-    @display(description="Limits")
-    def limits(self, obj: Limits) -> str:
-        return limits_text(obj)
-
-    @display(description="Models")
-    def models_allowed(self, obj: Limits) -> str:
-        return short_list(obj.allowed_models, "all")
-
-    @display(description="Status", label=STATUS_COLORS, ordering="blocked")
-    def status(self, obj: Limits) -> str:
-        return "blocked" if obj.blocked else "active"
-
-    @admin.action(description="Block", permissions=["change"])
-    def block_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        actor = actor_of(request)
-        self.each(request, queryset.filter(blocked=False), lambda row: self.set_blocked(row, True, actor), "blocked")
-
-    @admin.action(description="Unblock", permissions=["change"])
-    def unblock_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        actor = actor_of(request)
-        self.each(request, queryset.filter(blocked=True), lambda row: self.set_blocked(row, False, actor), "unblocked")
-
-    @action(description="Block", permissions=["change"], url_path="block", icon="block")
-    def block(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._ask_to_block(request, object_id, True)
-
-    @action(description="Unblock", permissions=["change"], url_path="unblock", icon="lock_open")
-    def unblock(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._ask_to_block(request, object_id, False)
-
-    def _ask_to_block(self, request: HttpRequest, object_id: str, blocked: bool) -> HttpResponse:
-        obj, verb = self.row(request, object_id), "block" if blocked else "unblock"
-        if request.method == "POST":
-            self.set_blocked(obj, blocked, actor_of(request))
-            return self.done(request, obj, f"“{obj}” is {verb}ed.")
-        text = (
-            "Every call below it is refused from the next one on, on every worker, until it is unblocked."
-            if blocked
-            else "Calls are admitted again from the next one on, within the limits that apply."
-        )
-        title = f"{verb.capitalize()} {self.opts.verbose_name} “{obj}”?"
-        return self.confirm(request, obj, title=title, text=text, button=verb.capitalize(), danger=blocked)
-
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Only the one of block and unblock that changes something."""
-        blocked = self.model._default_manager.filter(pk=object_id, blocked=True).exists()
-        hidden = f"_{'block' if blocked else 'unblock'}"
-        return [one for one in super().get_actions_detail(request, object_id) if not one.action_name.endswith(hidden)]
 
 
 @admin.register(Organization)
@@ -145,6 +40,8 @@ class OrganizationAdmin(LimitsAdmin):
     list_display = ("name", "public_id", "budget", "limits", "models_allowed", "timezone", "status")
     search_fields = ("name", "public_id")
     list_filter = ("blocked",)
+    list_select_related = ("shared_budget",)
+    autocomplete_fields = ("shared_budget",)
     fields_at_creation = ("public_id",)
     fieldsets = ((None, {"fields": (("name", "public_id"), "timezone")}), BUDGET, LIMITS, MORE)
 
@@ -160,12 +57,14 @@ class MembersInline(ReadOnlyInline):
     per_page = 20
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
-        rows: QuerySet[Membership] = super().get_queryset(request).select_related("user", "team").order_by("pk")
+        rows: QuerySet[Membership] = (
+            super().get_queryset(request).select_related("user", "team", "shared_budget").order_by("pk")
+        )
         return rows
 
     @display(description="Budget")
     def budget(self, obj: Membership) -> str:
-        return budget_text(obj)
+        return budgets_text(obj)
 
     @display(description="Limits")
     def limits(self, obj: Membership) -> str:
@@ -175,10 +74,10 @@ class MembersInline(ReadOnlyInline):
 @admin.register(Team)
 class TeamAdmin(LimitsAdmin):
     list_display = ("name_shown", "organization", "members_count", "budget", "limits", "models_allowed", "status")
-    list_select_related = ("organization",)
+    list_select_related = ("organization", "shared_budget")
     search_fields = ("name", "public_id")
     list_filter = ("blocked", ("organization", AutocompleteSelectFilter))
-    autocomplete_fields = ("organization",)
+    autocomplete_fields = ("organization", "shared_budget")
     fields_at_creation = ("public_id", "organization")
     actions_detail = ("add_member", "block", "unblock")
     inlines = (MembersInline,)
@@ -219,10 +118,10 @@ class TeamAdmin(LimitsAdmin):
 @admin.register(Membership)
 class MembershipAdmin(LimitsAdmin):
     list_display = ("user", "team", "role_shown", "budget", "limits", "models_allowed", "status")
-    list_select_related = ("user", "team__organization")
+    list_select_related = ("user", "team__organization", "shared_budget")
     search_fields = ("user__email", "user__username", "user__alias", "team__name")
     list_filter = ("blocked", "role", ("team", AutocompleteSelectFilter))
-    autocomplete_fields = ("team", "user")
+    autocomplete_fields = ("team", "user", "shared_budget")
     fields_at_creation = ("team", "user")
     fieldsets = ((None, {"fields": (("user", "team"), "role")}), BUDGET, LIMITS, MORE)
 
@@ -244,10 +143,10 @@ class MembershipAdmin(LimitsAdmin):
 class UserAdmin(LimitsAdmin):
     form = UserForm
     list_display = ("name_shown", "role_shown", "organization", "budget", "limits", "active", "status", "seen")
-    list_select_related = ("organization",)
+    list_select_related = ("organization", "shared_budget")
     search_fields = ("email", "username", "alias", "public_id")
     list_filter = ("is_active", "blocked", ("role", ChoicesDropdownFilter), ("organization", AutocompleteSelectFilter))
-    autocomplete_fields = ("organization",)
+    autocomplete_fields = ("organization", "shared_budget")
     readonly_fields = ("last_login",)
     fields_at_creation = ("public_id", "organization")
     fieldsets = (
@@ -306,10 +205,10 @@ class UserAdmin(LimitsAdmin):
 @admin.register(Customer)
 class CustomerAdmin(LimitsAdmin):
     list_display = ("public_id", "alias", "organization", "budget", "limits", "status")
-    list_select_related = ("organization",)
+    list_select_related = ("organization", "shared_budget")
     search_fields = ("public_id", "alias")
     list_filter = ("blocked", ("organization", AutocompleteSelectFilter))
-    autocomplete_fields = ("organization",)
+    autocomplete_fields = ("organization", "shared_budget")
     fields_at_creation = ("public_id", "organization")
     fieldsets = ((None, {"fields": (("public_id", "alias"), "organization")}), BUDGET, LIMITS, MORE)
 
@@ -320,10 +219,10 @@ class CustomerAdmin(LimitsAdmin):
 @admin.register(Tag)
 class TagAdmin(LimitsAdmin):
     list_display = ("name", "description", "organization", "budget", "limits", "status")
-    list_select_related = ("organization",)
+    list_select_related = ("organization", "shared_budget")
     search_fields = ("name", "description")
     list_filter = ("blocked", ("organization", AutocompleteSelectFilter))
-    autocomplete_fields = ("organization",)
+    autocomplete_fields = ("organization", "shared_budget")
     fields_at_creation = ("name", "organization")
     fieldsets = ((None, {"fields": (("name", "organization"), "description")}), BUDGET, LIMITS, MORE)
 

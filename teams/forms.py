@@ -1,5 +1,6 @@
 """Form fields and forms that the admin and the portal share."""
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from django import forms
@@ -11,6 +12,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
+from teams.budgets import BadLimits, check_models, check_windows
+from teams.limit_text import models_from, models_text, windows_from, windows_text
 from teams.models import User
 from teams.money import BadAmount, nano_from_usd, parse_decimal, plain, usd_from_nano
 from teams.scopes import MAX_BUDGET_NANO
@@ -62,6 +65,42 @@ class LinesField(forms.CharField):
         return (initial or []) != (data or "").split()
 
 
+class RaiseField(UsdField):
+    """A temporary raise: empty means none, which is zero."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return super().prepare_value(value or None)
+
+    def clean(self, value: Any) -> Any:
+        return super().clean(value) or 0
+
+
+class LimitLinesField(forms.CharField):
+    """Structured limits as lines of text. `read` and `write` translate; `check` says what a column accepts."""
+
+    def __init__(
+        self, *, read: Callable[[str], Any], write: Callable[[Any], str], check: Callable[[Any], None], **kwargs: Any
+    ) -> None:
+        example = kwargs.pop("example")
+        kwargs.setdefault("widget", UnfoldAdminTextareaWidget(attrs={"rows": 3, "placeholder": example}))
+        super().__init__(required=False, max_length=60_000, **kwargs)
+        self.read, self.write, self.check = read, write, check
+
+    def prepare_value(self, value: Any) -> Any:
+        return self.write(value) if isinstance(value, list | dict) else value
+
+    def clean(self, value: Any) -> Any:
+        try:
+            limits = self.read(super().clean(value))
+            self.check(limits)
+        except BadLimits as error:
+            raise ValidationError(str(error)) from error
+        return limits
+
+    def has_changed(self, initial: Any, data: Any) -> bool:
+        return bool((self.prepare_value(initial) or "").split() != (data or "").split())
+
+
 class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
     """A form whose object a service saves; what the service refuses appears beside the fields.
 
@@ -84,25 +123,64 @@ class ServiceForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error(field if field in self.fields else None, errors)
 
 
-class LimitsForm(ServiceForm):
-    """The limits that organizations, teams, people, keys, customers and tags have in common."""
+class TermsForm(ServiceForm):
+    """How much and how fast: what shared budgets and every scope have in common."""
 
     max_budget_nano = UsdField(
         label="Budget (USD)", help_text="Hard ceiling per period. Empty: no ceiling here; 0: nothing may be spent."
     )
-    soft_budget_nano = UsdField(label="Soft budget (USD)", help_text="Warns, never refuses.")
+    soft_budget_nano = UsdField(label="Soft budget (USD)", help_text="Notes when it is crossed, never refuses.")
+    budget_limits = LimitLinesField(
+        label="Further budgets", read=windows_from, write=windows_text, check=check_windows, example="5.00 per 1d",
+        help_text="One per line, in force all at once: 5.00 per 1d, or 5.00 per rolling 24h for any 24 hours.",
+    )  # fmt: skip
+    model_limits = LimitLinesField(
+        label="Limits per model", read=models_from, write=models_text, check=check_models,
+        example="openai/*: 5.00 per 1d, 10 rpm",
+        help_text="One model per line, openai/* means all of a provider: gpt-4o: 5.00 per 1d, 10 rpm, 20000 tpm.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "budget_duration" in self.fields:
+            self.fields["budget_duration"].label = "Budget period"
+            self.fields[
+                "budget_duration"
+            ].help_text = "1h, 1d, 7d, 30d (a month) …, or rolling 24h for any 24 hours. Empty: once, for ever."
+        for name in ("rpm_limit", "tpm_limit", "max_parallel_requests"):
+            if name in self.fields:
+                self.fields[name].widget.attrs.update(min=0, placeholder="none")
+
+
+class LimitsForm(TermsForm):
+    """The limits that organizations, teams, people, keys, customers and tags have in common."""
+
+    raise_nano = RaiseField(label="Temporary raise (USD)", help_text="On top of the budget, until it ends.")
     allowed_models = LinesField(
         label="Models", help_text="One per line; openai/* opens a provider's models. Empty: all models."
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "budget_duration" in self.fields:
-            self.fields["budget_duration"].label = "Budget period"
-            self.fields["budget_duration"].help_text = "1h, 1d, 7d, 30d (a month) … Empty: once, for ever."
-        for name in ("rpm_limit", "tpm_limit", "max_parallel_requests"):
-            if name in self.fields:
-                self.fields[name].widget.attrs.update(min=0, placeholder="none")
+        if "raise_until" in self.fields:
+            self.fields["raise_until"].required = False
+        if "shared_budget" in self.fields:
+            self.fields["shared_budget"].help_text = "Counts where nothing is set here; many may share one."
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if cleaned.get("raise_nano") and not cleaned.get("raise_until") and "raise_until" not in self.errors:
+            self.add_error("raise_until", "say when the raise ends")
+        return cleaned
+
+
+class SharedBudgetForm(TermsForm):
+    """A shared budget's page."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "public_id" in self.fields:
+            self.fields["public_id"].help_text = "What clients call it: budget_id. It stays as it is."
 
 
 class SecretField(forms.CharField):

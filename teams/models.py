@@ -76,6 +76,40 @@ class Terms(models.Model):
     def scope(self) -> str:
         return scope_name(self.scope_kind, self.pk)
 
+    def effective(self, name: str) -> Any:
+        """The value in force of one of the columns above."""
+        return getattr(self, name)
+
+    @property
+    def schedule(self) -> tuple[str, datetime]:
+        """Duration of the main budget in force, and the instant that places its windows."""
+        return self.budget_duration, self.budget_started_at
+
+    @property
+    def limits_by_model(self) -> dict[str, dict[str, Any]]:
+        """Limits per model in force."""
+        models: dict[str, dict[str, Any]] = self.model_limits
+        return models
+
+    @property
+    def raised(self) -> tuple[int, datetime | None]:
+        """Temporary raise of the main budget, and when it ends."""
+        return 0, None
+
+    def budgets(self) -> tuple[Budget, ...]:
+        """Every budget in force: the main one, further windows, models. Their order is fixed."""
+        limit, soft = self.effective("max_budget_nano"), self.effective("soft_budget_nano")
+        duration, anchor = self.schedule
+        main = Budget(duration, limit, anchor, "", *self.raised, soft)
+        windows = [Budget(w["duration"], w["max_nano"], self.created_at) for w in self.effective("budget_limits")]
+        models = [
+            Budget(limits.get("duration", ""), limits["max_nano"], self.created_at, model)
+            for model, limits in sorted(self.limits_by_model.items())
+            if "max_nano" in limits
+        ]
+        has_main = limit is not None or soft is not None
+        return without_doubles([*((main,) if has_main else ()), *windows, *models])
+
 
 class SharedBudget(Terms):
     """A named set of limits that many scopes share by reference; each keeps a counter of its own."""
@@ -119,7 +153,7 @@ class Limits(Terms):
         ]
 
     def effective(self, name: str) -> Any:
-        """The value in force of a column of `Terms`: the own one where set, else the shared budget's."""
+        """The own value of a column of `Terms` where it is set, else the shared budget's."""
         own = getattr(self, name)
         if own not in (None, "", [], {}) or self.shared_budget is None:
             return own
@@ -127,10 +161,8 @@ class Limits(Terms):
 
     @property
     def schedule(self) -> tuple[str, datetime]:
-        """Duration of the main budget in force, and the instant that places its windows."""
-        own = bool(self.budget_duration) or self.shared_budget is None
-        terms: Terms = self if own or self.shared_budget is None else self.shared_budget
-        return terms.budget_duration, terms.budget_started_at
+        shared = self.shared_budget
+        return super().schedule if self.budget_duration or shared is None else shared.schedule
 
     @property
     def limits_by_model(self) -> dict[str, dict[str, Any]]:
@@ -138,19 +170,9 @@ class Limits(Terms):
         shared = self.shared_budget.model_limits if self.shared_budget else {}
         return {**shared, **self.model_limits}
 
-    def budgets(self) -> tuple[Budget, ...]:
-        """Every budget in force: the main one, further windows, models. Their order is fixed."""
-        limit, soft = self.effective("max_budget_nano"), self.effective("soft_budget_nano")
-        duration, anchor = self.schedule
-        main = Budget(duration, limit, anchor, "", self.raise_nano, self.raise_until, soft)
-        windows = [Budget(w["duration"], w["max_nano"], self.created_at) for w in self.effective("budget_limits")]
-        models = [
-            Budget(limits.get("duration") or "", limits["max_nano"], self.created_at, model)
-            for model, limits in sorted(self.limits_by_model.items())
-            if limits.get("max_nano") is not None
-        ]
-        has_main = limit is not None or soft is not None
-        return without_doubles([*((main,) if has_main else ()), *windows, *models])
+    @property
+    def raised(self) -> tuple[int, datetime | None]:
+        return self.raise_nano, self.raise_until
 
 
 class Organization(Limits):
