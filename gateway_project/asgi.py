@@ -16,12 +16,13 @@ django.setup(set_prefix=False)
 
 from keys.secrets import token_of  # noqa: E402
 from proxy import books  # noqa: E402
-from proxy.runtime import routes  # noqa: E402
+from proxy.runtime import faults, routes  # noqa: E402
 from proxy.runtime.app import Gateway  # noqa: E402
 from proxy.runtime.config import GatewayConfig  # noqa: E402
 from proxy.runtime.journal import Journal  # noqa: E402
 
 Message = MutableMapping[str, Any]
+faults.arm(settings.FAULT_AT)
 _role = os.environ.get("LATCHKEY_ROLE", "all")
 _django: Callable[..., Awaitable[None]] = get_asgi_application()
 _gateway = Gateway(
@@ -33,8 +34,12 @@ _gateway = Gateway(
         default_output_tokens=settings.DEFAULT_OUTPUT_TOKENS,
         budget_status=settings.BUDGET_STATUS,
         durability=settings.DURABILITY,
+        cut_revoked_streams=settings.CUT_REVOKED_STREAMS,
+        client_stall_seconds=settings.CLIENT_STALL_SECONDS,
+        drain_seconds=settings.DRAIN_SECONDS,
+        store_timeout_seconds=settings.STORE_TIMEOUT_MS / 1000,
     ),
-    Journal(books.lanes()),
+    Journal(books.lanes(), patience_seconds=settings.DATABASE_TIMEOUT_MS / 1000),
 )
 
 

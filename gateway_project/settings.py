@@ -12,6 +12,8 @@ from django.urls import reverse_lazy
 from gateway_project import environment as env
 from keys.sealing import derive_key
 from proxy.config_file import ConfigError, read_config
+from proxy.runtime.faults import BadFault
+from proxy.runtime.faults import parse as parse_fault
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("LATCHKEY_DATA_DIR", str(BASE_DIR / "var"))).resolve()
@@ -58,7 +60,9 @@ else:
     DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
     if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
         raise ImproperlyConfigured("DATABASE_URL must start with postgres:// (leave it out for the embedded SQLite)")
-    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 1, "max_size": 8}}
+    # A short wait: a database that is down is answered with 503, not with silence.
+    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 0, "max_size": 8, "timeout": 3}, "connect_timeout": 3}
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
 VALKEY_SOCKET = env.socket_path(DATA_DIR / "valkey" / "valkey.sock")
 REDIS_URL = env.text("REDIS_URL") or f"unix://{VALKEY_SOCKET}"
@@ -175,16 +179,27 @@ DURABILITY = env.choice("LATCHKEY_DURABILITY", "strict", ("strict", "fast"))
 MAX_BODY_BYTES = env.number("LATCHKEY_MAX_BODY_BYTES", 20 * 1024 * 1024, least=1024)
 HOLD_LEASE_SECONDS = env.number("LATCHKEY_HOLD_LEASE_SECONDS", 60, least=5)
 DEFAULT_OUTPUT_TOKENS = env.number("LATCHKEY_DEFAULT_OUTPUT_TOKENS", 16384, least=1)
+CUT_REVOKED_STREAMS = env.flag("LATCHKEY_CUT_REVOKED_STREAMS", True)
+CLIENT_STALL_SECONDS = env.number("LATCHKEY_CLIENT_STALL_SECONDS", 60, least=1)
+DRAIN_SECONDS = env.number("LATCHKEY_DRAIN_SECONDS", 300)
+FAULT_AT = env.text("LATCHKEY_FAULT_AT")
+try:
+    parse_fault(FAULT_AT)
+except BadFault as error:
+    raise ImproperlyConfigured(f"LATCHKEY_FAULT_AT: {error}") from error
+STORE_TIMEOUT_MS = env.number("LATCHKEY_STORE_TIMEOUT_MS", 200, least=50)
+DATABASE_TIMEOUT_MS = env.number("LATCHKEY_DATABASE_TIMEOUT_MS", 2000, least=100)
 ADMIN_PASSWORD = env.text("LATCHKEY_ADMIN_PASSWORD")
 
 # --- Celery ------------------------------------------------------------------------------------
-CELERY_BROKER_URL = f"redis+socket://{VALKEY_SOCKET}" if EMBEDDED_STORE else REDIS_URL
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     "sweep-orphans": {"task": "proxy.tasks.sweep_orphans", "schedule": 10.0},
+    "mend-drift": {"task": "proxy.tasks.mend_drift", "schedule": 60.0},
     "note-expired-keys": {"task": "keys.tasks.note_expired_keys", "schedule": 60.0},
     "seed-prices": {"task": "spend.tasks.seed_prices", "schedule": 86400.0},
     "forget-policy-changes": {"task": "teams.tasks.forget_policy_changes", "schedule": 3600.0},

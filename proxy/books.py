@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from django.db import Error, InterfaceError, OperationalError, connection, connections
+from django.db import Error, InterfaceError, OperationalError, connection, connections, transaction
 from django.utils import timezone
 
 from keys import loading
@@ -13,6 +13,7 @@ from keys.grants import Grant, ScopePolicy
 from proxy import services, vault
 from proxy.models import Deployment
 from proxy.providers import REGISTRY
+from proxy.runtime import faults
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.journal import BooksUnavailable, Handler, Lane
 from spend import book, rollups
@@ -43,7 +44,10 @@ def intents(items: Sequence[Intent]) -> list[bool]:
 
 
 def postings(items: Sequence[Sequence[Posting]]) -> list[dict[str, int]]:
-    return [ledger.post(batch, now=timezone.now()) for batch in items]
+    with transaction.atomic():
+        posted = [ledger.post(batch, now=timezone.now()) for batch in items]
+        faults.reach("before_commit")
+    return posted
 
 
 def counters(items: Sequence[CounterRef]) -> list[CounterLoad]:

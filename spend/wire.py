@@ -6,13 +6,14 @@ An `Intent` becomes a hold row before the send, a `Posting` a ledger entry after
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 import orjson
 
 from keys.grants import Owners
 from spend.pricing import Usage
 from teams.budgets import matches
-from teams.windows import Window
+from teams.windows import Window, window_of
 
 UPSTREAM, ESTIMATED, ORPHAN = "upstream", "estimated_partial", "estimated_orphan"
 
@@ -81,6 +82,13 @@ class CounterRef:
     @property
     def counter(self) -> str:
         return f"{self.scope}#{self.model}|{self.window.ident}" if self.model else f"{self.scope}|{self.window.ident}"
+
+    @classmethod
+    def named(cls, counter: str, now: datetime, *, zone: ZoneInfo) -> "CounterRef":
+        """The window that a counter's name stands for. Raises ValueError."""
+        owner, _, ident = counter.rpartition("|")
+        scope, _, model = owner.partition("#")
+        return cls(scope, model, window_of(ident, now, zone=zone))
 
     def has(self, scopes: Sequence[str], model: str, admitted_at: datetime) -> bool:
         """Whether a call on `scopes` belongs to this window, whatever budgets there were when it was admitted."""

@@ -107,6 +107,15 @@ def window_at(duration: str, at: datetime, *, zone: ZoneInfo, anchor: datetime) 
     return Window(duration, start, end)
 
 
+def window_of(ident: str, now: datetime, *, zone: ZoneInfo) -> Window:
+    """The window that an `ident` names; of a rolling one, what counts at `now`. Raises ValueError."""
+    if ident == "lifetime":
+        return Window("", None, None)
+    duration, _, start = ident.partition("@")
+    at = datetime.fromtimestamp(int(start), UTC) if start else now
+    return window_at(duration, at, zone=zone, anchor=at)
+
+
 def _rolling(duration: str, seconds: int, at: datetime) -> Window:
     length = next(seconds // _SLICES // unit * unit for unit in _SLICE_UNITS if seconds // _SLICES >= unit)
     oldest = (int(at.timestamp()) - seconds) // length * length

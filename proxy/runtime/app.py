@@ -40,7 +40,7 @@ class Gateway:
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.config, self.journal, self.clock = config, journal, clock
-        self.store = CounterStore(config.redis_url, self._meet_store)
+        self.store = CounterStore(config.redis_url, self._meet_store, timeout_seconds=config.store_timeout_seconds)
         self.epochs = Epochs(self.store, journal)
         self.upstream: UpstreamClient = upstream or AiohttpClient()
         self.grants = Grants(journal, clock)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from proxy.runtime import errors, permit, posting, relay, usage
+from proxy.runtime import errors, faults, permit, posting, relay, usage
 from proxy.runtime.call import Call, read_call
 from proxy.runtime.catalog import Target
 from proxy.runtime.holds import Admission, Held, IntentUnknown, StaleGrant
@@ -182,6 +182,7 @@ async def relay_and_post(
     gateway: "Gateway", request: Request, call: Call, held: Held, target: Target, answer: Answer
 ) -> None:
     """Hand the answer on and post what it cost, also when the client or the provider breaks off."""
+    faults.reach("after_send")
     outcome = Outcome()
     headers = gateway.answer_headers(held, target, answer)
     try:

@@ -20,3 +20,4 @@ class GatewayConfig:
     client_stall_seconds: float = 60.0
     drain_seconds: float = 300.0
     most_drained: int = 1000
+    store_timeout_seconds: float = 0.2

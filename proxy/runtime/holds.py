@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from keys.grants import Grant, ScopePolicy
-from proxy.runtime import ids, refusals, scripts
+from proxy.runtime import faults, ids, refusals, scripts
 from proxy.runtime.call import Call
 from proxy.runtime.catalog import Target
 from proxy.runtime.config import GatewayConfig
@@ -119,7 +119,9 @@ class Holds:
             reply = await self._ask(asking, question)
             if reply[0] == "OK":
                 held = self._held(asking, question, reply)
+                faults.reach("after_hold")
                 if await self._write_intent(held):
+                    faults.reach("after_intent")
                     return held
                 await self.undo(held)
                 await self._renew(asking)

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from proxy.runtime import errors, usage
+from proxy.runtime import errors, faults, usage
 from proxy.runtime.request import Send
 from proxy.runtime.streams import Stream
 from proxy.runtime.upstream import Answer, NoAnswer
@@ -78,6 +78,7 @@ async def send_stream(
     await send({"type": "http.response.start", "status": 200, "headers": start})
     try:
         async for event in _events(stream.answer, outcome, clock):
+            faults.reach("in_stream")
             kept = _without_usage(event, outcome) if not wants_usage else _noted(event, outcome)
             if kept and not stream.client_gone:
                 await _send_on(send, stream, kept)

@@ -13,6 +13,7 @@ from functools import partial
 
 import structlog
 
+from proxy.runtime import faults
 from proxy.runtime.counters import CounterStore, StoreUnavailable
 from proxy.runtime.holds import Held, Holds, Settled
 from proxy.runtime.journal import BooksUnavailable, Journal
@@ -104,7 +105,9 @@ class Settlement:
         return True
 
     async def _post(self, batch: list[_Due]) -> None:
+        faults.reach("before_post")
         costs = await self._posted(batch)
+        faults.reach("after_post")
         for held, _ in batch:
             self._open.pop(held.intent.hold_id, None)
         due = [
@@ -114,6 +117,7 @@ class Settlement:
         ]
         try:
             await self._settle(due)
+            faults.reach("after_settle")
         except StoreUnavailable:
             self._store.when_back(partial(self._settle, due))
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import openai
+import redis
 
 from keys.secrets import token_of
 
@@ -80,6 +81,9 @@ class Running:
         body = {"model": "gpt-books", "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}], **body}
         url = f"http://127.0.0.1:{self.port}/v1/chat/completions"
         return httpx.post(url, json=body, headers={"authorization": f"Bearer {key}"}, timeout=30)
+
+    def store(self) -> redis.Redis:
+        return redis.Redis(unix_socket_path=str(self.folder / "valkey" / "valkey.sock"), decode_responses=True)
 
     def query(self, sql: str, *values: Any) -> list[tuple[Any, ...]]:
         with sqlite3.connect(f"file:{self.folder / 'latchkey.sqlite3'}?mode=ro", uri=True, timeout=20) as connection:

@@ -1,0 +1,100 @@
+"""Comparing the counters with the ledger that they mirror, and mending what stays different.
+
+Calls in flight make the two differ for moments, so a difference counts only if a second look finds the very same
+one. Mending is a new epoch for the organization: every counter of it is then read from the ledger again.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import cast
+from zoneinfo import ZoneInfo
+
+import redis
+import structlog
+from django.db import transaction
+
+from spend import rollups
+from spend.wire import CounterRef
+from teams import changes, store
+from teams.models import Organization
+from teams.scopes import store_prefix
+
+log = structlog.get_logger()
+#: Counters of one organization that one run looks at; the next run goes on from there.
+_MOST = 500
+Difference = tuple[int, int]
+"""What a counter has more than the ledger: spent and held, in nano-USD."""
+
+
+def mend(*, now: datetime, pause: Callable[[float], None] = time.sleep) -> int:
+    """Returns how many counters were found wrong."""
+    client, wrong = store.client(), 0
+    for organization in Organization.objects.all():
+        prefix = store_prefix(organization.pk)
+        epoch = cast("str | None", client.get(f"{prefix}:epoch"))
+        if epoch is None:
+            continue
+        zone, base = ZoneInfo(organization.timezone), f"{prefix}:{epoch}:w:"
+        suspects = _differences(client, base, _next_counters(client, prefix, base), now, zone)
+        if suspects:
+            pause(2)
+            still = _differences(client, base, suspects, now, zone)
+            found = {counter: by for counter, by in still.items() if by == suspects[counter]}
+            wrong += len(found)
+            _mend(organization.pk, found)
+    return wrong
+
+
+def _mend(organization_pk: int, found: dict[str, Difference]) -> None:
+    for counter, (spent, held) in found.items():
+        log.error("counter drifted, read again", counter=counter, spent_nano_too_much=spent, held_nano_too_much=held)
+    if found:
+        with transaction.atomic():
+            changes.raise_epoch(organization_pk)
+
+
+def _next_counters(client: "redis.Redis", prefix: str, base: str) -> list[str]:
+    """Names of the next counters in turn; where the last run stopped is kept in the store itself."""
+    cursor = int(cast("str | None", client.get(f"{prefix}:drift")) or 0)
+    found: list[str] = []
+    while len(found) < _MOST:
+        cursor, keys = client.scan(cursor, match=f"{_escaped(base)}*", count=1000)
+        found += [key.removeprefix(base) for key in cast("list[str]", keys)]
+        if not cursor:
+            break
+    client.set(f"{prefix}:drift", cursor, ex=86400)
+    return found
+
+
+def _differences(
+    client: "redis.Redis", base: str, counters: Iterable[str], now: datetime, zone: ZoneInfo
+) -> dict[str, Difference]:
+    found = {}
+    for counter in counters:
+        by = _difference(
+            cast("dict[str, str]", client.hgetall(base + counter)), CounterRef.named(counter, now, zone=zone)
+        )
+        if by is not None and any(by):
+            found[counter] = by
+    return found
+
+
+def _difference(fields: dict[str, str], ref: CounterRef) -> Difference | None:
+    """None for a counter that is gone."""
+    if "g" not in fields:
+        return None
+    first, known = ref.window.first_slice, rollups.load_counter(ref)
+    spent, held = (
+        sum(int(value) for name, value in fields.items() if name[0] == kind and int(name[2:] or 0) >= first)
+        for kind in ("s", "h")
+    )
+    return (
+        spent - sum(nano for _, nano in known.spent),
+        held - sum(nano for _, nano, _, number in known.pending if number >= first),
+    )
+
+
+def _escaped(text: str) -> str:
+    """A pattern that matches the text itself."""
+    return "".join(f"\\{char}" if char in "*?[]\\" else char for char in text)
