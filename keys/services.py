@@ -40,7 +40,7 @@ def ensure_master_key(master: str) -> VirtualKey:
 
     It has no limits of its own and appears in no list of keys.
     """
-    key, created = VirtualKey.objects.select_for_update().get_or_create(
+    key, created = VirtualKey.objects.select_for_update(no_key=True).get_or_create(
         public_id=MASTER_ID,
         defaults={
             "token": secrets.token_of(master),
@@ -61,7 +61,7 @@ def ensure_master_key(master: str) -> VirtualKey:
 @transaction.atomic
 def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) -> VirtualKey:
     """Save a changed key. In force at its next call on every worker."""
-    stored = VirtualKey.objects.select_for_update().get(pk=key.pk)
+    stored = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
     before = audit.snapshot(stored)
     changes.keep_system_fields(key, stored)
     _place(key)
@@ -88,7 +88,7 @@ def unblock_key(key: VirtualKey, *, actor: Actor) -> VirtualKey:
 @transaction.atomic
 def delete_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) -> VirtualKey:
     """Archive a key: it stops working, and its row stays for the ledger and the audit trail."""
-    key = VirtualKey.objects.select_for_update().get(pk=key.pk)
+    key = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
     if key.deleted_at:
         return key
     before = audit.snapshot(key)
@@ -113,7 +113,7 @@ def regenerate_key(
     The row stays the same, so the budget and the history go on.
     """
     now = now or timezone.now()
-    key_row = VirtualKey.objects.select_for_update().get(pk=key.pk)
+    key_row = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
     issued = _accept_custom(custom) if custom is not None else secrets.generate()
     token = secrets.token_of(issued.plaintext)
     _refuse_known_token(token)
@@ -151,7 +151,7 @@ def _note_expired(pk: int, now: datetime, actor: Actor) -> int:
 
 @transaction.atomic
 def _set_blocked(key: VirtualKey, blocked: bool, actor: Actor) -> VirtualKey:
-    key = VirtualKey.objects.select_for_update().get(pk=key.pk)
+    key = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
     before = audit.snapshot(key)
     key.blocked, key.updated_by = blocked, actor.label
     key.save(update_fields=["blocked", "updated_by", "updated_at"])

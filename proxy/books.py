@@ -133,7 +133,7 @@ def _guarded(handler: Callable[[Sequence[Any]], Sequence[Any]]) -> Handler:
 
     def run(items: Sequence[Any]) -> Sequence[Any]:
         try:
-            return handler(items)
+            return _once_more(handler, items)
         except Error as error:
             down = isinstance(error, InterfaceError | OperationalError) and not connection.is_usable()
             log.warning("database unavailable", error=type(error).__name__, doing=handler.__name__, down=down)
@@ -141,6 +141,16 @@ def _guarded(handler: Callable[[Sequence[Any]], Sequence[Any]]) -> Handler:
             raise BooksUnavailable(type(error).__name__, down=down) from error
 
     return run
+
+
+def _once_more(handler: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]) -> Sequence[Any]:
+    """Of two transactions that wait for each other the database ends one; it wrote nothing and is done again."""
+    try:
+        return handler(items)
+    except OperationalError as error:
+        if getattr(error.__cause__, "sqlstate", None) not in _CLASHES:
+            raise
+        return handler(items)
 
 
 def _own_connection() -> None:
@@ -157,6 +167,8 @@ def _close() -> None:
     connection.close()
 
 
+#: SQLSTATE of a deadlock and of a snapshot that could not be kept.
+_CLASHES = ("40P01", "40001")
 #: For the connections on which callers wait: seconds to connect, milliseconds per statement and per lock.
 _IMPATIENT = {
     "connect_timeout": 2,

@@ -106,7 +106,7 @@ def _setting(name: str, value: Any) -> Row:
 
 
 def _budget(public_id: str, field: str, *, locked: bool = False) -> SharedBudget:
-    rows = SharedBudget.objects.select_for_update() if locked else SharedBudget.objects.all()
+    rows = SharedBudget.objects.select_for_update(no_key=True) if locked else SharedBudget.objects.all()
     budget = rows.filter(public_id=public_id).first()
     if budget is None:
         raise ApiError(404, f"Budget not found, passed {field}={public_id}", param=field)

@@ -71,7 +71,9 @@ def note_store(run_id: str) -> bool:
 
     A restarted, replaced or promoted store may be an older copy of the one that was written to.
     """
-    known, created = CounterServer.objects.select_for_update().get_or_create(pk=1, defaults={"run_id": run_id})
+    known, created = CounterServer.objects.select_for_update(no_key=True).get_or_create(
+        pk=1, defaults={"run_id": run_id}
+    )
     if known.run_id == run_id and not created:
         return False
     CounterServer.objects.filter(pk=1).update(run_id=run_id)

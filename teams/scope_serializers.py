@@ -21,7 +21,7 @@ L = TypeVar("L", bound=Limits)
 @transaction.atomic
 def patched(instance: L, form: type[LimitsSerializer], body: Mapping[str, Any], actor: Actor) -> L:
     """Apply a merge patch to a scope as it is now, under its lock, and save it through its service."""
-    current = type(instance)._default_manager.select_for_update().get(pk=instance.pk)
+    current = type(instance)._default_manager.select_for_update(no_key=True).get(pk=instance.pk)
     serializer = form(current, data=body, partial=True)
     serializer.is_valid(raise_exception=True)
     serializer.apply(current)

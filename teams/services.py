@@ -85,7 +85,7 @@ def create_budget(budget: SharedBudget, *, actor: Actor) -> SharedBudget:
 @transaction.atomic
 def update_budget(budget: SharedBudget, *, actor: Actor, now: datetime | None = None) -> SharedBudget:
     """Save a changed shared budget; in force at the next call of everything that shares it."""
-    stored = SharedBudget.objects.select_for_update().get(pk=budget.pk)
+    stored = SharedBudget.objects.select_for_update(no_key=True).get(pk=budget.pk)
     before = audit.snapshot(stored)
     changes.keep_system_fields(budget, stored)
     if stored.budget_duration != budget.budget_duration:
@@ -101,7 +101,7 @@ def update_budget(budget: SharedBudget, *, actor: Actor, now: datetime | None = 
 @transaction.atomic
 def delete_budget(budget: SharedBudget, *, actor: Actor) -> None:
     """Delete a shared budget that nothing uses. Raises ValidationError naming what still does."""
-    budget = SharedBudget.objects.select_for_update().get(pk=budget.pk)
+    budget = SharedBudget.objects.select_for_update(no_key=True).get(pk=budget.pk)
     users = [(rows.count(), model._meta) for model, rows in _sharing(budget)]
     still = ", ".join(f"{n} {meta.verbose_name if n == 1 else meta.verbose_name_plural}" for n, meta in users if n)
     if still:
@@ -139,7 +139,7 @@ def update_limits(instance: L, *, actor: Actor, now: datetime | None = None) -> 
 
     Raises ValidationError for a move to another organization: its spend lies in the books of the old one.
     """
-    stored = type(instance)._default_manager.select_for_update().get(pk=instance.pk)
+    stored = type(instance)._default_manager.select_for_update(no_key=True).get(pk=instance.pk)
     if organization_of(stored) != organization_of(instance):
         raise ValidationError({"organization": "it cannot move to another organization; create it there instead"})
     before = audit.snapshot(stored)
@@ -155,7 +155,7 @@ def update_limits(instance: L, *, actor: Actor, now: datetime | None = None) -> 
 @transaction.atomic
 def set_blocked(instance: L, blocked: bool, *, actor: Actor) -> L:
     """Block or unblock a whole scope: every key below a blocked scope is refused at its next call."""
-    instance = type(instance)._default_manager.select_for_update().get(pk=instance.pk)
+    instance = type(instance)._default_manager.select_for_update(no_key=True).get(pk=instance.pk)
     before = audit.snapshot(instance)
     instance.blocked = blocked
     instance.save(update_fields=["blocked", "updated_at"])

@@ -9,7 +9,8 @@ import signal
 import time
 
 POINTS = (
-    "after_hold", "after_intent", "after_send", "in_stream", "before_post", "before_commit", "after_post", "after_settle",
+    "after_hold", "after_intent", "after_send", "in_stream", "before_post", "before_commit", "after_post",
+    "after_settle",
 )  # fmt: skip
 _DEEDS = ("kill", "hang", "slow")
 
