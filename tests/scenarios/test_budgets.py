@@ -67,6 +67,28 @@ async def test_many_keys_and_teams_share_one_budget_of_their_organization_exactl
     assert sum(requests for _, requests in of_teams) == rollups[house.scope][1] == paid
 
 
+async def test_agents_with_large_contexts_and_no_cap_share_a_small_budget_without_starving(rig: Rig) -> None:
+    """S21"""
+    agents, turns, budget = 20, 3, 25
+    house = House(rig)
+    key = house.key(max_budget=budget)
+    async with house.caller() as caller:
+
+        async def agent(_: int) -> list[Reply]:
+            script = {"prompt": 100_000, "completion": 500, "latency": 0.2, "context": 400_000}
+            return [await caller.call(key, model="agent", max_tokens=None, **script) for _ in range(turns)]
+
+        played = await caller.burst(agents, agent)
+    await judge.settled(house)
+    finished = sum(all(reply.ok for reply in replies) for replies in played)
+    print(f"S21: {finished} of {agents} agents finished, spent {house.ledger_nano / 10**9:.2f} of {budget} USD")
+    denied = [reply for replies in played for reply in replies if not reply.ok]
+    assert {reply.kind for reply in denied} <= {"budget_exceeded"}
+    assert finished >= 18
+    assert house.ledger_nano <= budget * 10**9
+    judge.books_agree(house, [reply for replies in played for reply in replies])
+
+
 def _exactly(house: House, replies: list[Reply], paid: int) -> None:
     """So many calls were served and billed, every other one was refused by a budget, and all books say the same."""
     assert statuses(replies) == {200: paid, 429: len(replies) - paid}

@@ -16,16 +16,11 @@ from tests.scenarios.rig.scale import scaled
 pytestmark = pytest.mark.xdist_group("scenarios")
 
 RATE, OUTAGE = scaled(20, 200), scaled(3.0, 30.0)
-#: Seconds. The promise is 250 ms at p99; a shared machine gets more.
-PROMPTLY = 1.5
+#: Seconds. The promise is 250 ms at p99; a shared machine gets more. A database that hangs is waited for, for two.
+PROMPTLY = {"stopped": 1.5, "frozen": 1.5, "frozen database": 4.0}
 
 
-def _later(fault: str, reason: str) -> Any:
-    """A case that has to be switched on when its feature lands."""
-    return pytest.param(fault, marks=pytest.mark.xfail(strict=True, reason=reason))
-
-
-@pytest.mark.parametrize("fault", ["stopped", _later("frozen", "a store that hangs is waited for, call after call")])
+@pytest.mark.parametrize("fault", ["stopped", "frozen"])
 async def test_without_counters_callers_are_told_to_come_back_and_none_gets_past_a_budget(
     house: House, fault: str
 ) -> None:
@@ -37,10 +32,10 @@ async def test_without_counters_callers_are_told_to_come_back_and_none_gets_past
     took = await judge.settled(house, LEASE_SECONDS + 30)
     print(
         f"S07 {fault}: {dict(statuses(replies))}, in the outage {milliseconds(r.seconds for r in during)}, "
-        f"first success {recovery:.2f} s after it, idle after {took:.1f} s"
+        f"back to normal {recovery:.2f} s after it, idle after {took:.1f} s"
     )
     _refused_politely(during)
-    assert percentile([reply.seconds for reply in during], 0.99) < PROMPTLY
+    assert percentile([reply.seconds for reply in during], 0.99) < PROMPTLY[fault]
     assert recovery < 5
     spent = house.rig.books.rollups()[house.scope_of_key(tight)][0]
     assert spent <= 8 * CALL_NANO, "the tight key got past its budget"
@@ -66,7 +61,6 @@ async def test_counters_flushed_under_load_let_nobody_past_a_budget(house: House
     judge.books_agree(house, [*replies, *rest])
 
 
-@pytest.mark.xfail(strict=True, reason="a store that came back with older counters is not noticed yet")
 async def test_counters_that_come_back_older_than_they_were_let_nobody_past_a_budget(house: House) -> None:
     """S07, the store is replaced by an older copy of itself"""
     store = house.rig.store
@@ -82,22 +76,17 @@ async def test_counters_that_come_back_older_than_they_were_let_nobody_past_a_bu
         await judge.settled(house)
         store.stop()
         store.start_from(older)
-        await judge.until(lambda: house.rig.books.store.ping(), 5, "the store answers")
         replies = await caller.burst(40, lambda _: caller.call(key, latency=0.05))
-        more = await caller.burst(20, lambda _: caller.call(key))
-    await judge.settled(house)
-    print(f"older copy: {dict(statuses(replies))}, then {dict(statuses(more))}")
-    assert house.ledger_nano <= 30 * CALL_NANO
-    judge.books_agree(house, [*replies, *more])
+        recovery = await _back_to_normal(caller, lambda _: caller.call(key))
+    await judge.settled(house, LEASE_SECONDS + 30)
+    print(f"older copy: at once {dict(statuses(replies))}, back to normal {recovery:.2f} s after it")
+    assert set(statuses(replies)) <= {200, 429, 503}
+    assert recovery < 5
+    assert house.ledger_nano == 30 * CALL_NANO
+    judge.books_agree(house, caller.replies)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        _later("stopped", "callers wait for the pool's thirty seconds"),
-        _later("frozen", "the journal has no timeout"),
-    ],
-)
+@pytest.mark.parametrize("fault", ["stopped", "frozen"])
 async def test_without_the_database_no_valid_key_is_called_bad_and_open_streams_finish(
     house: House, fault: str
 ) -> None:
@@ -113,11 +102,14 @@ async def test_without_the_database_no_valid_key_is_called_bad_and_open_streams_
     took = await judge.settled(house, LEASE_SECONDS + 30)
     print(
         f"S11 {fault}: {dict(statuses(replies))}, in the outage {milliseconds(r.seconds for r in during)}, "
-        f"first success {recovery:.2f} s after it, idle after {took:.1f} s"
+        f"back to normal {recovery:.2f} s after it, idle after {took:.1f} s"
     )
     assert statuses(streams) == {200: 10} and all(reply.whole for reply in streams)
     _refused_politely(during)
-    assert percentile([reply.seconds for reply in during], 0.99) < PROMPTLY
+    assert (
+        percentile([reply.seconds for reply in during], 0.99)
+        < PROMPTLY["frozen database" if fault == "frozen" else fault]
+    )
     assert recovery < 5
     judge.books_agree(house, [*replies, *streams])
 
@@ -138,7 +130,7 @@ async def test_without_counters_and_database_it_still_only_asks_to_come_back(hou
     async with house.caller() as caller:
         replies, during, recovery = await _outage(caller, key, break_both, mend_both)
     await judge.settled(house, LEASE_SECONDS + 30)
-    print(f"both: {milliseconds(r.seconds for r in during)}, first success {recovery:.2f} s after it")
+    print(f"both: {milliseconds(r.seconds for r in during)}, back to normal {recovery:.2f} s after it")
     _refused_politely(during)
     assert recovery < 5
     judge.books_agree(house, replies)
@@ -158,7 +150,7 @@ async def _outage(
     caller: Caller, key: str, break_it: Callable[[], None], mend_it: Callable[[], None], *, other: str = ""
 ) -> tuple[list[Reply], list[Reply], float]:
     """Steady load over an outage; from its begin on, a fifth of the calls come with the `other` key. Returns all
-    replies, those to calls made while it lasted, and how long after its end the first call was served."""
+    replies, those to calls made while it lasted, and how long after its end the last call was told to come back."""
 
     async def one(number: int) -> Reply:
         return await caller.call(other if other and number % 5 == 0 else key, latency=0.05, stream=number % 2 == 0)
@@ -169,15 +161,22 @@ async def _outage(
     broken = time.monotonic()
     during = await caller.steady(RATE, OUTAGE, one)
     mend_it()
-    mended = time.monotonic()
-    print(f"broke within {broken - begin:.2f} s, mended within {mended - begin - OUTAGE:.2f} s")
-    while (reply := await caller.call(key)).status != 200:
-        assert time.monotonic() - mended < 30, f"it does not come back: {reply}"
-        await asyncio.sleep(0.05)
-    recovery = time.monotonic() - mended
-    after = await caller.steady(RATE, 2.0, one)
-    assert set(statuses(after)) <= {200, 429}
+    print(f"broke within {broken - begin:.2f} s, mended within {time.monotonic() - begin - OUTAGE:.2f} s")
+    recovery = await _back_to_normal(caller, one)
     return caller.replies, during, recovery
+
+
+async def _back_to_normal(caller: Caller, one: Callable[[int], Any]) -> float:
+    """Steady load until a whole second went well on every worker. Returns when the last refused call was made."""
+    begin = time.monotonic()
+    late = 0.0
+    while True:
+        replies = await caller.steady(RATE, 1.0, one)
+        refused = [reply for reply in replies if reply.status not in (200, 429)]
+        if not refused:
+            return late
+        late = max(reply.started for reply in refused) - begin
+        assert late < 30, f"it does not come back: {refused[-1]}"
 
 
 def _refused_politely(replies: list[Reply]) -> None:

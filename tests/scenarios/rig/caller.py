@@ -69,11 +69,17 @@ class Caller:
     async def call(
         self, key: str, *, model: str = "flat", max_tokens: int | None = 20, stream: bool = False,
         leave_after: int | None = None, leave_after_seconds: float | None = None, port: int | None = None,
-        headers: dict[str, str] | None = None, more: dict[str, Any] | None = None, **script: Any,
+        headers: dict[str, str] | None = None, more: dict[str, Any] | None = None, context: int = 0, **script: Any,
     ) -> Reply:  # fmt: skip
-        """One chat completion. `leave_after` chunks, or seconds, the caller goes away without a word."""
+        """One chat completion, with so many characters of `context`. `leave_after` chunks, or seconds, the caller goes
+        away without a word."""
         nonce = f"{self.prefix}{len(self.replies)}"
-        body = {"model": model, "messages": say(nonce, **script), "stream": stream, **(more or {})}
+        body = {
+            "model": model,
+            "messages": [*say(nonce, **script), *_padding(context)],
+            "stream": stream,
+            **(more or {}),
+        }
         body |= {} if max_tokens is None else {"max_tokens": max_tokens}
         reply = Reply(nonce, time.monotonic())
         self.replies.append(reply)
@@ -118,6 +124,10 @@ class Caller:
                     reply.left = True
                     answer.close()
                     return
+
+
+def _padding(characters: int) -> list[dict[str, str]]:
+    return [{"role": "user", "content": "word " * (characters // 5)}] if characters else []
 
 
 def _note_whole(reply: Reply, raw: bytes) -> None:

@@ -32,6 +32,10 @@ model_list:
   - model_name: books
     litellm_params: {model: openai/books, api_base: "URL/a/v1", api_key: os.environ/UPSTREAM_KEY,
       input_cost_per_token: 0.0000025, output_cost_per_token: 0.00001, timeout: 60, max_retries: 0}
+  - model_name: agent
+    litellm_params: {model: openai/books, api_base: "URL/a/v1", api_key: os.environ/UPSTREAM_KEY,
+      input_cost_per_token: 0.0000025, output_cost_per_token: 0.00001, timeout: 60, max_retries: 0}
+    model_info: {max_input_tokens: 128000, max_output_tokens: 16384}
   - model_name: pair
     litellm_params: {model: openai/books, api_base: "URL/a/v1", api_key: os.environ/UPSTREAM_KEY,
       input_cost_per_token: 0.0000025, output_cost_per_token: 0.00001, timeout: 60, max_retries: 2}
