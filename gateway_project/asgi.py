@@ -16,7 +16,7 @@ django.setup(set_prefix=False)
 
 from keys.secrets import token_of  # noqa: E402
 from proxy import books  # noqa: E402
-from proxy.runtime import faults, routes  # noqa: E402
+from proxy.runtime import faults, health, routes  # noqa: E402
 from proxy.runtime.app import Gateway  # noqa: E402
 from proxy.runtime.config import GatewayConfig  # noqa: E402
 from proxy.runtime.journal import Journal  # noqa: E402
@@ -37,6 +37,8 @@ _gateway = Gateway(
         cut_revoked_streams=settings.CUT_REVOKED_STREAMS,
         client_stall_seconds=settings.CLIENT_STALL_SECONDS,
         drain_seconds=settings.DRAIN_SECONDS,
+        unbudgeted_without_store=settings.UNBUDGETED_WITHOUT_STORE,
+        workers=int(os.environ.get("LATCHKEY_WORKERS", "1")),
         store_timeout_seconds=settings.STORE_TIMEOUT_MS / 1000,
     ),
     Journal(books.lanes(), patience_seconds=settings.DATABASE_TIMEOUT_MS / 1000),
@@ -48,10 +50,14 @@ async def application(
 ) -> None:
     if scope["type"] == "lifespan":
         await _lifespan(receive, send)
-    elif scope["type"] == "http" and _role != "web" and (_role == "gateway" or routes.find(scope["path"])):
+    elif scope["type"] == "http" and _role != "web" and (_role == "gateway" or _is_ours(scope["path"])):
         await _gateway(scope, receive, send)
     elif scope["type"] == "http":
         await _django(scope, receive, send)
+
+
+def _is_ours(path: str) -> bool:
+    return routes.find(path) is not None or path in health.PATHS
 
 
 async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:

@@ -11,7 +11,7 @@ _BIN = Path(sys.executable).parent
 
 def server(role: str, *, host: str, port: int, workers: int) -> list[str]:
     """Gunicorn with uvicorn's worker. `role`: all, gateway or web."""
-    os.environ["LATCHKEY_ROLE"] = role
+    os.environ |= {"LATCHKEY_ROLE": role, "LATCHKEY_WORKERS": str(workers)}
     return [
         str(_BIN / "gunicorn"),
         "gateway_project.asgi:application",

@@ -70,6 +70,7 @@ class Attribution(models.Model):
     admitted_at = models.DateTimeField()
     token = models.CharField(max_length=64, blank=True, default="")
     tags = models.JSONField(default=list)
+    degraded = models.BooleanField("admitted without the counter store", default=False)
 
     class Meta:
         abstract = True

@@ -10,6 +10,7 @@ from spend.wire import ORPHAN, Intent, Posting
 _ATTRIBUTION = (
     "organization_id", "key_id", "team_id", "member_id", "user_id", "customer_id", "request_id", "call_type",
     "model", "deployment", "provider", "upstream_model", "admitted_at", "token", "tags",
+    "degraded",
 )  # fmt: skip
 
 HOLDS = Insert(
@@ -66,5 +67,5 @@ def _attribution(intent: Intent) -> Row:
     return (
         owners.organization_id, owners.key_id, owners.team_id, owners.member_id, owners.user_id, intent.customer_id,
         intent.request_id, intent.call_type, intent.model, intent.deployment, intent.provider,
-        intent.upstream_model, intent.admitted_at, intent.token, intent.tags,
+        intent.upstream_model, intent.admitted_at, intent.token, intent.tags, intent.degraded,
     )  # fmt: skip

@@ -46,6 +46,9 @@ class Intent:
     written: bool = True
     """Whether the hold row exists before the send (`strict`), or only the counter store's record (`fast`)."""
 
+    degraded: bool = False
+    """Admitted without the counter store, which was away."""
+
     @classmethod
     def from_json(cls, text: str) -> "Intent":
         """The intent that a worker left in the counter store."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from proxy.runtime import chain, errors, ids, listing, relay, routes
+from proxy.runtime import chain, errors, health, ids, listing, relay, routes
 from proxy.runtime.catalog import Target
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
@@ -134,6 +134,9 @@ class Gateway:
         return headers
 
     async def _answer(self, request: Request, request_id: str) -> None:
+        if request.path in health.PATHS:
+            await health.serve(self, request)
+            return
         found = routes.find(request.path)
         if found is None:
             raise errors.GatewayError(404, "not_found_error", f"there is no {request.path} here")

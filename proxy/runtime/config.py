@@ -21,3 +21,7 @@ class GatewayConfig:
     drain_seconds: float = 300.0
     most_drained: int = 1000
     store_timeout_seconds: float = 0.2
+    unbudgeted_without_store: bool = True
+    """Whether calls that no hard budget limits go on while the counter store is away."""
+    workers: int = 1
+    """Workers that share a rate limit while there is no counter store to share it through."""

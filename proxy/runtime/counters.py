@@ -6,12 +6,14 @@ soon and for everybody; until it answers again, commands fail at once instead of
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
 
+from proxy.runtime.journal import BooksUnavailable
 from proxy.runtime.scripts import EVERY, Script
 from proxy.runtime.store_protocol import Failure, StoreAddress, StoreProtocol
 
@@ -166,10 +168,18 @@ class CounterStore:
                 protocol.abort()
 
     async def _catch_up(self) -> None:
+        """Do what had to wait. Twice: a store that was only frozen may still work off old commands just after it."""
+        done = []
         while self._when_back:
             action = self._when_back.popleft()
             try:
                 await action()
-            except StoreUnavailable:
-                self._when_back.appendleft(action)
-                return
+            except (StoreUnavailable, BooksUnavailable):
+                self._when_back.append(action)
+                await asyncio.sleep(0.5)
+            else:
+                done.append(action)
+        await asyncio.sleep(1)
+        for action in done:
+            with contextlib.suppress(StoreUnavailable, BooksUnavailable):
+                await action()

@@ -42,6 +42,9 @@ class Epochs:
             known = self._known[organization] = await self._journal.ask("epochs", organization)
         return known
 
+    def forget(self, organization: int) -> None:
+        self._known.pop(organization, None)
+
     async def renew(self, organization: int) -> None:
         """Agree with the store on an epoch, raising it where the store has lost or never had the current one."""
         await self._once.run(organization, lambda: self._renew(organization))

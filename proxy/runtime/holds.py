@@ -21,6 +21,7 @@ from proxy.runtime.epochs import Epochs, Once
 from proxy.runtime.errors import unavailable
 from proxy.runtime.estimate import Estimate, estimate
 from proxy.runtime.journal import BooksUnavailable, Journal
+from proxy.runtime.local_rates import LocalRates
 from proxy.runtime.plan import NO_LIMIT, Line, Moment, Plan, plan_for
 from spend.pricing import affordable_output, hold_for
 from spend.wire import CounterLoad, Intent
@@ -103,7 +104,7 @@ class Holds:
         self._store, self._journal, self._epochs = store, journal, epochs
         self._config, self._clock = config, clock
         self._lease = timedelta(seconds=config.lease_seconds)
-        self._loads = Once()
+        self._loads, self._local = Once(), LocalRates(config.workers)
 
     async def hold(self, admission: Admission, before_denial: Callable[[], Awaitable[None]]) -> Held:
         """Hold and write the intent.
@@ -116,7 +117,12 @@ class Holds:
         for _ in range(_TURNS):
             epoch = await self._epochs.current(asking.organization)
             question = self._question(asking, epoch)
-            reply = await self._ask(asking, question)
+            try:
+                reply = await self._ask(asking, question)
+            except StoreUnavailable:
+                if self._may_do_without_store(asking.plan):
+                    return await self._hold_in_sql_alone(asking)
+                raise
             if reply[0] == "OK":
                 held = self._held(asking, question, reply)
                 faults.reach("after_hold")
@@ -176,6 +182,30 @@ class Holds:
             return ""
         intent = orjson.dumps(self._intent(asking, question)).decode()
         return f'"i":{orjson.dumps(intent).decode()},'
+
+    def _may_do_without_store(self, plan: Plan) -> bool:
+        """Only where no budget could be overspent, and where the intent does not live in the store."""
+        return self._config.unbudgeted_without_store and not plan.has_ceiling and self._config.durability == "strict"
+
+    async def _hold_in_sql_alone(self, asking: _Asking) -> Held:
+        """Admit a call that no budget limits while the store is away: an intent in SQL, rates by this worker's share.
+
+        The entry says so, and counters that missed it are read again when the store is back.
+        """
+        tokens = asking.bound.input + asking.bound.output
+        rates = [(rate, 1) for rate in asking.plan.rpm] + [(rate, tokens) for rate in asking.plan.tpm]
+        refused = self._local.refused(rates, int(asking.now.timestamp()) // 60)
+        if refused is not None:
+            kind = "RPM" if refused in asking.plan.rpm else "TPM"
+            raise refusals.rate_limited(kind, refused, refused.limit, asking.now)
+        epoch = await self._epochs.current(asking.organization)
+        intent = replace(self._intent(asking, self._question(asking, epoch)), counters=(), degraded=True)
+        held = Held(intent, asking.prefix, (), (), _injected(asking), {})
+        if not await self._write_intent(held):
+            self._epochs.forget(asking.organization)
+            raise StaleGrant([scope for scope, _ in asking.plan.versions])
+        self._store.when_back(partial(self._epochs.raise_above, asking.organization, epoch))
+        return held
 
     async def _write_intent(self, held: Held) -> bool:
         """Make the hold durable. False if it must not be sent: its epoch is over, or the sweeper buried it."""

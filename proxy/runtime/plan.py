@@ -70,6 +70,7 @@ class Plan:
         self.slots = [Rate(p, p.scope, p.parallel_limit) for p in policies if p.parallel_limit is not None]
         self.kinds = [f"{rate.policy.scope.partition(':')[0]}-requests" for rate in self.rpm]
         self.kinds += [f"{rate.policy.scope.partition(':')[0]}-tokens" for rate in self.tpm]
+        self.has_ceiling = any(budget.limit_nano is not None for _, budget in self._budgets)
         self._moment: Moment | None = None
 
     def at(self, now: datetime) -> Moment:

@@ -128,7 +128,7 @@ def running(folder: Path, upstream_url: str, **environment: str) -> Iterator[Run
         process = subprocess.Popen(command, cwd=ROOT, env=values, stdout=out, stderr=out)
     try:
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
-            eventually(lambda: process.poll() is not None or _alive(client), 60)
+            eventually(lambda: process.poll() is not None or _alive(client), 180)
             assert process.poll() is None, log.read_text()
             yield Running(port, folder, process, log, client)
     finally:

@@ -1,0 +1,26 @@
+"""Rates as one worker alone can keep them, while the counter store is away: its share of each limit. Pure."""
+
+from collections.abc import Iterable
+
+from proxy.runtime.plan import Rate
+
+_MOST = 50_000
+
+
+class LocalRates:
+    def __init__(self, workers: int) -> None:
+        self._workers = max(1, workers)
+        self._minute = 0
+        self._used: dict[str, int] = {}
+
+    def refused(self, rates: Iterable[tuple[Rate, int]], minute: int) -> Rate | None:
+        """Count each amount against its rate, or count nothing and name the first that has not enough left."""
+        if minute != self._minute or len(self._used) > _MOST:
+            self._minute, self._used = minute, {}
+        asked = list(rates)
+        for rate, amount in asked:
+            if self._used.get(rate.name, 0) + amount > rate.limit // self._workers:
+                return rate
+        for rate, amount in asked:
+            self._used[rate.name] = self._used.get(rate.name, 0) + amount
+        return None
