@@ -2,6 +2,8 @@
 
 from django.db import migrations, models
 
+from teams.append_only import append_only
+
 
 class Migration(migrations.Migration):
 
@@ -20,4 +22,5 @@ class Migration(migrations.Migration):
             name='degraded',
             field=models.BooleanField(default=False, verbose_name='admitted without the counter store'),
         ),
+        append_only('spend_ledgerentry'),
     ]
