@@ -31,6 +31,8 @@ class ScopePolicy:
     scope: str
     label: str
     version: int
+    epoch: int = 0
+    """The organization's epoch when this was read: nothing is held on windows of an epoch that is newer."""
     blocked: bool = False
     budgets: tuple[Budget, ...] = ()
     rpm_limit: int | None = None

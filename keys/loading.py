@@ -8,7 +8,7 @@ from django.conf import settings
 from keys import secrets
 from keys.grants import Grant, ModelRate, Owners, ScopePolicy
 from keys.models import RetiredSecret, VirtualKey
-from teams.models import Customer, Limits, Membership, Tag
+from teams.models import Customer, Limits, Membership, Organization, Tag
 
 
 def load_grants(tokens: Iterable[str]) -> dict[str, Grant]:
@@ -28,6 +28,7 @@ def load_grants(tokens: Iterable[str]) -> dict[str, Grant]:
 
 
 def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | None) -> Grant:
+    epoch = key.organization.epoch
     scopes: list[Limits] = [key.organization]
     if key.team is not None:
         scopes.append(key.team)
@@ -45,7 +46,10 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
             user_id=key.user_id,
         ),
         zone=key.organization.timezone,
-        chain=(*map(policy_of, scopes), policy_of(key, gone=key.deleted_at is not None)),
+        chain=(
+            *(policy_of(scope, epoch=epoch) for scope in scopes),
+            policy_of(key, epoch=epoch, gone=key.deleted_at is not None),
+        ),
         expires_at=key.expires_at,
         retires_at=old.valid_until if old else None,
         aliases={**((key.team and key.team.model_aliases) or {}), **(key.aliases or {})},
@@ -56,13 +60,17 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
     )
 
 
-def policy_of(limits: Limits, *, gone: bool = False) -> ScopePolicy:
-    """The policy of one scope; `gone` marks a deleted key, which reads as blocked."""
+def policy_of(limits: Limits, *, epoch: int, gone: bool = False) -> ScopePolicy:
+    """The policy of one scope; `gone` marks a deleted key, which reads as blocked.
+
+    `epoch` is the organization's, read no later than `limits`, whose windows a newer epoch may not know.
+    """
     shared = limits.shared_budget
     return ScopePolicy(
         scope=limits.scope,
         label=f"{limits.scope_kind.value} '{limits}'",
         version=limits.version,
+        epoch=epoch,
         blocked=limits.blocked or gone,
         budgets=limits.budgets(),
         rpm_limit=limits.effective("rpm_limit"),
@@ -84,21 +92,26 @@ def _model_rates(limits: Limits) -> tuple[ModelRate, ...]:
 
 def load_customer(organization_id: int, public_id: str) -> ScopePolicy:
     """The policy of an end user; the first call that names one creates it, so it always has a counter."""
+    epoch = _epoch(organization_id)
     customers = Customer.objects.select_related("shared_budget")
     customer, _ = customers.get_or_create(organization_id=organization_id, public_id=public_id)
-    return policy_of(customer)
+    return policy_of(customer, epoch=epoch)
 
 
 def load_tags(organization_id: int, names: Iterable[str]) -> dict[str, ScopePolicy]:
     """Policies of the tags among `names`, each created at its first use."""
-    wanted = set(names)
+    wanted, epoch = set(names), _epoch(organization_id)
     rows = {
         tag.name: tag
         for tag in Tag.objects.select_related("shared_budget").filter(organization_id=organization_id, name__in=wanted)
     }
     for name in sorted(wanted - rows.keys()):
         rows[name] = Tag.objects.get_or_create(organization_id=organization_id, name=name)[0]
-    return {name: policy_of(tag) for name, tag in rows.items()}
+    return {name: policy_of(tag, epoch=epoch) for name, tag in rows.items()}
+
+
+def _epoch(organization_id: int) -> int:
+    return Organization.objects.values_list("epoch", flat=True).get(pk=organization_id)
 
 
 def _memberships(keys: list[VirtualKey]) -> dict[tuple[int | None, int | None], Membership]:

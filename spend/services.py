@@ -131,8 +131,10 @@ def raise_epoch(organization_pk: int, *, seen: int, above: int = 0) -> tuple[int
     Only the one who raised it may publish it to the counter store: nobody can have held anything in an
     epoch that was never published.
     """
-    raised = Organization.objects.filter(pk=organization_pk, epoch=seen).update(epoch=max(seen, above) + 1)
-    return current_epoch(organization_pk), bool(raised)
+    epoch = max(seen, above) + 1
+    raised = Organization.objects.filter(pk=organization_pk, epoch=seen).update(epoch=epoch)
+    # Not the one that stands a moment later: somebody else may have raised that, and will publish it too.
+    return (epoch, True) if raised else (current_epoch(organization_pk), False)
 
 
 def current_epoch(organization_pk: int) -> int:

@@ -115,7 +115,7 @@ class Holds:
         """
         asking = self._asking(admission)
         for _ in range(_TURNS):
-            epoch = await self._epochs.current(asking.organization)
+            epoch = await self._agreed_epoch(asking)
             question = self._question(asking, epoch)
             try:
                 reply = await self._ask(asking, question)
@@ -130,13 +130,23 @@ class Holds:
                     faults.reach("after_intent")
                     return held
                 await self.undo(held)
-                await self._renew(asking)
+                await self._epochs.renew(asking.organization)
             elif reply[0] == "DENY" and not asking.waited:
                 asking.waited = True
                 await before_denial()
             else:
                 await self._mend(asking, epoch, reply)
         raise unavailable("the counter store")
+
+    async def _agreed_epoch(self, asking: _Asking) -> int:
+        """The epoch to hold in. Raises StaleGrant for a grant that is older, whose windows may not be the epoch's."""
+        plan, epoch = asking.plan, await self._epochs.current(asking.organization)
+        if plan.newest > epoch:
+            await self._epochs.renew(asking.organization)
+            epoch = await self._epochs.current(asking.organization)
+        if plan.oldest < epoch:
+            raise StaleGrant([scope for scope, read_in in plan.epochs.items() if read_in < epoch])
+        return epoch
 
     def _asking(self, admission: Admission) -> _Asking:
         now, target, grant = self._clock(), admission.target, admission.grant
@@ -223,7 +233,9 @@ class Holds:
         """Do what an answer other than OK asks for, so that the next turn can succeed, or refuse the call."""
         match reply[0]:
             case "NOEPOCH" | "EPOCH":
-                await self._renew(asking)
+                await self._epochs.renew(asking.organization)
+            case "LOST":
+                await self._epochs.raise_above(asking.organization, epoch)
             case "MISS":
                 for index in reply[1:]:
                     await self._load(asking.organization, epoch, asking.moment.lines[int(index)])
@@ -234,11 +246,6 @@ class Holds:
             case kind:
                 rates = {"RPM": asking.plan.rpm, "TPM": asking.plan.tpm, "SLOTS": asking.plan.slots}[kind]
                 raise refusals.rate_limited(kind, rates[int(reply[1])], int(reply[2]), asking.now)
-
-    async def _renew(self, asking: _Asking) -> None:
-        """A new epoch may come from a new set of windows: the grant is read again, so it is never older than it."""
-        await self._epochs.renew(asking.organization)
-        raise StaleGrant([scope for scope, _ in asking.plan.versions])
 
     async def settle(self, due: Sequence[Settled]) -> list[Line]:
         """Release holds and book what they cost on the counters. Safe to repeat.

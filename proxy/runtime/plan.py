@@ -63,6 +63,8 @@ class Plan:
         self._budgets = [] if free else [(policy, b) for policy in policies for b in policy.budgets if _for(b, model)]
         self._zone, self._prefix = ZoneInfo(zone), prefix
         self.scopes = tuple(policy.scope for policy in policies)
+        self.epochs = {policy.scope: policy.epoch for policy in policies}
+        self.newest, self.oldest = max(self.epochs.values()), min(self.epochs.values())
         self.versions = [version for policy in policies for version in policy.versions]
         rates = [rate for policy in policies for rate in _rates(policy, model)]
         self.rpm = [Rate(policy, name, rpm) for policy, name, rpm, _ in rates if rpm is not None]
