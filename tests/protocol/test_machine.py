@@ -1,0 +1,372 @@
+"""The real scripts, services and sweeper under every order of calls, crashes, losses and changes of policy.
+
+Hypothesis drives two workers that share a counter store and a ledger, compares the counters with the ledger after
+each step, and once everything has come to rest asks for all five promises of the protocol model.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.db.models import Sum
+from django.test import TestCase
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from proxy.runtime.config import GatewayConfig
+from proxy.runtime.holds import Held
+from proxy.sweeper import sweep
+from spend import services
+from spend.models import Hold, LedgerEntry, Rollup
+from spend.pricing import Usage
+from spend.wire import UPSTREAM, CounterRef, Posting
+from teams import store
+from teams.actors import MASTER
+from teams.models import Limits, Organization
+from teams.windows import window_at
+from tests.profiles import real
+from tests.protocol.books_and_store import BySlice, Extra, StoreView, as_of, pending, posted, shortage, total
+from tests.protocol.house import LEASE, MOST_TOKENS, PER_TOKEN, START, House, change
+from tests.protocol.worker import MODEL, Server, Slow, Worker
+
+pytestmark = pytest.mark.django_db
+
+workers = st.integers(0, 1)
+which = st.integers(0, 10**6)
+heard = st.booleans()
+"""Whether the counter store hears of a change at once, or its announcement is lost."""
+caps = st.one_of(st.none(), st.integers(1, MOST_TOKENS))
+costs = st.one_of(st.none(), st.integers(0, 2 * MOST_TOKENS * PER_TOKEN))
+budgets = st.integers(0, 4 * MOST_TOKENS).map(lambda tokens: tokens * PER_TOKEN)
+durations = st.sampled_from(["", "1h", "1d", "1mo", "rolling 6h"])
+
+
+@dataclass
+class Sent:
+    """A call whose intent was written, so that the provider may have been called."""
+
+    worker: Worker
+    held: Held
+    lease_until: datetime
+    posting: Posting | None = None
+
+    @property
+    def hold_id(self) -> str:
+        return self.held.intent.hold_id
+
+
+class Protocol(RuleBasedStateMachine):
+    house: House
+    slow_calls, open_calls, posted_calls = Bundle("slow calls"), Bundle("open calls"), Bundle("posted calls")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.example = transaction.atomic()
+        self.example.__enter__()
+        self.now, self.loop = START, asyncio.new_event_loop()
+        self.server = Server(store.client())
+        self.server.client.flushall()
+        self.config = GatewayConfig("", "", lease_seconds=LEASE)
+        self.scopes: list[Limits] = [type(scope)._default_manager.get(pk=scope.pk) for scope in self.house.scopes]
+        self.store = StoreView(self.scopes[0].pk)
+        self.workers = [self._worker(), self._worker()]
+        self.slow: list[Slow] = []
+        self.sent: list[Sent] = []
+        self.unsettled: dict[str, Extra] = {}
+        """Holds, by id, that the counters may still show although SQL does not, or shows otherwise."""
+        self.beyond: list[Extra] = []
+        """What was posted beyond holds, or added by corrections: no admission could refuse it."""
+        self.copy: dict[bytes, tuple[bytes, int]] | None = None
+
+    def _worker(self) -> Worker:
+        return Worker(self.server, self.config, lambda: self.now, self.loop)
+
+    # Calls
+
+    @rule(target=open_calls, worker=workers, key=which, cap=caps)
+    def call(self, worker: int, key: int, cap: int | None) -> Any:
+        """Hold and intent, one right after the other."""
+        held = self.workers[worker].hold(self._token(key), cap)
+        if held is None:
+            return multiple()
+        self._check_admission(held)
+        return self._sent(self.workers[worker], held)
+
+    @rule(target=open_calls, worker=workers, key=which, cap=caps)
+    def call_until_refused(self, worker: int, key: int, cap: int | None) -> Any:
+        calls: list[Sent] = []
+        while len(calls) < 6 and (held := self.workers[worker].hold(self._token(key), cap)) is not None:
+            self._check_admission(held)
+            calls.append(self._sent(self.workers[worker], held))
+        return multiple(*calls)
+
+    @rule(target=slow_calls, worker=workers, key=which, cap=caps)
+    def call_slowly(self, worker: int, key: int, cap: int | None) -> Any:
+        """A hold whose intent is not written yet."""
+        slow = self.workers[worker].hold_slowly(self._token(key), cap)
+        if slow is None:
+            return multiple()
+        self.slow.append(slow)
+        self.unsettled[slow.intent.hold_id] = Extra.of(slow.intent, slow.intent.lease_until)
+        return slow
+
+    @rule(target=open_calls, slow=consumes(slow_calls))
+    def write_intent_late(self, slow: Slow) -> Any:
+        held = slow.worker.resume(slow)
+        del self.unsettled[slow.intent.hold_id]
+        return multiple() if held is None else self._sent(slow.worker, held)
+
+    @rule(slow=consumes(slow_calls))
+    def die_before_the_intent(self, slow: Slow) -> None:
+        slow.worker.bury(slow)
+
+    @rule(call=consumes(open_calls))
+    def die_after_the_intent(self, call: Sent) -> None:
+        """Nobody posts this call; the sweeper will charge it."""
+
+    @rule(worker=workers, key=which, cap=caps, written=st.sampled_from(["before", "after"]))
+    def lose_the_answer_to_an_intent(self, worker: int, key: int, cap: int | None, written: str) -> None:
+        self.workers[worker].journal.forgets = written
+        held = self.workers[worker].hold(self._token(key), cap)
+        self.workers[worker].journal.forgets = ""
+        assert held is None
+
+    @rule(worker=workers, key=which, cap=caps)
+    def lose_the_answer_to_a_hold(self, worker: int, key: int, cap: int | None) -> None:
+        """The call is refused, and whatever was held is taken back once the store answers again."""
+        chosen = self.workers[worker]
+        chosen.store.loses_reply = True
+        held = chosen.hold(self._token(key), cap)
+        chosen.store.loses_reply = False
+        assert held is None
+        chain = tuple(scope.scope for scope in self.scopes)
+        until = self.now + timedelta(seconds=LEASE)
+        self.unsettled[f"lost {len(self.unsettled)} {self.now}"] = Extra(
+            chain, MODEL, self.now, MOST_TOKENS * PER_TOKEN, until
+        )
+
+    @rule(worker=workers)
+    def answer_again(self, worker: int) -> None:
+        self.workers[worker].catch_up()
+
+    @rule(target=posted_calls, call=consumes(open_calls), cost=costs, settled=st.booleans())
+    def post(self, call: Sent, cost: int | None, settled: bool) -> Sent:
+        """The answer came: less, as much or more than was held, or nothing was bought."""
+        intent = call.held.intent
+        call.posting = Posting(intent, cost, 0, Usage(output=3), UPSTREAM, "", self.now, None)
+        stands = call.worker.post(call.posting)[call.hold_id]
+        charge = LedgerEntry.objects.filter(hold=call.hold_id, kind=LedgerEntry.Kind.CHARGE).first()
+        if charge is not None and charge.amount_nano > intent.amount_nano:
+            self._allow_beyond(charge, charge.amount_nano - intent.amount_nano)
+        if settled:
+            call.worker.settle(call.held, stands, 3)
+        else:
+            self.unsettled[call.hold_id] = Extra.of(intent, call.lease_until, stands)
+        return call
+
+    @rule(call=posted_calls)
+    def redeliver(self, call: Sent) -> None:
+        """Posting and settlement arrive thrice more, together and apart."""
+        assert call.posting is not None
+        costs = {call.worker.post(*[call.posting] * times)[call.hold_id] for times in (1, 2)}
+        assert len(costs) == 1
+        for _ in range(3):
+            call.worker.settle(call.held, next(iter(costs)), 3)
+        self.unsettled.pop(call.hold_id, None)
+
+    @rule(call=open_calls)
+    def keep_alive(self, call: Sent) -> None:
+        until = self.now + timedelta(seconds=LEASE)
+        services.renew_leases([call.hold_id], until=until)
+        call.worker.run(call.worker.holds.renew([call.held], until))
+        call.lease_until = max(call.lease_until, until)
+
+    # Time and the sweeper
+
+    @rule(passed=st.sampled_from([1, 20, 61, 1200, 3600, 6 * 3600, 86400]))
+    def pass_time(self, passed: int) -> None:
+        self.now += timedelta(seconds=passed)
+
+    @rule()
+    def sweep(self) -> None:
+        sweep(now=self.now)
+        self.unsettled = {name: extra for name, extra in self.unsettled.items() if extra.until >= self.now}
+
+    # The counter store
+
+    @rule(replaced=st.booleans())
+    def lose_the_store(self, replaced: bool) -> None:
+        self.server.client.flushall()
+        if replaced:
+            self._replace_server()
+
+    @rule(number=which)
+    def lose_one_counter(self, number: int) -> None:
+        names = self.store.names()
+        if names:
+            self.store.delete(names[number % len(names)])
+
+    @rule()
+    def copy_the_store(self) -> None:
+        self.copy = self.store.copy()
+
+    @precondition(lambda self: self.copy is not None)
+    @rule()
+    def bring_back_the_copy(self) -> None:
+        assert self.copy is not None
+        self.store.put_back(self.copy)
+        self._replace_server()
+
+    @rule(worker=workers)
+    def restart(self, worker: int) -> None:
+        self.workers[worker] = self._worker()
+
+    # Policy
+
+    @rule(scope=which, nano=budgets, heard=heard)
+    def set_budget(self, scope: int, nano: int, heard: bool) -> None:
+        self._change(scope, heard, max_budget_nano=nano)
+
+    @rule(scope=which, duration=durations, heard=heard)
+    def set_duration(self, scope: int, duration: str, heard: bool) -> None:
+        self._change(scope, heard, budget_duration=duration)
+
+    @rule(scope=which, duration=durations.filter(bool), nano=budgets, heard=heard)
+    def add_window(self, scope: int, duration: str, nano: int, heard: bool) -> None:
+        self._change(scope, heard, budget_limits=[{"duration": duration, "max_nano": nano}])
+
+    @rule(zone=st.sampled_from(["Europe/Berlin", "UTC", "Asia/Kathmandu"]), heard=heard)
+    def move_the_organization(self, zone: str, heard: bool) -> None:
+        self._change(0, heard, timezone=zone)
+
+    @rule(worker=workers)
+    def follow_changes(self, worker: int) -> None:
+        self.workers[worker].follow_changes()
+
+    @precondition(lambda self: LedgerEntry.objects.exists())
+    @rule(number=which, nano=st.integers(-MOST_TOKENS * PER_TOKEN, MOST_TOKENS * PER_TOKEN), heard=heard)
+    def correct(self, number: int, nano: int, heard: bool) -> None:
+        entries = list(LedgerEntry.objects.order_by("pk"))
+        entry = entries[number % len(entries)]
+        with TestCase.captureOnCommitCallbacks(execute=heard):
+            services.correct(entry, nano, reason="reconciled", actor=MASTER, now=self.now)
+        self._allow_beyond(entry, max(0, nano))
+
+    # Promises
+
+    @invariant()
+    def counters_never_show_less_than_the_books(self) -> None:
+        if not self.store.is_current(self.server.run_id):
+            return
+        for name in self.store.names():
+            self._check_counter(name)
+
+    def teardown(self) -> None:
+        try:
+            self._come_to_rest()
+            self._check_rest()
+        finally:
+            for slow in self.slow:
+                slow.worker.bury(slow)
+            self.store.close()
+            self.loop.close()
+            transaction.set_rollback(True)
+            self.example.__exit__(None, None, None)
+
+    def _come_to_rest(self) -> None:
+        """Everybody's lease runs out, the sweeper comes by, and each key calls once more and buys nothing."""
+        for slow in self.slow:
+            slow.worker.bury(slow)
+        for worker in self.workers:
+            worker.catch_up()
+        self.now += timedelta(seconds=2 * LEASE)
+        self.sweep()
+        for token in self.house.tokens:
+            held = self.workers[0].hold(token, 1)
+            if held is not None:
+                call = self._sent(self.workers[0], held)
+                self.post(call, None, settled=True)
+        self.now += timedelta(seconds=2 * LEASE)
+        self.sweep()
+
+    def _check_rest(self) -> None:
+        assert not Hold.objects.filter(state=Hold.State.PENDING).exists()
+        for call in self.sent:
+            charges = call.held.intent and LedgerEntry.objects.filter(hold=call.hold_id, kind="charge").count()
+            bought_nothing = call.posting is not None and call.posting.amount_nano is None
+            assert charges == 1 or (bought_nothing and charges == 0)
+        for scope in self.scopes:
+            ref = CounterRef(scope.scope, "", window_at("", START, zone=UTC, anchor=START))
+            rows = Rollup.objects.filter(scope=scope.scope).aggregate(total=Sum("amount_nano"))
+            assert (rows["total"] or 0) == sum(posted(ref).values())
+        assert self.store.is_current(self.server.run_id)
+        assert self.store.open_holds() == 0
+        self.unsettled.clear()
+        self.counters_never_show_less_than_the_books()
+
+    def _check_counter(self, name: str) -> None:
+        ref = as_of(self.server.loaded[name], self.now, self.zone)
+        spent, held = self.store.counter(name, ref)
+        in_ledger, in_flight = posted(ref), pending(ref)
+        extras = [extra for extra in self.unsettled.values() if ref.has(extra.scopes, extra.model, extra.at)]
+        if not extras:
+            assert _nonzero(spent) == _nonzero(in_ledger), name
+            assert _nonzero(held) == _nonzero(in_flight), name
+        shown, true = _sum(spent, held), _sum(in_ledger, in_flight)
+        assert true - shortage(extras, ref) <= shown <= true + total(extras, ref), name
+
+    def _check_admission(self, held: Held) -> None:
+        """With this call in it, no window is fuller than its budget, but for what nobody could refuse."""
+        for line in held.lines:
+            full = _sum(posted(line.ref), pending(line.ref)) - total(self.beyond, line.ref)
+            assert full <= line.limit_nano, line.counter
+
+    # Helpers
+
+    @property
+    def zone(self) -> str:
+        organization = self.scopes[0]
+        assert isinstance(organization, Organization)
+        return organization.timezone
+
+    def _token(self, key: int) -> str:
+        return self.house.tokens[key % len(self.house.tokens)]
+
+    def _sent(self, worker: Worker, held: Held) -> Sent:
+        call = Sent(worker, held, held.intent.lease_until)
+        self.sent.append(call)
+        return call
+
+    def _allow_beyond(self, entry: LedgerEntry, nano: int) -> None:
+        self.beyond.append(Extra(tuple(entry.scopes), entry.model, entry.admitted_at, nano, self.now))
+
+    def _replace_server(self) -> None:
+        self.server.run_id = f"run-{int(self.server.run_id[4:]) + 1}"
+
+    def _change(self, number: int, heard: bool, **values: Any) -> None:
+        change(self.scopes[number % len(self.scopes)], heard=heard, now=self.now, **values)
+
+
+def _sum(*amounts: BySlice) -> int:
+    return sum(sum(by_slice.values()) for by_slice in amounts)
+
+
+def _nonzero(amounts: BySlice) -> BySlice:
+    return {number: nano for number, nano in amounts.items() if nano}
+
+
+def test_the_protocol_keeps_its_promises_whatever_comes_in_between(db: None) -> None:
+    Protocol.house = House.furnished()
+    run_state_machine_as_test(Protocol, settings=real(examples=25, soak=1500, stateful_step_count=30))
