@@ -84,7 +84,7 @@ class KeyUpdate(KeyView):
     def post(self, request: Request) -> Response:
         named, now, actor = _named(self.body), timezone.now(), self.caller.actor
         with transaction.atomic():
-            key = find_key(named)
+            key = find_key(named, locked=True)
             body = KeySerializer(key, data=self.body, partial=True)
             body.is_valid(raise_exception=True)
             key = services.update_key(body.fill(key, actor=actor, now=now), actor=actor, now=now)
@@ -123,7 +123,7 @@ class KeyRegenerate(KeyView):
     def post(self, request: Request, key: str = "") -> Response:
         named, now, actor = key or _named(self.body), timezone.now(), self.caller.actor
         with transaction.atomic():
-            row = find_key(named)
+            row = find_key(named, locked=True)
             body = RegenerateSerializer(row, data=self.body, partial=True)
             body.is_valid(raise_exception=True)
             values = body.validated_data

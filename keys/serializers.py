@@ -147,11 +147,15 @@ def token_from(value: str) -> str:
     return secrets.token_of(value) if value.startswith("sk-") else value
 
 
-def find_key(value: str, *, deleted: bool = False) -> VirtualKey:
-    """The key that a parameter names, also by a secret that was rotated out. ApiError 404 naming no secret."""
+def find_key(value: str, *, deleted: bool = False, locked: bool = False) -> VirtualKey:
+    """The key that a parameter names, also by a secret that was rotated out. ApiError 404 naming no secret.
+
+    `locked` keeps its row until the end of the transaction, so that a merge patch starts from what is stored.
+    """
     token = token_from(value)
     keys = VirtualKey.objects.with_owners()
     keys = keys if deleted else keys.live()
+    keys = keys.select_for_update(of=("self",)) if locked else keys
     retired = RetiredSecret.objects.filter(token=token).values("key_id")
     key = keys.filter(Q(token=token) | Q(pk__in=retired)).first()
     if key is None:

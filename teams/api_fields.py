@@ -6,6 +6,8 @@ from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 from django.utils.dateparse import parse_datetime
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from teams.budgets import MOST_PER_MINUTE
@@ -20,6 +22,7 @@ _DOUBLE = Context(prec=15)
 _NOISY_DIGITS = (16, 17)
 
 
+@extend_schema_field(OpenApiTypes.DOUBLE)
 class MoneyField(serializers.Field[int, Any, Any, Any]):
     """USD in the body, nano-USD in the model. Exact, or refused."""
 
@@ -35,6 +38,7 @@ class MoneyField(serializers.Field[int, Any, Any, Any]):
             raise serializers.ValidationError(str(error)) from error
 
 
+@extend_schema_field(OpenApiTypes.INT64)
 class WholeNumberField(serializers.Field[int, Any, Any, Any]):
     """A limit: not negative, and exact in the counter store."""
 
@@ -54,6 +58,7 @@ class TextField(serializers.CharField):
         return super().to_internal_value(data)
 
 
+@extend_schema_field({"type": "array", "items": {"type": "string"}})
 class NamesField(serializers.Field[list[str], Any, Any, Any]):
     """A list of non-empty strings, e.g. of models."""
 
@@ -65,6 +70,7 @@ class NamesField(serializers.Field[list[str], Any, Any, Any]):
         return list(dict.fromkeys(data))
 
 
+@extend_schema_field(OpenApiTypes.OBJECT)
 class ObjectField(serializers.Field[dict[str, Any], Any, Any, Any]):
     """A free JSON object that is kept as it is."""
 
@@ -75,6 +81,7 @@ class ObjectField(serializers.Field[dict[str, Any], Any, Any, Any]):
         return plain
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})
 class AliasesField(ObjectField):
     """Requested model name -> the one that is served."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from teams.api_fields import DurationField, MoneyField, WholeNumberField
@@ -11,6 +12,7 @@ from teams.budgets import BadLimits, check_models, check_windows
 _AMOUNT, _DURATION = ("budget_limit", "max_budget"), ("time_period", "budget_duration")
 
 
+@extend_schema_field({"type": "array", "items": {"type": "object"}})
 class BudgetLimitsField(serializers.Field[list[dict[str, Any]], Any, Any, Any]):
     """`[{"budget_duration": "1d", "max_budget": 5}]`: windows that all hold at once. `reset_at` is computed."""
 
@@ -25,6 +27,7 @@ class BudgetLimitsField(serializers.Field[list[dict[str, Any]], Any, Any, Any]):
         return windows
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "object"}})
 class ModelBudgetsField(serializers.Field[dict[str, Any], Any, Any, Any]):
     """`{"gpt-4o": {"budget_limit": 5, "time_period": "1d"}}`; the names of a plain budget do as well."""
 
@@ -51,6 +54,7 @@ class ModelBudgetsField(serializers.Field[dict[str, Any], Any, Any, Any]):
         return {name: value for name, value in read.items() if value is not None}
 
 
+@extend_schema_field({"type": "object", "additionalProperties": {"type": "integer"}})
 class ModelRatesField(serializers.Field[dict[str, int], Any, Any, Any]):
     """`{"gpt-4o": 100}`: requests or tokens per minute of each model."""
 

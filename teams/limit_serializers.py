@@ -4,6 +4,8 @@ from datetime import UTC, date, datetime, time
 from typing import Any, ClassVar, TypeVar, cast
 
 from django.db import models
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from teams.api_fields import (
@@ -79,6 +81,7 @@ class BudgetSerializer(TermsSerializer):
         return budget
 
 
+@extend_schema_field(OpenApiTypes.STR)
 class SharedBudgetField(serializers.Field[SharedBudget, Any, Any, Any]):
     """The id of a shared budget."""
 
