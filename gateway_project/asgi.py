@@ -16,7 +16,7 @@ django.setup(set_prefix=False)
 
 from keys.secrets import token_of  # noqa: E402
 from proxy import books  # noqa: E402
-from proxy.runtime import faults, health, routes  # noqa: E402
+from proxy.runtime import faults, health, metrics, routes  # noqa: E402
 from proxy.runtime.app import Gateway  # noqa: E402
 from proxy.runtime.config import GatewayConfig  # noqa: E402
 from proxy.runtime.journal import Journal  # noqa: E402
@@ -57,7 +57,7 @@ async def application(
 
 
 def _is_ours(path: str) -> bool:
-    return routes.find(path) is not None or path in health.PATHS
+    return routes.find(path) is not None or path in health.PATHS or path == metrics.PATH
 
 
 async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:

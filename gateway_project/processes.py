@@ -1,6 +1,7 @@
 """The command lines of Latchkey's processes."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,7 +12,10 @@ _BIN = Path(sys.executable).parent
 
 def server(role: str, *, host: str, port: int, workers: int) -> list[str]:
     """Gunicorn with uvicorn's worker. `role`: all, gateway or web."""
-    os.environ |= {"LATCHKEY_ROLE": role, "LATCHKEY_WORKERS": str(workers)}
+    metrics = Path(_scratch()) / f"latchkey-metrics-{port}"
+    shutil.rmtree(metrics, ignore_errors=True)
+    metrics.mkdir(mode=0o700)
+    os.environ |= {"LATCHKEY_ROLE": role, "LATCHKEY_WORKERS": str(workers), "PROMETHEUS_MULTIPROC_DIR": str(metrics)}
     return [
         str(_BIN / "gunicorn"),
         "gateway_project.asgi:application",

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from proxy.runtime import chain, errors, health, ids, listing, relay, routes
+from proxy.runtime import chain, errors, health, ids, listing, metrics, relay, routes
 from proxy.runtime.catalog import Target
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
@@ -137,6 +137,9 @@ class Gateway:
         if request.path in health.PATHS:
             await health.serve(self, request)
             return
+        if request.path == metrics.PATH:
+            await metrics.serve(self, request)
+            return
         found = routes.find(request.path)
         if found is None:
             raise errors.GatewayError(404, "not_found_error", f"there is no {request.path} here")
@@ -165,5 +168,7 @@ class _Started:
         self.started = False
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        self.started = True
+        if not self.started:
+            self.started = True
+            metrics.ANSWERS.labels(message["status"]).inc()
         await self._send(message)

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from keys.grants import Grant, ScopePolicy
-from proxy.runtime import faults, ids, refusals, scripts
+from proxy.runtime import faults, ids, metrics, refusals, scripts
 from proxy.runtime.call import Call
 from proxy.runtime.catalog import Target
 from proxy.runtime.config import GatewayConfig
@@ -214,6 +214,7 @@ class Holds:
         if not await self._write_intent(held):
             self._epochs.forget(asking.organization)
             raise StaleGrant([scope for scope, _ in asking.plan.versions])
+        metrics.DEGRADED.inc()
         self._store.when_back(partial(self._epochs.raise_above, asking.organization, epoch))
         return held
 

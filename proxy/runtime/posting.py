@@ -5,6 +5,7 @@ from datetime import datetime
 
 import structlog
 
+from proxy.runtime import metrics
 from proxy.runtime.catalog import Target
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.holds import Held
@@ -43,6 +44,7 @@ def nothing(held: Held, now: datetime) -> Posting:
 def unknown(held: Held, now: datetime) -> Posting:
     """The provider was sent the call and told nothing: it may bill all that was held, so that is charged."""
     intent = held.intent
+    metrics.UNKNOWN.inc()
     usage = Usage(intent.input_estimate, intent.output_cap)
     return Posting(intent, intent.amount_nano, 0, usage, ORPHAN, "", now, None)
 
@@ -50,6 +52,8 @@ def unknown(held: Held, now: datetime) -> Posting:
 def of(held: Held, target: Target, outcome: Outcome, now: datetime) -> Posting:
     """Reported usage at its price, all of it; without a report the estimate, which says that it is one."""
     usage = _reported(outcome) or _received(held, outcome)
+    if outcome.usage is None:
+        metrics.ESTIMATED.inc()
     charge = Charge(0, 0) if target.is_free or target.price is None else charge_for(usage, target.price)
     nano = charge.nano if outcome.usage else min(charge.nano, held.intent.amount_nano)
     if nano > held.intent.amount_nano:
@@ -91,6 +95,7 @@ def _received(held: Held, outcome: Outcome) -> Usage:
 
 def _warn_of_overrun(held: Held, usage: Usage, nano: int) -> None:
     """A price or an estimate is wrong: the budget was not told of this beforehand."""
+    metrics.OVERRUNS.inc()
     intent = held.intent
     log.error(
         "charged more than was held",

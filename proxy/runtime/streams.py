@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from proxy.runtime import metrics
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.request import Receive
 from proxy.runtime.upstream import Answer
@@ -56,6 +57,7 @@ class Streams:
 
     async def cut(self, stream: Stream, refusal: GatewayError) -> None:
         stream.refusal = refusal
+        metrics.CUT.inc()
         await stream.answer.close()
 
     async def give_up_the_lost(self, now: Callable[[], float]) -> None:

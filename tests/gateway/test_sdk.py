@@ -1,9 +1,11 @@
 """What an app sees through the official OpenAI package."""
 
+import re
+
 import openai
 import pytest
 
-from tests.gateway.running import Running
+from tests.gateway.running import MASTER, Running
 from tests.gateway.upstream import Books, say
 
 pytestmark = pytest.mark.xdist_group("gateway")
@@ -81,3 +83,16 @@ def test_a_stream_that_breaks_off_ends_with_an_error_and_is_charged(latchkey: Ru
     assert '"type":"upstream_error"' in answer.text.splitlines()[-2]
     ((amount, source),) = latchkey.key_rows(key, "amount_nano, usage_source")
     assert (source, amount > 0) == ("estimated_partial", True)
+
+
+def test_metrics_are_counted_over_all_workers_and_shown_to_the_master_key_alone(
+    latchkey: Running, books: Books
+) -> None:
+    key = latchkey.new_key()
+    for _ in range(6):
+        assert latchkey.chat(key).status_code == 200
+    refused = latchkey.http.get("/metrics", headers={"authorization": f"Bearer {key}"})
+    assert refused.status_code == 403 and "master key" in refused.json()["error"]["message"]
+    shown = latchkey.http.get("/metrics", headers={"authorization": f"Bearer {MASTER}"}).text
+    counted = re.search(r'^latchkey_answers_total{status="200"} ([0-9.]+)$', shown, re.MULTILINE)
+    assert counted and float(counted[1]) >= 6

@@ -1,0 +1,41 @@
+"""What operators watch, in Prometheus' words. Workers share their counts through files in a folder.
+
+The folder is named by `PROMETHEUS_MULTIPROC_DIR`, which `manage.py` sets for the processes it starts.
+"""
+
+import os
+from typing import TYPE_CHECKING
+
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, generate_latest, multiprocess
+
+from proxy.runtime import relay
+from proxy.runtime.errors import forbidden
+from proxy.runtime.identify import identify
+from proxy.runtime.request import Request
+
+if TYPE_CHECKING:
+    from proxy.runtime.app import Gateway
+
+PATH = "/metrics"
+ANSWERS = Counter("latchkey_answers_total", "Answers of the gateway; 503 means one of ours is down.", ["status"])
+DEGRADED = Counter("latchkey_degraded_admissions_total", "Calls admitted without the counter store, which was away.")
+UNKNOWN = Counter("latchkey_unknown_outcomes_total", "Attempts charged as held: sent, and never answered.")
+ESTIMATED = Counter("latchkey_estimated_charges_total", "Answers without usage, charged by estimate.")
+OVERRUNS = Counter("latchkey_overruns_total", "Charges above their hold: a price or an estimate is wrong.")
+CUT = Counter("latchkey_streams_cut_total", "Open streams that were ended because their key is no longer good.")
+
+
+async def serve(gateway: "Gateway", request: Request) -> None:
+    """For the master key alone: what a company calls, and how often, is no business of a key's holder."""
+    if identify(request.headers, gateway.config.master_token) != gateway.config.master_token:
+        raise forbidden("metrics are for the master key: send it as 'Authorization: Bearer sk-...'", "auth_error")
+    await relay.send_whole(request.send, 200, text(), {"content-type": CONTENT_TYPE_LATEST})
+
+
+def text() -> bytes:
+    """Counts of all workers of this machine; without a shared folder, of this one."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest(REGISTRY)
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
