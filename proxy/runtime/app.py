@@ -170,5 +170,5 @@ class _Started:
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if not self.started:
             self.started = True
-            metrics.ANSWERS.labels(message["status"]).inc()
+            metrics.answers(message["status"]).inc()
         await self._send(message)

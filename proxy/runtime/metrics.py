@@ -4,6 +4,7 @@ The folder is named by `PROMETHEUS_MULTIPROC_DIR`, which `manage.py` sets for th
 """
 
 import os
+from functools import cache
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, generate_latest, multiprocess
@@ -23,6 +24,11 @@ UNKNOWN = Counter("latchkey_unknown_outcomes_total", "Attempts charged as held: 
 ESTIMATED = Counter("latchkey_estimated_charges_total", "Answers without usage, charged by estimate.")
 OVERRUNS = Counter("latchkey_overruns_total", "Charges above their hold: a price or an estimate is wrong.")
 CUT = Counter("latchkey_streams_cut_total", "Open streams that were ended because their key is no longer good.")
+
+
+@cache
+def answers(status: int) -> Counter:
+    return ANSWERS.labels(status)
 
 
 async def serve(gateway: "Gateway", request: Request) -> None:

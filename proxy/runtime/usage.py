@@ -11,6 +11,11 @@ from spend.pricing import Usage
 
 _MOST = 2**40
 _PROMPT, _COMPLETION = ("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")
+#: Where a report names parts of its input; most name none.
+_PARTS = frozenset({
+    "prompt_tokens_details", "input_tokens_details", "prompt_cache_hit_tokens", "cache_read_input_tokens",
+    "cache_creation_input_tokens", "cache_creation",
+})  # fmt: skip
 _SERVICE = re.compile(r"^[a-z][a-z0-9_-]{0,31}$")
 
 _TEXT = re.compile(rb'"(?:content|text|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"((?:[^"\\]|\\.)+)"')
@@ -69,6 +74,8 @@ def _output(found: dict[str, Any]) -> Usage | None:
 
 def _with_input(found: dict[str, Any], made: Usage) -> Usage:
     """The input side. Cached, written, audio and image tokens are parts of the whole."""
+    if _PARTS.isdisjoint(found):
+        return made
     details = _part(found, "prompt_tokens_details", "input_tokens_details")
     audio, image = _number(details, "audio_tokens") or 0, _number(details, "image_tokens") or 0
     cached = _number(details, "cached_tokens")
