@@ -91,7 +91,10 @@ def catalogs(items: Sequence[None]) -> list[Catalog]:
 
 def load_catalog(now: datetime) -> Catalog:
     rows = list(Deployment.objects.filter(blocked=False).select_related("model", "provider", "credential"))
-    priced = book.cards_at(now, {item for row in rows for item in (row.price_item, services.price_item(row))})
+    priced = book.cards_at(now, {row.price_item for row in rows})
+    listed = {row.pk: services.price_item(row) for row in rows if row.price_item not in priced}
+    by_list = book.cards_at(now, set(listed.values()))
+    priced |= {row.price_item: by_list[listed[row.pk]] for row in rows if listed.get(row.pk) in by_list}
     models: dict[str, tuple[Target, ...]] = {}
     for row in rows:
         target = _target(row, priced)
@@ -120,7 +123,7 @@ def _target(row: Deployment, priced: dict[str, PriceCard]) -> Target | None:
         secret=secret,
         max_input_tokens=row.max_input_tokens,
         max_output_tokens=row.max_output_tokens,
-        price=priced.get(row.price_item) or priced.get(services.price_item(row)),
+        price=priced.get(row.price_item),
         is_free=row.is_free,
         timeout_seconds=row.timeout_seconds,
         max_retries=row.max_retries,

@@ -1,5 +1,6 @@
 """Reading and seeding the price book."""
 
+import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -7,11 +8,9 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from genai_prices.data import providers
 
-from spend import packaged
+from spend.models import PACKAGED as SOURCE
 from spend.models import Price
-from spend.packaged import SOURCE
 from spend.pricing import PriceCard, Schedule, Tier, rates_from
 from teams import audit, changes
 from teams.actors import Actor
@@ -61,7 +60,7 @@ def seed_prices(*, now: datetime) -> int:
     """
     known = _Known()
     fresh: list[Price] = []
-    for item, rows in packaged.prices_by_item().items():
+    for item, rows in _packaged().prices_by_item().items():
         fresh += known.missing(item, rows, now)
     Price.objects.bulk_create(fresh, ignore_conflicts=True, batch_size=500)
     if fresh:
@@ -71,9 +70,13 @@ def seed_prices(*, now: datetime) -> int:
 
 def find_item(provider: str, model: str) -> tuple[str, int | None] | None:
     """Item and context window (tokens) of a provider's model under any of its names; None if not listed."""
-    listed = next((entry for entry in providers if entry.id == provider), None)
-    info = listed.find_model(model) if listed else None
-    return (f"{provider}/{info.id}", info.context_window) if info else None
+    found: tuple[str, int | None] | None = _packaged().find_item(provider, model)
+    return found
+
+
+def _packaged() -> Any:
+    """The packaged list takes a second of CPU to load, so only who looks something up in it does."""
+    return importlib.import_module("spend.packaged")
 
 
 class _Known:
@@ -95,7 +98,7 @@ class _Known:
             (row for row in (*known, *fresh) if row.valid_from <= now), key=lambda row: row.valid_from, default=None
         )
         if listed and held and held.source == SOURCE and not same_prices(card_of(held), card_of(listed)):
-            fresh.append(packaged.from_now(listed, now))
+            fresh.append(_packaged().from_now(listed, now))
         return fresh
 
 

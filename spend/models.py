@@ -10,6 +10,9 @@ from keys.models import VirtualKey
 from spend.rate_fields import validate_extras, validate_services, validate_tiers
 from teams.models import Customer, Organization, Team, User
 
+#: Source of the prices that come with the package genai-prices.
+PACKAGED = "genai-prices"
+
 
 class Price(models.Model):
     """One effective-dated price in USD per token. The newest row at or before an instant is in force.

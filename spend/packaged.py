@@ -8,10 +8,10 @@ from django.core.exceptions import ValidationError
 from genai_prices.data import providers
 from genai_prices.types import ModelInfo, ModelPrice, StartDateConstraint, TieredPrices, TimeOfDateConstraint
 
+from spend.models import PACKAGED as SOURCE
 from spend.models import Price
 from spend.rate_fields import COLUMNS
 
-SOURCE = "genai-prices"
 _Prices = dict[str, Decimal | TieredPrices]
 _Rates = dict[str, Decimal]
 _Tiers = list[dict[str, object]]
@@ -175,3 +175,10 @@ def _base(price: Decimal | TieredPrices) -> Decimal:
 
 def _texts(rates: _Rates) -> dict[str, str]:
     return {name: f"{rate.normalize():f}" for name, rate in rates.items()}
+
+
+def find_item(provider: str, model: str) -> tuple[str, int | None] | None:
+    """Item and context window (tokens) of a provider's model under any of its names; None if not listed."""
+    listed = next((entry for entry in providers if entry.id == provider), None)
+    info = listed.find_model(model) if listed else None
+    return (f"{provider}/{info.id}", info.context_window) if info else None

@@ -1,6 +1,7 @@
 """The gateway as a plain ASGI application: what one worker is made of, and how a request enters it."""
 
 import asyncio
+import contextlib
 import itertools
 import re
 from collections.abc import Callable, MutableMapping
@@ -60,6 +61,7 @@ class Gateway:
         self.store.start()
         await self.upstream.__aenter__()
         self._background = [
+            asyncio.create_task(self._warm_up(), name="warm-up"),
             asyncio.create_task(self.grants.follow_changes(self._cut_revoked), name="follow-changes"),
             asyncio.create_task(self.streams.give_up_the_lost(loop.time), name="give-up-the-lost"),
             asyncio.create_task(self._cut_expired(), name="cut-expired"),
@@ -93,6 +95,11 @@ class Gateway:
             log.exception("request failed", request_id=request_id, path=request.path)
             failure = errors.GatewayError(500, "internal_server_error", "something went wrong here; it has been logged")
             await self._refuse(send_start, failure, request_id)
+
+    async def _warm_up(self) -> None:
+        """Read the catalog before the first call needs it."""
+        with contextlib.suppress(BooksUnavailable):
+            await self.grants.catalog()
 
     async def _meet_store(self, run_id: str) -> None:
         await self.epochs.meet_server(run_id)

@@ -17,6 +17,7 @@ from proxy.runtime import faults
 from proxy.runtime.counters import CounterStore, StoreUnavailable
 from proxy.runtime.holds import Held, Holds, Settled
 from proxy.runtime.journal import BooksUnavailable, Journal
+from proxy.runtime.plan import Line
 from spend.wire import Crossing, Posting
 
 log = structlog.get_logger()
@@ -140,9 +141,14 @@ class Settlement:
     async def _settle(self, due: list[Settled]) -> None:
         try:
             for line in await self._holds.settle(due):
-                await self._journal.ask("crossings", Crossing(line.policy.scope, line.counter, line.soft_nano or 0))
+                await self._journal.ask("crossings", self._crossing(line))
         except BooksUnavailable as error:
             log.warning("settled, but not all that follows from it was noted", error=str(error))
+
+    def _crossing(self, line: Line) -> Crossing:
+        """A rolling window never ends: its crossing is noted once a day."""
+        day = f"@{self._clock():%Y-%m-%d}" if line.slices else ""
+        return Crossing(line.policy.scope, line.counter + day, line.soft_nano or 0)
 
     def _tell_watchers(self) -> None:
         for due, watcher in self._watchers:
