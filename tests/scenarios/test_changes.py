@@ -55,7 +55,7 @@ async def test_nobody_gets_through_a_second_after_access_was_taken_away(either_r
 
 async def test_changes_of_budget_and_team_under_load_are_in_force_within_a_second_and_stay_so(rig: Rig) -> None:
     """S22"""
-    house, pause = House(rig), scaled(2.5, 20.0)
+    house, pause = House(rig), scaled(1.5, 20.0)
     teams = [house.team(max_budget=usd(10**6)) for _ in range(2)]
     key = house.key(team_id=teams[0], max_budget=usd(10**6))
     team = house.pk_of("Team", teams[1])

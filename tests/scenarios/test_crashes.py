@@ -18,7 +18,7 @@ pytestmark = pytest.mark.xdist_group("scenarios")
 @pytest.mark.parametrize("seed", seeds())
 async def test_workers_killed_at_random_instants_lose_no_billed_call(either_rig: Rig, seed: int) -> None:
     """S05, and S55 on the embedded engine"""
-    rig, kills, rate, paid = either_rig, scaled(4, 50), scaled(25, 100), scaled(150, 3000)
+    rig, kills, rate, paid = either_rig, scaled(3, 50), scaled(25, 100), scaled(100, 3000)
     house = House(rig, seed)
     key = house.key(max_budget=usd(paid))
     async with house.caller() as caller:
@@ -101,7 +101,7 @@ async def _restart_under_streams(house: House, key: str, index: int, streams: in
     here, others = rig.ports[index], [port for port in rig.ports if port != rig.ports[index]]
     async with house.caller() as caller:
         opened = asyncio.create_task(
-            caller.burst(streams, lambda _: caller.call(key, stream=True, chunks=20, pause=0.2, port=here))
+            caller.burst(streams, lambda _: caller.call(key, stream=True, chunks=15, pause=0.2, port=here))
         )
         await judge.until(lambda: len(house.bill) == before + streams, 20, "every stream is open")
         elsewhere = asyncio.create_task(_calls_to(house, others, key, opened))

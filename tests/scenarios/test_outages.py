@@ -15,9 +15,11 @@ from tests.scenarios.rig.scale import scaled
 
 pytestmark = pytest.mark.xdist_group("scenarios")
 
-RATE, OUTAGE = scaled(20, 200), scaled(3.0, 30.0)
-#: Seconds. The promise is 250 ms at p99; a shared machine gets more. A database that hangs is waited for, for two.
-PROMPTLY = {"stopped": 1.5, "frozen": 1.5, "frozen database": 4.0}
+RATE, OUTAGE = scaled(20, 200), scaled(2.5, 30.0)
+#: Seconds. The promise is 250 ms at p99; a shared machine gets more.
+PROMPTLY = 1.5
+#: Seconds. A database that hangs is waited for at first.
+FIRST_WAIT, HANG = 2.5, scaled(4.0, 30.0)
 
 
 @pytest.mark.parametrize("fault", ["stopped", "frozen"])
@@ -35,7 +37,7 @@ async def test_without_counters_callers_are_told_to_come_back_and_none_gets_past
         f"back to normal {recovery:.2f} s after it, idle after {took:.1f} s"
     )
     _refused_politely(during)
-    assert percentile([reply.seconds for reply in during], 0.99) < PROMPTLY[fault]
+    assert percentile([reply.seconds for reply in during], 0.99) < PROMPTLY
     assert recovery < 5
     spent = house.rig.books.rollups()[house.scope_of_key(tight)][0]
     assert spent <= 8 * CALL_NANO, "the tight key got past its budget"
@@ -94,10 +96,12 @@ async def test_without_the_database_no_valid_key_is_called_bad_and_open_streams_
     key, unused = house.key(max_budget=usd(10**6)), house.key()
     async with house.caller() as streaming, house.caller() as caller:
         opened = asyncio.create_task(
-            streaming.burst(10, lambda _: streaming.call(key, stream=True, chunks=25, pause=(OUTAGE + 2) / 25))
+            streaming.burst(10, lambda _: streaming.call(key, stream=True, chunks=25, pause=(HANG + 2) / 25))
         )
         await judge.until(lambda: len(house.bill) == 10, 20, "the streams are open")
-        replies, during, recovery = await _outage(caller, key, *_switch(house.rig, "database", fault), other=unused)
+        replies, during, recovery = await _outage(
+            caller, key, *_switch(house.rig, "database", fault), other=unused, seconds=HANG
+        )
         streams = await opened
     took = await judge.settled(house, LEASE_SECONDS + 30)
     print(
@@ -106,10 +110,9 @@ async def test_without_the_database_no_valid_key_is_called_bad_and_open_streams_
     )
     assert statuses(streams) == {200: 10} and all(reply.whole for reply in streams)
     _refused_politely(during)
-    assert (
-        percentile([reply.seconds for reply in during], 0.99)
-        < PROMPTLY["frozen database" if fault == "frozen" else fault]
-    )
+    later = [reply.seconds for reply in during if reply.started > during[0].started + FIRST_WAIT]
+    print(f"S11 {fault}: after the first wait {milliseconds(later)}")
+    assert later and percentile(later, 0.99) < PROMPTLY
     assert recovery < 5
     judge.books_agree(house, [*replies, *streams])
 
@@ -147,7 +150,13 @@ def _switch(rig: Rig, name: str, fault: str) -> tuple[Callable[[], None], Callab
 
 
 async def _outage(
-    caller: Caller, key: str, break_it: Callable[[], None], mend_it: Callable[[], None], *, other: str = ""
+    caller: Caller,
+    key: str,
+    break_it: Callable[[], None],
+    mend_it: Callable[[], None],
+    *,
+    other: str = "",
+    seconds: float = OUTAGE,
 ) -> tuple[list[Reply], list[Reply], float]:
     """Steady load over an outage; from its begin on, a fifth of the calls come with the `other` key. Returns all
     replies, those to calls made while it lasted, and how long after its end the last call was told to come back."""
@@ -159,9 +168,9 @@ async def _outage(
     begin = time.monotonic()
     break_it()
     broken = time.monotonic()
-    during = await caller.steady(RATE, OUTAGE, one)
+    during = await caller.steady(RATE, seconds, one)
     mend_it()
-    print(f"broke within {broken - begin:.2f} s, mended within {time.monotonic() - begin - OUTAGE:.2f} s")
+    print(f"broke within {broken - begin:.2f} s, mended within {time.monotonic() - begin - seconds:.2f} s")
     recovery = await _back_to_normal(caller, one)
     return caller.replies, during, recovery
 

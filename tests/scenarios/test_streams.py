@@ -41,7 +41,7 @@ async def test_callers_that_give_up_never_get_or_cause_somebody_elses_answer(hou
     """Cancelled requests: every answer and every chunk carries the nonce of its own caller"""
     key = house.key(max_budget=usd(10**6), rpm_limit=10**6)
     async with house.caller() as caller:
-        replies = await caller.steady(scaled(40, 150), scaled(6, 120), lambda _: _impatient(caller, key))
+        replies = await caller.steady(scaled(40, 150), scaled(4, 120), lambda _: _impatient(caller, key))
         rest = await caller.burst(50, lambda _: caller.call(key))
     await judge.settled(house, 20)
     left = sum(reply.left for reply in replies)
@@ -133,7 +133,7 @@ async def test_open_streams_of_a_revoked_key_are_cut_within_a_second(house: Hous
 
 
 async def _long_streams(caller: Caller, key: str, count: int) -> list[Reply]:
-    return await caller.burst(count, lambda _: caller.call(key, stream=True, chunks=40, pause=0.15))
+    return await caller.burst(count, lambda _: caller.call(key, stream=True, chunks=scaled(20, 40), pause=0.15))
 
 
 async def _impatient(caller: Caller, key: str) -> Reply:

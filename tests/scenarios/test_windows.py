@@ -16,7 +16,7 @@ from tests.scenarios.rig.scale import scaled
 
 pytestmark = pytest.mark.xdist_group("scenarios")
 
-SECONDS = scaled(5, 20)
+SECONDS = scaled(3, 20)
 
 
 async def test_every_window_of_a_budget_under_load_serves_its_calls_exactly_and_at_once(either_rig: Rig) -> None:
@@ -24,7 +24,7 @@ async def test_every_window_of_a_budget_under_load_serves_its_calls_exactly_and_
 
     Windows of seconds divide the day as days divide the month; the same function computes both.
     """
-    rig, paid = either_rig, scaled(25, 400)
+    rig, paid = either_rig, scaled(20, 400)
     house = House(rig, timezone="Asia/Kathmandu")
     key = house.key(max_budget=usd(paid), budget_duration=f"{SECONDS}s")
     offset = datetime.now(UTC).timestamp() - time.monotonic()

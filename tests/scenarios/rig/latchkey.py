@@ -125,9 +125,10 @@ class Rig:
             self.await_alive(index)
         eventually(self._is_ready, 60)
 
-    def run_beside(self, *arguments: str) -> Program:
-        """One more `manage.py` process, as on another machine where the engine allows it, until the scenario ends."""
-        log, environment = self.folder / f"beside-{len(self.extra)}.log", self.environment
+    def run_beside(self, *arguments: str, **more: str) -> Program:
+        """One more `manage.py` process, as on another machine where the engine allows it, until the scenario ends.
+        `more` is added to its environment."""
+        log, environment = self.folder / f"beside-{len(self.extra)}.log", self.environment | more
         if self.engine == "full":
             environment = environment | {"LATCHKEY_DATA_DIR": str(self.folder / log.stem)}
             (self.folder / log.stem).mkdir(exist_ok=True)
@@ -135,6 +136,14 @@ class Rig:
         program.start()
         self.extra.append(program)
         return program
+
+    def gateway_beside(self, workers: int, **more: str) -> tuple[Program, int]:
+        """One more gateway, and its port; it answers when this returns."""
+        port = free_port()
+        program = self.run_beside("gateway", "--port", str(port), "--workers", str(workers), **more)
+        program.await_ready(lambda: _answers(f"http://127.0.0.1:{port}/v1/models"))
+        program.await_ready(lambda: len(program.workers()) == workers)
+        return program, port
 
     def end(self) -> None:
         for program in [*self.extra, *reversed(self.servers)]:

@@ -85,7 +85,7 @@ class Program:
         """The server workers below it."""
         return server_workers(self.pid)
 
-    def await_ready(self, ready: Callable[[], bool], seconds: float = 90) -> None:
+    def await_ready(self, ready: Callable[[], bool], seconds: float = 240) -> None:
         end = time.monotonic() + seconds
         while not ready():
             assert self.is_alive and time.monotonic() < end, f"{self.command[:4]} does not come up:\n{self.tail()}"
