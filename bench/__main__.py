@@ -74,8 +74,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory(prefix="latchkey-bench-") as folder, ExitStack() as stack:
             upstream = stack.enter_context(servers.provider(Path(folder)))
             for workers in chosen.workers:
-                _run_group(run, chosen, Path(folder), upstream, workers, busy)
+                _run_group(run, chosen, Path(folder), upstream, workers)
     finally:
+        busy.note()
         # What was measured before a failure or an interruption is worth keeping.
         run.seconds, run.foreign_share = time.monotonic() - before, busy.foreign_share()
         _print(run)
@@ -85,9 +86,7 @@ def main() -> None:
         output.write_docs(run)
 
 
-def _run_group(
-    run: Run, chosen: argparse.Namespace, folder: Path, upstream: str, workers: int, busy: processes.Busy
-) -> None:
+def _run_group(run: Run, chosen: argparse.Namespace, folder: Path, upstream: str, workers: int) -> None:
     """Everything that is measured with this number of workers."""
     with ExitStack() as stack:
         candidates = _start(stack, run, chosen, folder, upstream, workers)
@@ -102,7 +101,6 @@ def _run_group(
         run.memory += sections.memory(candidates, workers, "after load")
         if "growth" in chosen.only and workers == 1:
             _grow(run, chosen, candidates)
-        busy.note()
 
 
 def _start(

@@ -77,20 +77,17 @@ def machine() -> str:
 
 
 class Busy:
-    """How much of the machine others used since this was made. `note` it before our own processes end."""
+    """How much of the machine others used since this was made. Ask it after our own processes have ended."""
 
     def __init__(self) -> None:
-        self._start, self._machine = time.monotonic(), machine_busy_seconds()
-        self._ours, self._busy, self._elapsed = 0.0, 0.0, 1.0
-
-    def note(self) -> None:
-        """Add what our descendants used so far; those that end later are counted by their last note."""
-        mine = [_fields(pid) for pid in descendants(os.getpid())]
-        total = sum(sum(map(int, fields[11:15])) for fields in mine if fields) / _TICKS
-        self._ours = max(self._ours, total)
-        self._elapsed = time.monotonic() - self._start
-        self._busy = machine_busy_seconds() - self._machine
+        self._start, self._machine, self._ours = time.monotonic(), machine_busy_seconds(), _family_seconds()
 
     def foreign_share(self) -> float:
         """Between 0 and 1, of all cores."""
-        return max(0.0, self._busy - self._ours) / (self._elapsed * (os.cpu_count() or 1))
+        foreign = machine_busy_seconds() - self._machine - (_family_seconds() - self._ours)
+        return max(0.0, foreign) / ((time.monotonic() - self._start) * (os.cpu_count() or 1))
+
+
+def _family_seconds() -> float:
+    """This process and all that it started and saw ending."""
+    return sum(os.times()[:4])

@@ -34,23 +34,25 @@ class Load:
         )  # fmt: skip
 
 
-def drive(job: Job) -> Result:
-    """One job in a driver of its own."""
+def drive(candidate: Candidate, job: Job) -> Result:
+    """One job in a driver of its own. Exits with the candidate's last words if it is gone."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.load"],
         input=json.dumps(asdict(job)).encode(),
         stdout=subprocess.PIPE,
         cwd=ROOT,
         env=environment(),
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        sys.exit(f"{candidate.name} does not answer; it said last:\n{candidate.last_words()}")
     return Result(**json.loads(done.stdout))
 
 
 def interleaved(candidates: Sequence[Candidate], loads: Sequence[Load], *, workers: int) -> list[Round]:
     """Every candidate under every load, once per round, after one short warm-up each."""
     for candidate in candidates:
-        drive(replace(max(loads, key=lambda load: load.callers), seconds=1).job(candidate))
+        drive(candidate, replace(max(loads, key=lambda load: load.callers), seconds=1).job(candidate))
     return [
         _measure(candidate, load.job(candidate), workers=workers, number=number)
         for number in range(max(load.rounds for load in loads))
@@ -64,7 +66,7 @@ def _measure(candidate: Candidate, job: Job, *, workers: int, number: int) -> Ro
     """One round of one candidate."""
     others = candidate.other_pids()
     before = processes.cpu_seconds(candidate.worker_pids), processes.cpu_seconds(others)
-    result = drive(job)
+    result = drive(candidate, job)
     time.sleep(_SETTLING_SECONDS)
     after = processes.cpu_seconds(candidate.worker_pids), processes.cpu_seconds(others)
     return Round(

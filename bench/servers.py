@@ -61,12 +61,16 @@ class Candidate:
     pid: int = 0
     helpers: list[int] = field(default_factory=list)
     """Further trees of processes that work for it: database, counter store."""
+    log: Path | None = None
     worker_pids: list[int] = field(default_factory=list)
 
     def other_pids(self) -> list[int]:
         """Everything that works for it besides the workers."""
         every = [pid for root in [self.pid, *self.helpers] if root for pid in processes.descendants(root)]
         return [pid for pid in every if pid not in self.worker_pids]
+
+    def last_words(self) -> str:
+        return _last_lines(self.log, 15) if self.log else "nothing: somebody else started it"
 
 
 @dataclass
@@ -119,7 +123,7 @@ def started(
         end = time.monotonic() + _START_SECONDS
         while not ready():
             if process.poll() is not None or time.monotonic() > end:
-                raise Unavailable("does not start: " + _last_line(log))
+                raise Unavailable("does not start: " + _last_lines(log, 1)[:300])
             time.sleep(0.1)
         yield process.pid
     finally:
@@ -131,9 +135,9 @@ def started(
             process.wait()
 
 
-def _last_line(log: Path) -> str:
+def _last_lines(log: Path, count: int) -> str:
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "no output"
+    return "\n".join(lines[-count:]) or "no output"
 
 
 def answers(port: int, path: str = "/") -> Callable[[], bool]:
@@ -194,7 +198,7 @@ def bare(folder: Path, upstream: str, workers: int) -> Iterator[Candidate]:
     command += ["--no-control-socket", "--log-level=warning", f"--worker-tmp-dir={_scratch()}"]
     log, values = folder / f"bare-{workers}.log", environment(BENCH_UPSTREAM=upstream)
     with started(command, log, answers(port, "/v1/models"), env=values) as pid:
-        candidate = Candidate(BARE, port, ["sk-bench"], pid=pid)
+        candidate = Candidate(BARE, port, ["sk-bench"], pid=pid, log=log)
         candidate.worker_pids = processes.server_workers(pid)
         yield candidate
 
@@ -225,7 +229,7 @@ def latchkey(
         with started(command, folder / "latchkey.log", ready, env=values) as pid:
             candidate = Latchkey(
                 f"Latchkey {engine} {durability}", port, [], pid=pid, helpers=helpers, master=master, books=books,
-                values=values,
+                values=values, log=folder / "latchkey.log",
             )  # fmt: skip
             candidate.worker_pids = processes.server_workers(pid)
             candidate.tokens = [_first_key(candidate)]
