@@ -76,7 +76,6 @@ def main() -> None:
             for workers in chosen.workers:
                 _run_group(run, chosen, Path(folder), upstream, workers)
     finally:
-        busy.note()
         # What was measured before a failure or an interruption is worth keeping.
         run.seconds, run.foreign_share = time.monotonic() - before, busy.foreign_share()
         _print(run)
