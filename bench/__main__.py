@@ -4,6 +4,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,6 +64,9 @@ def _numbers(text: str) -> list[int]:
 
 def main() -> None:
     chosen = options()
+    # Whoever ends the benchmark ends what it started; also in the background, where a shell has SIGINT ignored.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, frame: sys.exit(128 + number))
     run = Run(
         started=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         machine=processes.machine(),

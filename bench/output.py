@@ -60,7 +60,9 @@ class Run:
 
 
 def write(run: Run) -> list[Path]:
-    """Results as JSON and a chart, under the run's date and as `latest`."""
+    """Results as JSON and a chart, under the run's date and as `latest`; nothing if nothing was measured."""
+    if not run.memory:
+        return []
     RESULTS.mkdir(exist_ok=True)
     text, picture = json.dumps(asdict(run), indent=1), throughput_chart(run)
     stamp = run.started.replace(":", "").replace(" ", "-")
