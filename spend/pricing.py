@@ -4,7 +4,7 @@ Rates are pico-USD (10^-12 USD) per token or per piece, amounts are nano-USD (10
 once, half to even; a hold is rounded up. docs/pricing.md says where each class comes from.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -31,6 +31,7 @@ _LIKE = {
     "audio_input": "input", "audio_cached": "audio_input", "audio_output": "output",
     "image_input": "input", "image_cached": "cached", "image_output": "output",
 }  # fmt: skip
+_MOST = ("text_most", "audio_most", "image_most", "output_most", "spoken_most")
 _FURTHER = (
     "cache_write_1h", "audio_input", "audio_cached", "audio_output", "image_input", "image_cached", "image_output",
     "images", "web_searches", "code_sessions", "file_searches", "service",
@@ -39,7 +40,8 @@ _FURTHER = (
 _ANY_SERVICE = ("", "auto")
 
 
-@dataclass(frozen=True, slots=True)
+# Usage and Bound are made for every call, and a frozen class of this size takes eight times as long to fill.
+@dataclass(slots=True)
 class Usage:
     """What one call used. `input` and `output` count every token; the classes below are parts of them."""
 
@@ -74,7 +76,7 @@ class Usage:
         return {name: value for name in _FURTHER if (value := getattr(self, name))}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bound:
     """The most that a call can use: any `Usage` of it has no more of anything."""
 
@@ -166,6 +168,10 @@ class Rates:
             tokens += self._surcharge(bound)
         return tokens + self._fees(bound)
 
+    def covers(self, other: "Rates") -> bool:
+        """Whether no call can cost more at the other rates than at these."""
+        return all(getattr(self, name) >= getattr(other, name) for name in (*_MOST, *FEES))
+
     def output_rate(self, bound: Bound) -> int:
         return self.spoken_most if bound.speaks else self.output_most
 
@@ -214,11 +220,10 @@ class Schedule:
         reached = [tier for tier in self.tiers if input_tokens > tier.above]
         return max(reached, key=lambda tier: tier.above).rates if reached else self.base
 
-    def within_reach(self, input_tokens: int) -> Iterator[Rates]:
-        yield self.base
-        for tier in self.tiers:
-            if input_tokens > tier.above:
-                yield tier.rates
+    def within_reach(self, input_tokens: int) -> tuple[Rates, ...]:
+        if not self.tiers:
+            return (self.base,)
+        return (self.base, *(tier.rates for tier in self.tiers if input_tokens > tier.above))
 
     @property
     def is_free(self) -> bool:
@@ -235,6 +240,15 @@ class PriceCard:
     services: Mapping[str, Schedule] = field(default_factory=dict)
     """Other service tiers that have a price: `flex`, `priority`, ..."""
 
+    #: What a call that leaves its service tier open may be charged at: short ones, and from how many tokens on.
+    _open: tuple[Rates, ...] = field(init=False, repr=False, compare=False)
+    _open_above: tuple[Tier, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        schedules = (self.standard, *self.services.values())
+        object.__setattr__(self, "_open", _dearest([schedule.base for schedule in schedules]))
+        object.__setattr__(self, "_open_above", tuple(tier for schedule in schedules for tier in schedule.tiers))
+
     @property
     def base(self) -> Rates:
         return self.standard.base
@@ -248,12 +262,15 @@ class PriceCard:
         schedule = self.services.get(used.service, self.standard) if used.service else self.standard
         return schedule.rates_for(used.input) if schedule.tiers else schedule.base
 
-    def within_reach(self, bound: Bound) -> Iterator[Rates]:
-        """Every set of rates that a call within `bound` may be charged at."""
-        yield from self.standard.within_reach(bound.input)
-        for name, schedule in self.services.items():
-            if bound.service == name or bound.service in _ANY_SERVICE:
-                yield from schedule.within_reach(bound.input)
+    def within_reach(self, bound: Bound) -> tuple[Rates, ...]:
+        """Rates, one of which is the dearest that a call within `bound` may be charged at."""
+        if bound.service not in _ANY_SERVICE:
+            named = self.services.get(bound.service)
+            found = self.standard.within_reach(bound.input)
+            return found if named is None else (*found, *named.within_reach(bound.input))
+        if not self._open_above:
+            return self._open
+        return (*self._open, *(tier.rates for tier in self._open_above if bound.input > tier.above))
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +292,7 @@ def charge_for(used: Usage, card: PriceCard) -> Charge:
 
 def worst_case(bound: Bound, card: PriceCard) -> int:
     """Nano-USD that no usage within `bound` exceeds, at the dearest rates within its reach; rounded up."""
-    if not card.services and not card.standard.tiers:
-        return -(-card.standard.base.most(bound) // PICO_PER_NANO)
-    return max(-(-rates.most(bound) // PICO_PER_NANO) for rates in card.within_reach(bound))
+    return -(-max([rates.most(bound) for rates in card.within_reach(bound)]) // PICO_PER_NANO)
 
 
 def most_affordable(bound: Bound, headroom_nano: int, card: PriceCard) -> int | None:
@@ -294,6 +309,16 @@ def most_affordable(bound: Bound, headroom_nano: int, card: PriceCard) -> int | 
         if rate:
             caps.append(left // rate)
     return min(caps, default=None)
+
+
+def _dearest(all_rates: list[Rates]) -> tuple[Rates, ...]:
+    """Those that are not below another one in everything a hold is made of."""
+    kept: list[Rates] = []
+    for rates in all_rates:
+        if not any(other.covers(rates) for other in kept):
+            kept = [other for other in kept if not rates.covers(other)]
+            kept.append(rates)
+    return tuple(kept)
 
 
 def hold_for(input_tokens: int, output_tokens: int, card: PriceCard) -> int:

@@ -9,9 +9,8 @@ from proxy.runtime.routes import Route
 #: Never taken from a client: they would choose the upstream, its key, or an answer that costs nothing.
 _FORBIDDEN = (
     "api_key", "api_base", "base_url", "api_version", "custom_llm_provider", "mock_response", "mock_tool_calls",
-    "fallbacks", "model_list", "litellm_params", "litellm_metadata", "extra_headers",
+    "fallbacks", "model_list", "models", "route", "litellm_params", "litellm_metadata", "extra_headers",
 )  # fmt: skip
-_CAPS = ("max_tokens", "max_completion_tokens")
 _MOST_TOKENS = 10**8
 
 
@@ -23,8 +22,10 @@ class Call:
     stream: bool
     wants_usage: bool
     output_cap: int | None
-    """Output tokens per choice that the client allowed, the larger of both fields; None = no cap."""
+    """Output tokens per choice that the client allowed, the largest of the fields for it; None = no cap."""
     choices: int
+    """Answers in all: for each prompt of a batch as many as were asked for."""
+    prompts: int
     customer: str
     tags: tuple[str, ...]
 
@@ -38,7 +39,9 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
     for name in _FORBIDDEN:
         body.pop(name, None)
     stream = _boolean(body, "stream") and route.streams
-    caps = [cap for cap in (_tokens(body, name) for name in _CAPS) if cap is not None]
+    # Some servers take 0 for "no cap", so it is none.
+    caps = [cap for name in route.caps if (cap := _tokens(body, name))]
+    prompts = _prompts(body.get(route.prompt[0])) if route.batches else 1
     return Call(
         route=route,
         model=path_model or _model(body),
@@ -46,7 +49,8 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
         stream=stream,
         wants_usage=_wants_usage(body),
         output_cap=max(caps) if caps else None,
-        choices=max(_count(body, "n"), _count(body, "best_of")),
+        choices=max(_count(body, "n"), _count(body, "best_of")) * prompts,
+        prompts=prompts,
         customer=_customer(body, headers),
         tags=_tags(body, headers),
     )
@@ -73,6 +77,13 @@ def _tokens(body: dict[str, Any], name: str) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
         raise errors.invalid(f"{name} must be a whole number from 0 to {_MOST_TOKENS}", name)
     return value
+
+
+def _prompts(value: Any) -> int:
+    """How many prompts are sent as one: a list of texts, or of lists of token ids."""
+    if isinstance(value, list) and value and not isinstance(value[0], int):
+        return len(value)
+    return 1
 
 
 def _count(body: dict[str, Any], name: str) -> int:

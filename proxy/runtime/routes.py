@@ -10,19 +10,24 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """`upstream` is appended to a deployment's base URL. `prompt` names the fields that are input."""
+    """`upstream` is appended to a deployment's base URL. `prompt` names the fields that are input.
+
+    `caps` names the fields that cap the output; the first field of a prompt that `batches` may be a list of prompts.
+    """
 
     call_type: str
     method: str
     upstream: str
     prompt: tuple[str, ...] = ()
+    caps: tuple[str, ...] = ()
+    batches: bool = False
     has_output: bool = True
     streams: bool = True
 
 
-CHAT = Route("chat", "POST", "/chat/completions", ("messages",))
-COMPLETION = Route("completion", "POST", "/completions", ("prompt", "suffix"))
-EMBEDDING = Route("embedding", "POST", "/embeddings", ("input",), has_output=False, streams=False)
+CHAT = Route("chat", "POST", "/chat/completions", ("messages",), ("max_tokens", "max_completion_tokens"))
+COMPLETION = Route("completion", "POST", "/completions", ("prompt", "suffix"), ("max_tokens",), batches=True)
+EMBEDDING = Route("embedding", "POST", "/embeddings", ("input",), batches=True, has_output=False, streams=False)
 MODELS = Route("models", "GET", "/models")
 MODEL = Route("model", "GET", "/models/{id}")
 

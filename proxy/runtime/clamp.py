@@ -1,0 +1,41 @@
+"""The output cap of a call whose client set none: its fair share of what is left of a budget. Pure.
+
+A share is what would be left for each if as many calls like this one came at once as the budget could take,
+but no more than `PEERS`. So the first caller never takes everything, nobody is refused while there is room
+for a useful answer, and a lonely caller with a small prompt still gets a long one.
+"""
+
+from dataclasses import replace
+
+from proxy.runtime.estimate import Estimate
+from spend.pricing import PriceCard, most_affordable, worst_case
+
+PEERS = 32
+"""Calls at once that a budget leaves room for."""
+USEFUL_OUTPUT = 1024
+"""Tokens per answer below which sharing makes no sense: rather a whole answer for some than none for anybody."""
+
+
+def least_amount(bound: Estimate, card: PriceCard, choices: int) -> int:
+    """Nano-USD of the call with no more output than is useful."""
+    return worst_case(replace(bound, output=min(bound.output, USEFUL_OUTPUT * choices + bound.beyond_cap)), card)
+
+
+def fair_share(headroom_nano: int, least_nano: int) -> int:
+    """Nano-USD that a call may hold of what is left; all of it once it is not enough for two."""
+    return headroom_nano // max(1, min(PEERS, headroom_nano // max(1, least_nano)))
+
+
+def clamped(bound: Estimate, card: PriceCard, choices: int, headroom_nano: int) -> Estimate | None:
+    """The bound with as much output as a fair share of the headroom affords.
+
+    None if not one token for every choice fits, or if the client capped the output itself.
+    """
+    if bound.capped:
+        return None
+    share = fair_share(headroom_nano, least_amount(bound, card, choices))
+    most = most_affordable(bound, share, card)
+    if most is None:
+        return bound
+    per_choice = min(most - bound.beyond_cap, bound.output - bound.beyond_cap) // choices
+    return replace(bound, output=per_choice * choices + bound.beyond_cap) if per_choice >= 1 else None
