@@ -12,9 +12,8 @@ from decimal import Decimal
 from teams.money import NANO, nano_from_usd, usd_from_nano
 
 __all__ = [
-    "NANO", "Bound", "Charge", "PriceCard", "Rates", "Schedule", "Tier", "Usage", "affordable_output", "charge_for",
-    "hold_for", "most_affordable", "nano_from_usd", "pico_from_usd", "rates_from", "usd_from_nano", "usd_from_pico",
-    "worst_case",
+    "NANO", "Bound", "Charge", "PriceCard", "Rates", "Schedule", "Tier", "Usage", "charge_for", "most_affordable",
+    "nano_from_usd", "pico_from_usd", "rates_from", "usd_from_nano", "usd_from_pico", "worst_case",
 ]  # fmt: skip
 
 PICO_PER_NANO = 1000
@@ -319,16 +318,6 @@ def _dearest(all_rates: list[Rates]) -> tuple[Rates, ...]:
             kept = [other for other in kept if not rates.covers(other)]
             kept.append(rates)
     return tuple(kept)
-
-
-def hold_for(input_tokens: int, output_tokens: int, card: PriceCard) -> int:
-    """`worst_case` of a call of nothing but text."""
-    return worst_case(Bound(input_tokens, output_tokens), card)
-
-
-def affordable_output(input_tokens: int, headroom_nano: int, card: PriceCard) -> int | None:
-    """`most_affordable` of a call of nothing but text."""
-    return most_affordable(Bound(input_tokens, 0), headroom_nano, card)
 
 
 def rates_from(values: Mapping[str, Decimal | None]) -> Rates:

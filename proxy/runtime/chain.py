@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from proxy.runtime import errors, faults, permit, posting, relay, usage
+from proxy.runtime import caps, errors, faults, permit, posting, relay, usage
 from proxy.runtime.call import Call, read_call
 from proxy.runtime.catalog import Target
 from proxy.runtime.holds import Admission, Held, IntentUnknown, StaleGrant
@@ -14,7 +14,7 @@ from proxy.runtime.journal import BooksUnavailable
 from proxy.runtime.posting import SendFailed
 from proxy.runtime.relay import Outcome
 from proxy.runtime.request import Request, read_body
-from proxy.runtime.routes import CHAT, Route
+from proxy.runtime.routes import Route
 from proxy.runtime.streams import Stream
 from proxy.runtime.upstream import Answer, NoAnswer, NotSent
 
@@ -135,11 +135,8 @@ async def send(gateway: "Gateway", call: Call, held: Held, target: Target) -> An
 
 
 def payload(call: Call, held: Held, target: Target) -> bytes:
-    """The body that goes on: ours alone are the model's real name, a cap we set, and the wish for usage."""
-    body = {**call.body, "model": target.upstream_model}
-    if held.injected_cap is not None:
-        newer = target.provider == "openai" and call.route is CHAT
-        body["max_completion_tokens" if newer else "max_tokens"] = held.injected_cap
+    """The body that goes on: ours alone are the model's real name, the cap's field, and the wish for usage."""
+    body = caps.capped({**call.body, "model": target.upstream_model}, call.route, target, held.injected_cap)
     if call.stream:
         body["stream_options"] = {**(call.body.get("stream_options") or {}), "include_usage": True}
     return orjson.dumps(body)

@@ -7,10 +7,11 @@ for a useful answer, and a lonely caller with a small prompt still gets a long o
 
 from dataclasses import replace
 
+from proxy.runtime.catalog import Target
 from proxy.runtime.estimate import Estimate
 from spend.pricing import PriceCard, most_affordable, worst_case
 
-PEERS = 32
+PEERS = 20
 """Calls at once that a budget leaves room for."""
 USEFUL_OUTPUT = 1024
 """Tokens per answer below which sharing makes no sense: rather a whole answer for some than none for anybody."""
@@ -26,12 +27,12 @@ def fair_share(headroom_nano: int, least_nano: int) -> int:
     return headroom_nano // max(1, min(PEERS, headroom_nano // max(1, least_nano)))
 
 
-def clamped(bound: Estimate, card: PriceCard, choices: int, headroom_nano: int) -> Estimate | None:
+def clamped(bound: Estimate, card: PriceCard | None, choices: int, headroom_nano: int) -> Estimate | None:
     """The bound with as much output as a fair share of the headroom affords.
 
     None if not one token for every choice fits, or if the client capped the output itself.
     """
-    if bound.capped:
+    if bound.capped or card is None:
         return None
     share = fair_share(headroom_nano, least_amount(bound, card, choices))
     most = most_affordable(bound, share, card)
@@ -39,3 +40,9 @@ def clamped(bound: Estimate, card: PriceCard, choices: int, headroom_nano: int) 
         return bound
     per_choice = min(most - bound.beyond_cap, bound.output - bound.beyond_cap) // choices
     return replace(bound, output=per_choice * choices + bound.beyond_cap) if per_choice >= 1 else None
+
+
+def to_inject(bound: Estimate, target: Target, choices: int) -> int | None:
+    """The cap per choice that must go upstream for a budget to rely on it; None if the model bounds itself."""
+    own, per_choice = target.max_output_tokens, (bound.output - bound.beyond_cap) // choices
+    return None if bound.capped or (own is not None and per_choice >= own) else per_choice

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from keys.grants import Grant, ScopePolicy
-from proxy.runtime import faults, ids, metrics, refusals, scripts
+from proxy.runtime import clamp, faults, ids, metrics, refusals, scripts
 from proxy.runtime.call import Call
 from proxy.runtime.catalog import Target
 from proxy.runtime.config import GatewayConfig
@@ -23,7 +23,7 @@ from proxy.runtime.estimate import Estimate, estimate
 from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.local_rates import LocalRates
 from proxy.runtime.plan import NO_LIMIT, Line, Moment, Plan, plan_for
-from spend.pricing import affordable_output, hold_for
+from spend.pricing import worst_case
 from spend.wire import CounterLoad, Intent
 from teams.scopes import store_prefix
 
@@ -68,6 +68,7 @@ class Held:
     prefix: str
     slots: tuple[str, ...]
     lines: tuple[Line, ...]
+    bound: Estimate
     injected_cap: int | None
     """Output cap that we set because the client set none, and must be sent upstream."""
     remaining: dict[str, int]
@@ -90,6 +91,8 @@ class _Asking:
     plan: Plan
     moment: Moment
     waited: bool = False
+    shared: bool = False
+    """Whether the bound is a fair share already."""
 
 
 class Holds:
@@ -159,9 +162,9 @@ class Holds:
     def _question(self, asking: _Asking, epoch: int) -> dict[str, Any]:
         """The hold script's argument; its letters are explained at the top of `lua/hold.lua`."""
         target, bound, moment = asking.admission.target, asking.bound, asking.moment
-        amount = 0 if target.is_free or target.price is None else hold_for(bound.input, bound.output, target.price)
+        amount = 0 if target.is_free or target.price is None else worst_case(bound, target.price)
         tokens, now = min(bound.input + bound.output, NO_LIMIT), int(asking.now.timestamp() * 1000)
-        return {
+        question = {
             "e": epoch,
             "id": ids.hold_id(),
             "now": now,
@@ -175,6 +178,10 @@ class Holds:
             "kmin": tokens if bound.capped else bound.input + 1,
             "p": moment.p,
         }
+        if moment.lines and not bound.capped and not asking.shared and target.price is not None:
+            least = clamp.least_amount(bound, target.price, asking.admission.call.choices)
+            question |= {"least": min(least, NO_LIMIT), "peers": clamp.PEERS}
+        return question
 
     async def _ask(self, asking: _Asking, question: dict[str, Any]) -> list[str]:
         """Put the hold script's question; a hold of which nobody knows whether it was made is taken back later."""
@@ -210,7 +217,7 @@ class Holds:
             raise refusals.rate_limited(kind, refused, refused.limit, asking.now)
         epoch = await self._epochs.current(asking.organization)
         intent = replace(self._intent(asking, self._question(asking, epoch)), counters=(), degraded=True)
-        held = Held(intent, asking.prefix, (), (), _injected(asking), {})
+        held = Held(intent, asking.prefix, (), (), asking.bound, _injected(asking), {})
         if not await self._write_intent(held):
             self._epochs.forget(asking.organization)
             raise StaleGrant([scope for scope, _ in asking.plan.versions])
@@ -240,8 +247,8 @@ class Holds:
             case "MISS":
                 for index in reply[1:]:
                     await self._load(asking.organization, epoch, asking.moment.lines[int(index)])
-            case "DENY":
-                asking.bound = self._clamped(asking, reply)
+            case "DENY" | "SHARE":
+                asking.bound, asking.shared = self._clamped(asking, reply), True
             case "STALE":
                 raise StaleGrant([reply[1]])
             case kind:
@@ -304,15 +311,13 @@ class Holds:
             raise StaleGrant(stale)
 
     def _clamped(self, asking: _Asking, reply: list[str]) -> Estimate:
-        """A smaller bound that the tightest budget affords, if the client left the output open."""
-        line, spent, held = asking.moment.lines[int(reply[1])], int(reply[2]), int(reply[3])
-        bound, card, choices = asking.bound, asking.admission.target.price, asking.admission.call.choices
-        if not bound.capped and card is not None:
-            cap = affordable_output(bound.input, line.limit_nano - spent - held, card)
-            per_choice = 0 if cap is None else cap // choices
-            if per_choice >= 1 and per_choice * choices < bound.output:
-                return replace(bound, output=per_choice * choices)
-        raise refusals.over_budget(line, self._config.budget_status, self._clock())
+        """A bound that the tightest budget affords, if the client left the output open. Raises budget exceeded."""
+        line = asking.moment.lines[int(reply[1])]
+        headroom = line.limit_nano - int(reply[2]) - int(reply[3])
+        bound = clamp.clamped(asking.bound, asking.admission.target.price, asking.admission.call.choices, headroom)
+        if bound is None:
+            raise refusals.over_budget(line, self._config.budget_status, self._clock())
+        return bound
 
     def _held(self, asking: _Asking, question: dict[str, Any], reply: list[str]) -> Held:
         return Held(
@@ -320,6 +325,7 @@ class Holds:
             prefix=asking.prefix,
             slots=asking.moment.slots,
             lines=asking.moment.lines,
+            bound=asking.bound,
             injected_cap=_injected(asking),
             remaining=_remaining(asking, reply),
         )
@@ -383,13 +389,8 @@ def _suffix(line: Line, number: int) -> str:
 
 
 def _injected(asking: _Asking) -> int | None:
-    """A cap is sent upstream only where a budget relies on it and the model does not bound itself."""
-    bound, admission = asking.bound, asking.admission
-    if bound.capped or not asking.moment.lines:
-        return None
-    own = admission.target.max_output_tokens
-    whole = own is not None and bound.output >= own * admission.call.choices
-    return None if whole else bound.output // admission.call.choices
+    admission = asking.admission
+    return clamp.to_inject(asking.bound, admission.target, admission.call.choices) if asking.moment.lines else None
 
 
 def _remaining(asking: _Asking, reply: list[str]) -> dict[str, int]:

@@ -51,7 +51,7 @@ def unknown(held: Held, now: datetime) -> Posting:
 
 def of(held: Held, target: Target, outcome: Outcome, now: datetime) -> Posting:
     """Reported usage at its price, all of it; without a report the estimate, which says that it is one."""
-    usage = _reported(outcome) or _received(held, outcome)
+    usage = _with_pieces(outcome.usage or _received(held, outcome), held, outcome)
     if outcome.usage is None:
         metrics.ESTIMATED.inc()
     charge = Charge(0, 0) if target.is_free or target.price is None else charge_for(usage, target.price)
@@ -75,10 +75,20 @@ def usd(nano: int) -> str:
     return f"{usd_from_nano(nano):f}"
 
 
-def _reported(outcome: Outcome) -> Usage | None:
-    if outcome.usage is None or not (outcome.service or outcome.searches):
-        return outcome.usage
-    return replace(outcome.usage, service=outcome.service, web_searches=outcome.searches or 0)
+def _with_pieces(usage: Usage, held: Held, outcome: Outcome) -> Usage:
+    """With the service tier, and everything that is charged by the piece: as reported, else as held."""
+    bound, searches = held.bound, outcome.searches
+    searches = bound.web_searches if searches is None else searches
+    if not (outcome.service or searches or bound.images or bound.code_sessions or bound.file_searches):
+        return usage
+    return replace(
+        usage,
+        images=bound.images,
+        web_searches=searches,
+        code_sessions=bound.code_sessions,
+        file_searches=bound.file_searches,
+        service=outcome.service,
+    )
 
 
 def _received(held: Held, outcome: Outcome) -> Usage:
@@ -90,7 +100,15 @@ def _received(held: Held, outcome: Outcome) -> Usage:
     bound = outcome.text_bytes or outcome.received_bytes
     if outcome.given_up:
         bound = max(outcome.pieces, -(-outcome.text_bytes // 3)) + 1
-    return Usage(held.intent.input_estimate, min(held.intent.output_cap, bound), service=outcome.service)
+    held_for = held.bound
+    audio, made = min(held_for.audio_input, held_for.input), min(held_for.output, bound)
+    return Usage(
+        held_for.input,
+        made,
+        audio_input=audio,
+        audio_output=made if held_for.speaks else 0,
+        image_input=min(held_for.image_input, held_for.input - audio),
+    )
 
 
 def _warn_of_overrun(held: Held, usage: Usage, nano: int) -> None:

@@ -1,12 +1,13 @@
 """A hold is never below what the provider may charge for the call."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from proxy.runtime.catalog import Target
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.estimate import Estimate, estimate
 from proxy.runtime.routes import COMPLETION, EMBEDDING
@@ -40,8 +41,8 @@ def test_schemas_and_unknown_fields_count_as_input() -> None:
     plain = judged().input
     tool = {"type": "function", "function": {"name": "f", "description": "d" * 300}}
     assert judged(tools=[tool]).input > plain + 300
-    for field in ("functions", "response_format", "unheard_of"):
-        assert judged(**{field: {"x": "d" * 300}}).input > plain + 300
+    for name in ("functions", "response_format", "unheard_of"):
+        assert judged(**{name: {"x": "d" * 300}}).input > plain + 300
     assert judged(temperature=1, stop="x" * 300, user="u").input == plain
 
 
@@ -230,76 +231,84 @@ def test_a_service_tier_is_held_at_the_dearest_that_may_be_served() -> None:
 
 
 _texts = st.sampled_from(["", "hi", "Grüße an alle", "🦊🦊", "a" * 500, '\n\t"\\', "日本語"])
+#: Model, and what its tiles and an image cost by the published rule.
 _models = st.sampled_from([("gpt-4o", 170, 85), ("gpt-4o-mini", 5667, 2833), ("o3", 150, 75), ("gpt-5", 140, 70)])
+_cards = st.sampled_from([
+    priced(audio_input="0.00004", audio_output="0.00008", cached="0.000001", cache_write="0.000003", image="0.001"),
+    priced(
+        {"priority": schedule(input="0.000009", audio_input="0.0001"), "flex": schedule(input="0.000001")},
+        audio_input="0.00002", audio_output="0.00001", image_input="0.00001", reasoning="0.00002",
+    ),
+])  # fmt: skip
+_options = st.fixed_dictionaries({"service_tier": st.sampled_from([None, "auto", "default", "flex"])}, optional={
+    "max_tokens": st.integers(1, 500), "max_completion_tokens": st.integers(1, 500), "n": st.integers(1, 4),
+    "modalities": st.just(["text", "audio"]), "prediction": st.just({"type": "content", "content": "z" * 50}),
+    "tools": st.just([{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]),
+})  # fmt: skip
+_SERVED = {"default": ["default", ""], "flex": ["flex", "default", ""]}
+
+
+@dataclass
+class Prompt:
+    """Messages, and what a provider may make of them: tokens of text, images and sound."""
+
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    text: int = 3
+    pictures: int = 0
+    image_tokens: int = 0
+    audio: int = 0
 
 
 @st.composite
-def bills(draw: st.DrawFn) -> tuple[Any, dict[str, Any], Usage]:
-    """A deployment, a well-formed call of it, and a usage that a provider may bill for that call."""
-    model, per_tile, per_image = draw(_models)
-    card = draw(st.sampled_from([
-        priced(audio_input="0.00004", audio_output="0.00008", cached="0.000001", cache_write="0.000003", image="0.001"),
-        priced(
-            {"priority": schedule(input="0.000009", audio_input="0.0001"), "flex": schedule(input="0.000001")},
-            audio_input="0.00002", audio_output="0.00001", image_input="0.00001", reasoning="0.00002",
-        ),
-    ]))  # fmt: skip
-    text = images = audio = 0
-    messages: list[dict[str, Any]] = []
+def prompts(draw: st.DrawFn, per_tile: int, per_image: int) -> Prompt:
+    made = Prompt()
     for _ in range(draw(st.integers(1, 4))):
         parts: list[Any] = []
         for kind in draw(st.lists(st.sampled_from(["text", "image", "audio"]), max_size=3)):
             if kind == "text":
-                written = draw(_texts)
-                parts.append({"type": "text", "text": written})
-                text += len(written.encode())
+                parts.append({"type": "text", "text": draw(_texts)})
+                made.text += len(parts[-1]["text"].encode())
             elif kind == "image":
                 detail = draw(st.sampled_from(["low", "high", "auto"]))
-                parts.append(
-                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA==", "detail": detail}}
-                )
-                images += per_image + (0 if detail == "low" else per_tile * draw(st.integers(1, 8)))
+                parts.append({"type": "image_url", "image_url": {"url": "data:image/png;base64,A", "detail": detail}})
+                made.image_tokens += per_image + (0 if detail == "low" else per_tile * draw(st.integers(1, 8)))
+                made.pictures += 1
             else:
                 seconds = draw(st.integers(0, 3))
                 parts.append({"type": "input_audio", "input_audio": {"data": wave(seconds, 8000), "format": "wav"}})
-                audio += 10 * seconds
-        messages.append({"role": draw(st.sampled_from(["user", "system"])), "content": parts or draw(_texts)})
-        text += 4 + (0 if parts else len(messages[-1]["content"].encode()))
-    body: dict[str, Any] = {
-        "messages": messages,
-        "service_tier": draw(st.sampled_from([None, "auto", "default", "flex"])),
-    }
-    body |= draw(st.fixed_dictionaries({}, optional={
-        "max_tokens": st.integers(1, 500), "max_completion_tokens": st.integers(1, 500), "n": st.integers(1, 4),
-        "modalities": st.just(["text", "audio"]), "prediction": st.just({"type": "content", "content": "z" * 50}),
-        "tools": st.just([{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]),
-    }))  # fmt: skip
-    text += 3 + 20 * ("tools" in body)
+                made.audio += 10 * seconds
+        content = parts or draw(_texts)
+        made.messages.append({"role": draw(st.sampled_from(["user", "system"])), "content": content})
+        made.text += 4 + (len(content.encode()) if isinstance(content, str) else 0)
+    return made
+
+
+@st.composite
+def bills(draw: st.DrawFn) -> tuple[Target, dict[str, Any], Usage]:
+    """A deployment, a well-formed call of it, and a usage that a provider may bill for that call."""
+    model, per_tile, per_image = draw(_models)
+    prompt, body = draw(prompts(per_tile, per_image)), draw(_options)
+    text = prompt.text + 20 * ("tools" in body)
     cap = max(body.get("max_tokens", 0), body.get("max_completion_tokens", 0)) or 16_384
-    made = (cap + 50 * ("prediction" in body)) * body.get("n", 1)
-    served = {"default": ["default", ""], "flex": ["flex", "default", ""]}.get(
-        body["service_tier"] or "", ["", "priority", "flex"]
-    )
-    cached = draw(st.integers(0, text))
+    made, cached = (cap + 50 * ("prediction" in body)) * body.get("n", 1), draw(st.integers(0, text))
     used = Usage(
-        input=text + images + audio,
+        input=text + prompt.image_tokens + prompt.audio,
         output=made,
         cached=cached,
         cache_write=draw(st.integers(0, text - cached)),
-        audio_input=audio,
-        image_input=draw(st.sampled_from([0, images])),
+        audio_input=prompt.audio,
+        image_input=draw(st.sampled_from([0, prompt.image_tokens])),
         reasoning=draw(st.sampled_from([0, made // 2])),
         audio_output=made // 2 if "modalities" in body else 0,
-        images=sum(
-            part.get("type") == "image_url" for m in messages if isinstance(m["content"], list) for part in m["content"]
-        ),
-        service=draw(st.sampled_from(served)),
+        images=prompt.pictures,
+        service=draw(st.sampled_from(_SERVED.get(body["service_tier"] or "", ["", "priority", "flex"]))),
     )
-    return target(upstream_model=model, price=card), body, used
+    return target(upstream_model=model, price=draw(_cards)), body | {"messages": prompt.messages}, used
 
 
 @given(bills())
-def test_no_bill_for_a_well_formed_call_is_above_its_hold(bill: tuple[Any, dict[str, Any], Usage]) -> None:
+def test_no_bill_for_a_well_formed_call_is_above_its_hold(bill: tuple[Target, dict[str, Any], Usage]) -> None:
     at, body, used = bill
+    assert at.price is not None
     held = worst_case(judged(at, **body), at.price)
     assert charge_for(used, at.price).nano <= held

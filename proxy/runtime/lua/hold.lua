@@ -2,7 +2,8 @@
 -- KEYS[1] prefix of the organization; ARGV[1] JSON:
 --   e epoch, id hold, now ms, until ms, a amount (nano-USD), v {{scope, version}},
 --   w {{counter, limit, slice, first slice}} (slices: rolling windows only), r {{key, rpm}}, t {{key, tpm}},
---   k tokens wanted, kmin tokens at least, p {{key, parallel}}, rec the rest of the hold's record as JSON
+--   k tokens wanted, kmin tokens at least, p {{key, parallel}}, rec the rest of the hold's record as JSON,
+--   least nano-USD that make sense and peers to leave room for (only if the amount can be lowered to a fair share)
 -- Everything is read and judged before the first write: an error in a script does not roll back.
 -- A counter's g names the load it came from. The record keeps it, so that a settlement never touches a counter
 -- that was read from the ledger again meanwhile.
@@ -74,7 +75,11 @@ if #missing > 1 then
   end
   return missing
 end
-if tight and q.a > tightest then return {'DENY', unpack(tight)} end
+if tight and q.a > tightest and not (q.least and q.least <= tightest) then return {'DENY', unpack(tight)} end
+if tight and q.least then
+  local peers = math.max(1, math.min(q.peers, math.floor(tightest / math.max(1, q.least))))
+  if q.a > tightest / peers then return {'SHARE', unpack(tight)} end
+end
 
 local tokens = q.k
 for i, r in ipairs(q.r) do
