@@ -81,7 +81,7 @@ Settled = tuple[Held, int, int]
 
 @dataclass(slots=True)
 class _Asking:
-    """One admission on its way to a hold: the bound may shrink, and denial waits once."""
+    """One admission on its way to a hold: the bound may shrink to a fair share, and denial waits once."""
 
     admission: Admission
     bound: Estimate
@@ -92,7 +92,6 @@ class _Asking:
     moment: Moment
     waited: bool = False
     shared: bool = False
-    """Whether the bound is a fair share already."""
 
 
 class Holds:
