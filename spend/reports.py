@@ -88,6 +88,7 @@ def _metadata(entry: LedgerEntry) -> dict[str, Any]:
             "cached_tokens": entry.cached_tokens,
             "cache_write_tokens": entry.cache_write_tokens,
             "reasoning_tokens": entry.reasoning_tokens,
+            **entry.further_usage,
         },
         "amount_nano_usd": entry.amount_nano,
         "price_id": entry.price_id,

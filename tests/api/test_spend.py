@@ -8,6 +8,7 @@ import pytest
 
 from keys.models import VirtualKey
 from spend import services
+from spend.pricing import Usage
 from teams.models import User
 from tests.api.conftest import Api
 from tests.factories import NOON, intent_for, issue, posting_of
@@ -36,6 +37,18 @@ def test_a_row_has_the_fields_of_the_contract(api: Api, linus: User) -> None:
     assert row["metadata"]["usage_source"] == "upstream"
     assert {"price_id", "hold_id", "user_api_key_alias"} <= row["metadata"].keys()
     assert secret not in answer.text
+
+
+def test_a_row_tells_of_every_class_that_was_charged(api: Api) -> None:
+    intent = intent_for(issue()[0])
+    services.write_intents([intent])
+    used = Usage(input=9, output=4, audio_input=3, web_searches=2, service="priority")
+    services.post([posting_of(intent, 1, usage=used)], now=NOON)
+    (row,) = api.get("/spend/logs").json
+    classes = row["metadata"]["usage_object"]
+    assert (classes["prompt_tokens"], classes["audio_input"], classes["web_searches"]) == (9, 3, 2)
+    assert classes["service"] == "priority"
+    assert "image_input" not in classes
 
 
 def test_rows_are_filtered_by_key_person_and_request(api: Api, linus: User) -> None:

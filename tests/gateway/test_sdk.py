@@ -49,7 +49,7 @@ def test_legacy_completions_and_embeddings_work(latchkey: Running, books: Books)
 
 def test_models_lists_what_the_key_may_use(latchkey: Running) -> None:
     sdk = latchkey.sdk(latchkey.new_key(models=["gpt-*"]))
-    assert [model.id for model in sdk.models.list()] == ["gpt-books", "gpt-down", "gpt-free"]
+    assert [model.id for model in sdk.models.list()] == ["gpt-books", "gpt-cancel", "gpt-down", "gpt-free"]
     assert sdk.models.retrieve("gpt-books").id == "gpt-books"
     with pytest.raises(openai.NotFoundError):
         sdk.models.retrieve("embed-books")

@@ -1,7 +1,7 @@
 """An OpenAI-compatible upstream that keeps its own books: every call it bills, before it answers.
 
 A message of the form `{"say": {...}}` scripts it: prompt, completion (tokens), delay (seconds), status,
-usage (false = report none), break (stop in mid-answer).
+usage (false = report none), report (more of it), tier (the service tier it says), break (stop in mid-answer).
 """
 
 import asyncio
@@ -98,6 +98,7 @@ async def _chat(request: web.Request) -> web.StreamResponse:
     books.billed.append((prompt, completion))
     await asyncio.sleep(script.get("delay", 0))
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    usage |= script.get("report", {})
     if body.get("stream"):
         return await _stream(request, body, script, usage)
     message = {
@@ -107,6 +108,7 @@ async def _chat(request: web.Request) -> web.StreamResponse:
         "finish_reason": "stop",
     }
     answer = {"id": f"cmpl-{len(books.billed)}", "object": "chat.completion", "created": 1, "model": body["model"]}
+    answer |= {"service_tier": script["tier"]} if "tier" in script else {}
     answer |= {"choices": [message]} | ({"usage": usage} if script.get("usage", True) else {})
     return web.json_response(answer)
 
