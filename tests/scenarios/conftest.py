@@ -8,16 +8,20 @@ import pytest
 from tests.scenarios.rig import counter_store, postgres
 from tests.scenarios.rig.house import House
 from tests.scenarios.rig.latchkey import Rig, running_rig
-from tests.scenarios.rig.scale import scaled
+from tests.scenarios.rig.scale import SOAK, scaled
 
 
 @pytest.fixture(scope="session")
 def full_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    if not os.environ.get("TEST_DATABASE_URL") and postgres.binaries() is None:
-        pytest.skip(postgres.MISSING)
-    if not os.environ.get("TEST_REDIS_URL") and counter_store.binary() is None:
-        pytest.skip(counter_store.MISSING)
+    _skip_without_servers()
     with running_rig(tmp_path_factory.mktemp("full"), engine="full", gateways=2, workers=scaled(2, 4)) as rig:
+        yield rig
+
+
+@pytest.fixture(scope="session")
+def fast_rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    _skip_without_servers()
+    with running_rig(tmp_path_factory.mktemp("fast"), engine="fast", gateways=2, workers=scaled(2, 4)) as rig:
         yield rig
 
 
@@ -34,9 +38,9 @@ def rig(full_rig: Rig) -> Iterator[Rig]:
     full_rig.recover()
 
 
-@pytest.fixture(params=["full", "embedded"])
+@pytest.fixture(params=["full", "embedded", *(["fast"] if SOAK else [])])
 def either_rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    """First the full engine, then the embedded one (S55)."""
+    """The full engine, the embedded one (S55), and in a soak also the full one in `fast` durability."""
     rig: Rig = request.getfixturevalue(f"{request.param}_rig")
     yield rig
     rig.recover()
@@ -50,3 +54,10 @@ def house(rig: Rig) -> House:
 @pytest.fixture(autouse=True)
 def empty_store() -> None:
     """Scenarios have a counter store of their own, which only they empty."""
+
+
+def _skip_without_servers() -> None:
+    if not os.environ.get("TEST_DATABASE_URL") and postgres.binaries() is None:
+        pytest.skip(postgres.MISSING)
+    if not os.environ.get("TEST_REDIS_URL") and counter_store.binary() is None:
+        pytest.skip(counter_store.MISSING)

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.scenarios.rig import judge
-from tests.scenarios.rig.caller import Reply, milliseconds, statuses
+from tests.scenarios.rig.caller import Reply, complaints, milliseconds, statuses
 from tests.scenarios.rig.house import CALL_NANO, House, usd
 from tests.scenarios.rig.latchkey import Rig
 from tests.scenarios.rig.scale import scaled, seeds
@@ -91,7 +91,7 @@ async def test_agents_with_large_contexts_and_no_cap_share_a_small_budget_withou
 
 def _exactly(house: House, replies: list[Reply], paid: int) -> None:
     """So many calls were served and billed, every other one was refused by a budget, and all books say the same."""
-    assert statuses(replies) == {200: paid, 429: len(replies) - paid}
+    assert statuses(replies) == {200: paid, 429: len(replies) - paid}, complaints(replies)
     assert {reply.kind for reply in replies if reply.status == 429} == {"budget_exceeded"}
     assert len(house.bill) == paid
     assert house.ledger_nano == house.billed_nano == paid * CALL_NANO

@@ -98,8 +98,11 @@ class Books:
         """Nano-USD held on all counters together."""
         return sum(counter.held for counter in self.counters(organization).values())
 
-    def holds_in_store(self, organization: int) -> int:
-        return int(self.store.zcard(f"{self._base(organization)}:holds"))
+    def holds_in_store(self, organization: int, *, of_every_epoch: bool) -> int:
+        """Holds that the store still has. Where it keeps the intents, those of earlier epochs count as well."""
+        epoch = "*" if of_every_epoch else self.store.get(f"{store_prefix(organization)}:epoch")
+        keys = self.store.scan_iter(f"{store_prefix(organization)}:{epoch}:holds", count=1000)
+        return sum(int(self.store.zcard(key)) for key in keys)
 
     def slots(self, organization: int) -> int:
         """Parallel slots in use, all scopes together."""

@@ -169,6 +169,15 @@ def statuses(replies: Iterable[Reply]) -> Counter[int]:
     return Counter(reply.status for reply in replies)
 
 
+def complaints(replies: Iterable[Reply]) -> Counter[str]:
+    """What callers were told, beside 200 and a budget's refusal."""
+    return Counter(
+        f"{reply.status} {reply.body.get('error', {}).get('message', reply.kind)}"
+        for reply in replies
+        if reply.status not in (200, 429)
+    )
+
+
 def percentile(values: Iterable[float], share: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0.0

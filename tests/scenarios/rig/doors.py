@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import django
@@ -95,18 +96,19 @@ def post_again(organization: int, seed: int) -> Answer:
 
 
 def settle_again(organization: int, seed: int) -> Answer:
-    """Deliver the settlement of every hold once more, out of order."""
+    """Deliver the settlement of every hold once more, out of order; returns what the script said."""
     rows = list(Hold.objects.filter(organization=organization).exclude(state=Hold.State.PENDING))
     random.Random(seed).shuffle(rows)
     amounts, prefix = services.settled_amounts([row.pk for row in rows]), store_prefix(organization)
-    answers = {store.client().eval(SETTLE.text, 1, prefix, row.pk, amounts[row.pk], 20, row.epoch) for row in rows}
-    return {"answers": sorted(str(answer) for answer in answers)}
+    eval_script = partial(store.client().eval, SETTLE.text, 1, prefix)
+    replies = [eval_script(row.pk, amounts[row.pk], 20, row.epoch) for row in rows]
+    return {"answers": sorted({reply[0] if isinstance(reply, list) else reply for reply in replies})}
 
 
 def _posting(hold: Hold) -> Posting:
     owners = Owners(hold.organization_id, hold.key_id or 0, hold.team_id, hold.member_id, hold.user_id)
-    same = {field.name for field in fields(Intent)} - {"hold_id", "owners"}
-    intent = Intent(hold_id=hold.pk, owners=owners, **{name: getattr(hold, name) for name in same})
+    same = {field.name: getattr(hold, field.name) for field in fields(Intent) if hasattr(hold, field.name)}
+    intent = Intent(hold_id=hold.pk, owners=owners, **same)
     return Posting(intent, hold.amount_nano + 1, 0, Usage(10, 20), UPSTREAM, "again", datetime.now(UTC), None)
 
 

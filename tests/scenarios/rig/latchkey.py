@@ -46,7 +46,10 @@ model_list:
 
 
 class Rig:
-    """One running Latchkey. `servers[0]` is `manage.py up`, further ones are `manage.py gateway`."""
+    """One running Latchkey. `servers[0]` is `manage.py up`, further ones are `manage.py gateway`.
+
+    `engine` is full, fast (the same with intents in the counter store) or embedded.
+    """
 
     def __init__(self, folder: Path, *, engine: str, gateways: int, workers: int) -> None:
         self.folder, self.engine = folder, engine
@@ -69,7 +72,7 @@ class Rig:
         self.provider = Program(command, self.folder / "provider.log")
         self.provider.start()
         targets = {"provider": ("127.0.0.1", self._provider_port)}
-        if self.engine == "full":
+        if self.engine != "embedded":
             self._start_dependencies(targets)
         self.faults = FaultProxy(targets, self._piped("faults"))
         self.provider.await_ready(lambda: listens(self._provider_port))
@@ -129,7 +132,7 @@ class Rig:
         """One more `manage.py` process, as on another machine where the engine allows it, until the scenario ends.
         `more` is added to its environment."""
         log, environment = self.folder / f"beside-{len(self.extra)}.log", self.environment | more
-        if self.engine == "full":
+        if self.engine != "embedded":
             environment = environment | {"LATCHKEY_DATA_DIR": str(self.folder / log.stem)}
             (self.folder / log.stem).mkdir(exist_ok=True)
         program = Program([sys.executable, "manage.py", *arguments], log, environment=environment)
@@ -176,6 +179,7 @@ class Rig:
             "LATCHKEY_MASTER_KEY": MASTER,
             "LATCHKEY_SALT_KEY": "salt-of-the-scenarios-4Kd91",
             "SECRET_KEY": "django-of-the-scenarios-Pq73x",
+            "LATCHKEY_DURABILITY": "fast" if self.engine == "fast" else "strict",
             "LATCHKEY_HOLD_LEASE_SECONDS": str(LEASE_SECONDS),
             "ALLOWED_HOSTS": "127.0.0.1",
             "LATCHKEY_DEMO": "0",
