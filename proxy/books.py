@@ -43,6 +43,12 @@ def intents(items: Sequence[Intent]) -> list[bool]:
     return ledger.write_intents(items)
 
 
+def adoptions(items: Sequence[Sequence[Intent]]) -> list[None]:
+    for batch in items:
+        ledger.adopt(batch)
+    return [None] * len(items)
+
+
 def postings(items: Sequence[Sequence[Posting]]) -> list[dict[str, int]]:
     with transaction.atomic():
         posted = [ledger.post(batch, now=timezone.now()) for batch in items]
@@ -179,7 +185,19 @@ _IMPATIENT = {
     "options": "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000",
 }
 #: In order of urgency. Callers wait for the first ones; nobody waits for the others.
-_URGENT = (intents, grants, customers, tags, epochs, raise_epochs, servers, counters, catalogs, policy_changes)
+_URGENT = (
+    intents,
+    grants,
+    customers,
+    tags,
+    epochs,
+    raise_epochs,
+    servers,
+    adoptions,
+    counters,
+    catalogs,
+    policy_changes,
+)
 _LATER = (postings, crossings, leases)
 
 

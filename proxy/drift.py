@@ -5,16 +5,19 @@ one. Mending is a new epoch for the organization: every counter of it is then re
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import cast
 from zoneinfo import ZoneInfo
 
+import orjson
 import redis
 import structlog
 from django.db import transaction
 
 from spend import rollups
+from spend.models import Hold
 from spend.wire import CounterRef
 from teams import changes, store
 from teams.models import Organization
@@ -35,8 +38,8 @@ def mend(*, now: datetime, pause: Callable[[float], None] = time.sleep) -> int:
         epoch = cast("str | None", client.get(f"{prefix}:epoch"))
         if epoch is None:
             continue
-        zone, base = ZoneInfo(organization.timezone), f"{prefix}:{epoch}:w:"
-        suspects = _differences(client, base, _next_counters(client, prefix, base), now, zone)
+        zone, base = ZoneInfo(organization.timezone), f"{prefix}:{epoch}"
+        suspects = _differences(client, base, _next_counters(client, prefix, f"{base}:w:"), now, zone)
         if suspects:
             pause(2)
             still = _differences(client, base, suspects, now, zone)
@@ -70,17 +73,30 @@ def _next_counters(client: "redis.Redis", prefix: str, base: str) -> list[str]:
 def _differences(
     client: "redis.Redis", base: str, counters: Iterable[str], now: datetime, zone: ZoneInfo
 ) -> dict[str, Difference]:
-    found = {}
+    found, unwritten = {}, _unwritten(client, base)
     for counter in counters:
-        by = _difference(
-            cast("dict[str, str]", client.hgetall(base + counter)), CounterRef.named(counter, now, zone=zone)
-        )
+        fields = cast("dict[str, str]", client.hgetall(f"{base}:w:{counter}"))
+        by = _difference(fields, CounterRef.named(counter, now, zone=zone), unwritten[counter])
         if by is not None and any(by):
             found[counter] = by
     return found
 
 
-def _difference(fields: dict[str, str], ref: CounterRef) -> Difference | None:
+def _unwritten(client: "redis.Redis", base: str) -> "Counter[str]":
+    """Nano-USD held on each counter by calls that SQL does not know of yet (durability `fast`)."""
+    ids = cast("list[str]", client.zrange(f"{base}:holds", 0, -1))
+    texts = cast("list[str | None]", client.mget([f"{base}:hold:{hold_id}" for hold_id in ids])) if ids else []
+    records = {hold_id: orjson.loads(text) for hold_id, text in zip(ids, texts, strict=True) if text}
+    alone = {hold_id for hold_id, record in records.items() if "i" in record}
+    alone -= set(Hold.objects.filter(pk__in=alone).values_list("pk", flat=True))
+    held: Counter[str] = Counter()
+    for hold_id in alone:
+        for counter, *_ in records[hold_id]["w"]:
+            held[counter] += int(records[hold_id]["a"])
+    return held
+
+
+def _difference(fields: dict[str, str], ref: CounterRef, unwritten_nano: int) -> Difference | None:
     """None for a counter that is gone."""
     if "g" not in fields:
         return None
@@ -91,7 +107,7 @@ def _difference(fields: dict[str, str], ref: CounterRef) -> Difference | None:
     )
     return (
         spent - sum(nano for _, nano in known.spent),
-        held - sum(nano for _, nano, _, number in known.pending if number >= first),
+        held - unwritten_nano - sum(nano for _, nano, _, number in known.pending if number >= first),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import orjson
 import redis
 
-from proxy.runtime.scripts import SETTLE
+from proxy.runtime.scripts import ENDED, SETTLE
 from spend import services
 from spend.models import Hold
 from spend.wire import Intent
@@ -17,25 +17,49 @@ from teams.scopes import store_prefix
 
 def sweep(*, now: datetime) -> int:
     """Charge orphaned intents, then bring the counters in line. Repeatable; returns how many it touched."""
-    orphans = services.post_orphans(now=now)
     client = store.client()
-    touched = len(orphans)
-    for organization_pk in Organization.objects.values_list("pk", flat=True):
+    organizations = list(Organization.objects.values_list("pk", flat=True))
+    for organization_pk in organizations:
+        _take_over(client, organization_pk, now)
+    touched = len(services.post_orphans(now=now))
+    for organization_pk in organizations:
         touched += _sweep_counters(client, organization_pk, now)
     return touched
 
 
+def _take_over(client: "redis.Redis", organization_pk: int, now: datetime) -> None:
+    """Write intents to SQL that only the counter store has: of epochs that ended, and of holds beyond their lease."""
+    prefix = store_prefix(organization_pk)
+    ended, of_ended = cast("tuple[list[str], list[list[str]]]", client.eval(ENDED.text, 1, prefix))
+    intents = [Intent.from_json(text).leased_until(float(lease)) for text, lease in of_ended]
+    late = _late_holds(client, prefix, _epoch(client, prefix), now)
+    intents += [Intent.from_json(record["i"]) for _, record in late if "i" in record]
+    if intents:
+        services.adopt(intents)
+    if ended:
+        client.srem(f"{prefix}:ended", *ended)
+
+
+def _epoch(client: "redis.Redis", prefix: str) -> str:
+    return cast("str | None", client.get(f"{prefix}:epoch")) or "0"
+
+
+def _late_holds(client: "redis.Redis", prefix: str, epoch: str, now: datetime) -> list[tuple[str, dict[str, Any]]]:
+    """Ids and records of holds that the counter store keeps beyond their lease."""
+    base = f"{prefix}:{epoch}"
+    late = cast(
+        "list[str]",
+        client.zrange(f"{base}:holds", "-inf", int(now.timestamp() * 1000), byscore=True, offset=0, num=500),
+    )
+    records = cast("list[str | None]", client.mget([f"{base}:hold:{hold_id}" for hold_id in late])) if late else []
+    return [(hold_id, orjson.loads(text or "{}")) for hold_id, text in zip(late, records, strict=True)]
+
+
 def _sweep_counters(client: "redis.Redis", organization_pk: int, now: datetime) -> int:
     """Settle every hold that the counter store keeps beyond its lease, as the ledger says."""
-    prefix = store_prefix(organization_pk)
-    epoch = cast("str | None", client.get(f"{prefix}:epoch"))
-    if epoch is None:
-        return 0
-    base = f"{prefix}:{epoch}"
-    late = client.zrange(f"{base}:holds", "-inf", int(now.timestamp() * 1000), byscore=True, offset=0, num=500)
-    settled = 0
-    for hold_id in cast("list[str]", late):
-        record = orjson.loads(cast("str | None", client.get(f"{base}:hold:{hold_id}")) or "{}")
+    prefix, settled = store_prefix(organization_pk), 0
+    epoch = _epoch(client, prefix)
+    for hold_id, record in _late_holds(client, prefix, epoch, now):
         cost = _cost_of(hold_id, record, organization_pk, now)
         if cost is not None:
             client.eval(SETTLE.text, 1, prefix, hold_id, cost, -1, epoch)
@@ -46,10 +70,7 @@ def _sweep_counters(client: "redis.Redis", organization_pk: int, now: datetime) 
 def _cost_of(hold_id: str, record: dict[str, Any], organization_pk: int, now: datetime) -> int | None:
     """What a hold finally cost in nano-USD; None while its worker is alive, or until it is charged as an orphan."""
     row = Hold.objects.filter(pk=hold_id).first()
-    if row is not None and row.state == Hold.State.PENDING:
-        return None
     if row is None and "i" in record:
-        services.adopt([Intent.from_json(record["i"])])
         return None
     if row is None:
         services.tombstone(hold_id, organization_pk=organization_pk, amount_nano=int(record.get("a", 0)), now=now)

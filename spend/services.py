@@ -36,10 +36,19 @@ def post(postings: Sequence[Posting], *, now: datetime) -> dict[str, int]:
     A hold is resolved once: whoever comes second (a retry, the sweeper) changes nothing and is told
     the amount that stands.
     """
+    try:
+        return _post(postings, now, raising=False)
+    except _EpochOver:
+        return _post(postings, now, raising=True)
+
+
+def _post(postings: Sequence[Posting], now: datetime, *, raising: bool) -> dict[str, int]:
     by_id = {posting.intent.hold_id: posting for posting in postings}
     charged = sorted(hold_id for hold_id, posting in by_id.items() if posting.amount_nano is not None)
     with transaction.atomic():
-        _write_holds([p.intent for p in by_id.values() if not p.intent.written and p.amount_nano is not None])
+        unwritten = [p.intent for p in by_id.values() if not p.intent.written and p.amount_nano is not None]
+        if unwritten:
+            _write_unwritten(unwritten, raising=raising)
         closed = _close(charged, Hold.State.POSTED)
         voided = _void([by_id[hold_id].intent for hold_id in sorted(by_id.keys() - set(charged))])
         fresh = [by_id[hold_id] for hold_id in charged if hold_id in closed]
@@ -61,7 +70,10 @@ def settled_amounts(hold_ids: Collection[str]) -> dict[str, int]:
 
 
 def adopt(intents: Sequence[Intent]) -> None:
-    """Write holds that a worker left in the counter store alone (durability `fast`), for the sweeper to charge."""
+    """Write holds that only the counter store knows of (durability `fast`), before it forgets them.
+
+    Their workers post them as ever; if they are dead, the sweeper does.
+    """
     with transaction.atomic():
         _write_holds(intents)
 
@@ -141,10 +153,33 @@ def current_epoch(organization_pk: int) -> int:
     return Organization.objects.values_list("epoch", flat=True).get(pk=organization_pk)
 
 
-def _locked_epochs(organization_pks: set[int]) -> dict[int, int]:
+class _EpochOver(Exception):
+    """An epoch is to be raised, and for that its row must be locked alone from the start."""
+
+
+def _write_unwritten(intents: Sequence[Intent], *, raising: bool) -> None:
+    """Write holds that were posted before SQL heard of them (durability `fast`).
+
+    If the epoch of one is over and nobody carried it into the new one, counters may have been read without it: they
+    are read once more. Raises _EpochOver unless `raising`, as two who share a lock could not both go on to write.
+    """
+    epochs = _locked_epochs({intent.owners.organization_id for intent in intents}, alone=raising)
+    late = [intent for intent in intents if epochs.get(intent.owners.organization_id) != intent.epoch]
+    if late:
+        known = set(Hold.objects.filter(pk__in=[i.hold_id for i in late]).values_list("pk", flat=True))
+        late = [intent for intent in late if intent.hold_id not in known]
+    if late and not raising:
+        raise _EpochOver
+    _write_holds(intents)
+    for organization_pk in sorted({intent.owners.organization_id for intent in late}):
+        changes.raise_epoch(organization_pk)
+
+
+def _locked_epochs(organization_pks: set[int], *, alone: bool = False) -> dict[int, int]:
     """Epochs under a shared lock where the database has row locks; SQLite's one writer needs none."""
     marks = ",".join(["%s"] * len(organization_pks))
-    share = " FOR SHARE" if connection.features.has_select_for_update else ""
+    how = "NO KEY UPDATE" if alone else "SHARE"
+    share = f" FOR {how}" if connection.features.has_select_for_update else ""
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT id, epoch FROM teams_organization WHERE id IN ({marks}) ORDER BY id{share}",  # noqa: S608

@@ -4,8 +4,8 @@ An `Intent` becomes a hold row before the send, a `Posting` a ledger entry after
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -58,6 +58,10 @@ class Intent:
         for name in ("counters", "scopes", "tags"):
             values[name] = tuple(values[name])
         return cls(**{**values, "owners": Owners(**values["owners"])})
+
+    def leased_until(self, milliseconds: float) -> "Intent":
+        """The same, if its worker renewed the lease in the counter store meanwhile."""
+        return replace(self, lease_until=max(self.lease_until, datetime.fromtimestamp(milliseconds / 1000, UTC)))
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from django.db.models import F
 
 from teams import store
 from teams.models import CounterServer, Limits, Organization, PolicyChange, SharedBudget, Terms
-from teams.scopes import CATALOG
+from teams.scopes import CATALOG, ScopeKind, scope_name
 
 #: Columns that only their own services write. An edit that began before such a change must not undo it.
 _SYSTEM = (
@@ -54,9 +54,13 @@ def publish_shared(budget: SharedBudget, *, organization_pks: Iterable[int], new
 
 
 def raise_epoch(organization_pk: int) -> None:
-    """Have every counter of an organization read from the ledger again, from the commit on."""
+    """Have every counter of an organization read from the ledger again, from the commit on.
+
+    Workers that do not hear of it read their grants anew within a second, and find the epoch there.
+    """
     Organization.objects.filter(pk=organization_pk).update(epoch=F("epoch") + 1)
     epoch = Organization.objects.values_list("epoch", flat=True).get(pk=organization_pk)
+    PolicyChange.objects.create(scope=scope_name(ScopeKind.ORGANIZATION, organization_pk))
     transaction.on_commit(partial(store.announce_epoch, organization_pk, epoch), robust=True)
 
 

@@ -28,10 +28,15 @@ MAX_BUDGET_NANO = 9_000_000 * 10**9
 
 #: Publishes an organization's epoch; a published one is never lowered. KEYS[1] prefix, ARGV[1] epoch.
 #: Only the one who raised an epoch in the database publishes it, once: nothing can have been held in it before.
+#: An epoch that ends with open holds is noted: what only the store knows of them is to be carried over.
 PUBLISH_EPOCH = """
 local key = KEYS[1] .. ':epoch'
 local known = redis.call('GET', key)
-if not known or tonumber(known) < tonumber(ARGV[1]) then redis.call('SET', key, ARGV[1]) end
+if known and tonumber(known) >= tonumber(ARGV[1]) then return 'OK' end
+redis.call('SET', key, ARGV[1])
+if known and redis.call('EXISTS', KEYS[1] .. ':' .. known .. ':holds') == 1 then
+  redis.call('SADD', KEYS[1] .. ':ended', known)
+end
 return 'OK'
 """
 

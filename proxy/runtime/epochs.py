@@ -11,6 +11,7 @@ from typing import Any
 from proxy.runtime import scripts
 from proxy.runtime.counters import CounterStore
 from proxy.runtime.journal import BooksUnavailable, Journal
+from spend.wire import Intent
 from teams.scopes import store_prefix
 
 
@@ -60,6 +61,10 @@ class Epochs:
         self._known.clear()
         self._run_id = run_id
 
+    async def carry(self, organization: int) -> None:
+        """Have SQL take over what is in flight from epochs that ended, before any counter is read without it."""
+        await self._once.run(("carry", organization), lambda: self._carry(organization))
+
     async def raise_above(self, organization: int, epoch: int) -> None:
         """Raise and publish an epoch beyond `epoch`, unless that has been done."""
         current, raised = await self._journal.ask(
@@ -68,6 +73,15 @@ class Epochs:
         if raised:
             await self._store.script(scripts.EPOCH, store_prefix(organization), current)
         self._known[organization] = current
+
+    async def _carry(self, organization: int) -> None:
+        prefix = store_prefix(organization)
+        ended, open_holds = await self._store.script(scripts.ENDED, prefix)
+        intents = [Intent.from_json(text).leased_until(float(lease)) for text, lease in open_holds]
+        if intents:
+            await self._journal.ask("adoptions", intents)
+        if ended:
+            await self._store.command("SREM", f"{prefix}:ended", *ended)
 
     async def _renew(self, organization: int) -> None:
         current: int = await self._journal.ask("epochs", organization)

@@ -226,8 +226,10 @@ class Holds:
 
     async def _write_intent(self, held: Held) -> bool:
         """Make the hold durable. False if it must not be sent: its epoch is over, or the sweeper buried it."""
-        if not held.intent.written:
-            return True
+        intent = held.intent
+        if not intent.written:
+            # A store that was replaced meanwhile had every epoch forgotten, before this hold was made in it.
+            return await self._epochs.current(intent.owners.organization_id) == intent.epoch
         try:
             return bool(await self._journal.ask("intents", held.intent))
         except BooksUnavailable as error:
@@ -241,6 +243,8 @@ class Holds:
         match reply[0]:
             case "NOEPOCH" | "EPOCH":
                 await self._epochs.renew(asking.organization)
+            case "CARRY":
+                await self._epochs.carry(asking.organization)
             case "LOST":
                 await self._epochs.raise_above(asking.organization, epoch)
             case "MISS":
@@ -268,8 +272,6 @@ class Holds:
         )
         crossed: list[Line] = []
         for (held, cost_nano, _), reply in zip(due, replies, strict=True):
-            if reply[0] == "GONE" and not held.intent.written:
-                await self._note_lost(held)
             crossed += _crossed(held.lines, cost_nano, reply[1:])
         return crossed
 
@@ -282,12 +284,6 @@ class Holds:
 
     async def _undo(self, prefix: str, hold_id: str, epoch: int) -> None:
         await self._store.script(scripts.SETTLE, prefix, hold_id, 0, 0, epoch, "undo")
-
-    async def _note_lost(self, held: Held) -> None:
-        """Without a written intent a rebuild knew nothing of this hold: have the counters read once more."""
-        organization = held.intent.owners.organization_id
-        if await self._epochs.current(organization) != held.intent.epoch:
-            await self._epochs.raise_above(organization, held.intent.epoch)
 
     async def renew(self, held: list[Held], until: datetime) -> None:
         """Keep holds and parallel slots of calls that are still running."""

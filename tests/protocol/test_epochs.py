@@ -2,14 +2,19 @@
 
 import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
+from proxy import drift
 from proxy.runtime.config import GatewayConfig
+from proxy.sweeper import sweep
 from spend import services
-from spend.models import Hold
+from spend.models import Hold, LedgerEntry
+from spend.wire import ORPHAN
 from teams import store
 from teams.models import Organization
+from tests.factories import posting_of
 from tests.protocol.books_and_store import StoreView
 from tests.protocol.house import LEASE, PER_TOKEN, START, House, change
 from tests.protocol.worker import Server, Worker
@@ -28,10 +33,22 @@ def server() -> Server:
 
 
 @pytest.fixture
-def workers(house: House, server: Server) -> Iterator[list[Worker]]:
-    loop, config = asyncio.new_event_loop(), GatewayConfig("", "", lease_seconds=LEASE)
-    yield [Worker(server, config, lambda: START, loop) for _ in range(2)]
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
     loop.close()
+
+
+@pytest.fixture
+def workers(house: House, server: Server, loop: asyncio.AbstractEventLoop) -> list[Worker]:
+    config = GatewayConfig("", "", lease_seconds=LEASE)
+    return [Worker(server, config, lambda: START, loop) for _ in range(2)]
+
+
+@pytest.fixture
+def fast_workers(house: House, server: Server, loop: asyncio.AbstractEventLoop) -> list[Worker]:
+    config = GatewayConfig("", "", lease_seconds=LEASE, durability="fast")
+    return [Worker(server, config, lambda: START, loop) for _ in range(2)]
 
 
 @pytest.fixture
@@ -81,3 +98,55 @@ def test_a_counter_that_vanished_alone_is_not_read_beside_a_hold_whose_intent_is
     assert Hold.objects.filter(state=Hold.State.PENDING).count() == 2
     assert not Hold.objects.filter(pk=slow.intent.hold_id).exists()
     assert workers[1].hold(token, 8) is None
+
+
+def test_fast_calls_in_flight_count_in_the_epoch_after_theirs(house: House, fast_workers: list[Worker]) -> None:
+    """Only the counter store knows of them: SQL takes them over before a counter is read without them."""
+    key, token = house.scopes[-1], house.tokens[-1]
+    held = fast_workers[0].hold(token, 8)
+    assert held is not None
+    assert not Hold.objects.exists()
+    change(key, heard=True, now=START, budget_limits=[{"duration": "1h", "max_nano": 12 * PER_TOKEN}])
+    assert fast_workers[1].hold(token, 8) is None
+    assert Hold.objects.get().pk == held.intent.hold_id
+
+
+def test_a_fast_call_whose_worker_died_in_an_epoch_that_ended_is_charged(
+    house: House, fast_workers: list[Worker]
+) -> None:
+    held = fast_workers[0].hold(house.tokens[0], 8)
+    assert held is not None
+    change(house.scopes[1], heard=True, now=START, budget_duration="1d")
+    sweep(now=START + timedelta(seconds=2 * LEASE))
+    entry = LedgerEntry.objects.get()
+    assert (entry.hold_id, entry.amount_nano, entry.usage_source) == (held.intent.hold_id, 8 * PER_TOKEN, ORPHAN)
+
+
+def test_a_fast_call_in_an_epoch_that_ended_is_not_charged_while_its_worker_renews_the_lease(
+    house: House, fast_workers: list[Worker]
+) -> None:
+    held = fast_workers[0].hold(house.tokens[0], 8)
+    assert held is not None
+    change(house.scopes[1], heard=True, now=START, budget_duration="1d")
+    fast_workers[0].run(fast_workers[0].holds.renew([held], START + timedelta(seconds=5 * LEASE)))
+    sweep(now=START + timedelta(seconds=2 * LEASE))
+    assert not LedgerEntry.objects.exists()
+
+
+def test_a_fast_call_that_the_store_forgot_is_counted_once_it_is_posted(
+    house: House, server: Server, fast_workers: list[Worker]
+) -> None:
+    """Counters were read from the ledger while nobody knew of the call: they are read once more."""
+    token = house.tokens[-1]
+    held = fast_workers[0].hold(token, 8)
+    assert held is not None
+    server.client.flushall()
+    assert fast_workers[1].hold(token, 8) is not None
+    fast_workers[0].post(posting_of(held.intent, 8 * PER_TOKEN))
+    fast_workers[1].follow_changes()
+    assert fast_workers[1].hold(token, 8) is None
+
+
+def test_a_fast_call_in_flight_is_not_taken_for_drift(house: House, fast_workers: list[Worker]) -> None:
+    assert fast_workers[0].hold(house.tokens[0], 8) is not None
+    assert drift.mend(now=START, pause=lambda _: None) == 0

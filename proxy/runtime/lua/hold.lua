@@ -60,6 +60,7 @@ for i, w in ipairs(q.w) do
   end
 end
 if #missing > 1 then
+  if redis.call('EXISTS', p .. ':ended') == 1 then return {'CARRY'} end
   -- A hold in flight that names the counter says that it was there, and is lost; what that hold will come to is
   -- not in the ledger yet, so the counter cannot be read from there in this epoch.
   local open = redis.call('ZRANGE', base .. ':holds', 0, -1)
