@@ -70,7 +70,13 @@ class VirtualKeyAdmin(LimitsAdmin):
         (None, {"fields": ("alias", ("team", "user"), ("service_account", "organization"), "expires_at")}),
         BUDGET,
         LIMITS,
-        ("More", {"classes": ("collapse",), "fields": ("tags", "allowed_routes", "aliases", "metadata")}),
+        (
+            "More",
+            {
+                "classes": ("collapse",),
+                "fields": ("output_cap_policy", "tags", "allowed_routes", "aliases", "metadata"),
+            },
+        ),
     )
     fieldsets = (
         ("Key", {"fields": (("masked_shown", "public_id"), ("created_by", "created_at", "updated_by"))}),

@@ -74,6 +74,8 @@ class Grant:
     aliases: dict[str, str] = field(default_factory=dict)
     tags: tuple[str, ...] = ()
     allowed_routes: tuple[str, ...] = ()
+    output_cap_policy: str = "clamp"
+    """For a call without an output cap that does not fit: `clamp` lowers the cap, `reject` refuses the call."""
     user_public_id: str = ""
     team_public_id: str = ""
 

@@ -55,6 +55,7 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
         aliases={**((key.team and key.team.model_aliases) or {}), **(key.aliases or {})},
         tags=tuple(key.tags),
         allowed_routes=tuple(key.allowed_routes),
+        output_cap_policy=key.output_cap_policy,
         user_public_id=key.user.public_id if key.user else "",
         team_public_id=key.team.public_id if key.team else "",
     )

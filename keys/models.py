@@ -36,6 +36,10 @@ class KeyQuerySet(models.QuerySet["VirtualKey"]):
 class VirtualKey(Limits):
     """A prepaid card: opens only its models, spends only its budget. The secret itself is never stored."""
 
+    class OutputCapPolicy(models.TextChoices):
+        CLAMP = "clamp", "Lower it to a fair share of the budget"
+        REJECT = "reject", "Refuse the call, and name a cap that fits"
+
     scope_kind = ScopeKind.KEY
 
     public_id = models.CharField(max_length=16, unique=True, editable=False)
@@ -50,6 +54,12 @@ class VirtualKey(Limits):
     aliases = models.JSONField("model aliases", default=dict, blank=True, validators=[validate_object])
     tags = models.JSONField(default=list, blank=True, validators=[validate_names])
     allowed_routes = models.JSONField(default=list, blank=True, validators=[validate_names])
+    output_cap_policy = models.CharField(
+        "output cap if a call has none",
+        max_length=8,
+        choices=OutputCapPolicy.choices,
+        default=OutputCapPolicy.CLAMP,
+    )
     expires_at = models.DateTimeField(null=True, blank=True)
     expiry_noted_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_by = models.CharField(max_length=255, blank=True, default="", editable=False)

@@ -25,6 +25,7 @@ from teams.serializers import UserSerializer, find_person, find_team
 _MOST = 1000
 _KEY_FIELDS = (
     "key", "key_alias", "duration", "expires", "models", "aliases", "tags", "key_type", "allowed_routes",
+    "output_cap_policy",
 )  # fmt: skip
 
 

@@ -27,6 +27,7 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
         "aliases": key.aliases,
         "tags": key.tags,
         "allowed_routes": key.allowed_routes,
+        "output_cap_policy": key.output_cap_policy,
         "created_by": key.created_by,
         "updated_by": key.updated_by,
         "config": {},

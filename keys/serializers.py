@@ -40,9 +40,14 @@ class KeySerializer(LimitsSerializer):
     tags = NamesField(required=False, allow_null=True)
     allowed_routes = NamesField(required=False, allow_null=True)
     key_type = serializers.ChoiceField(choices=sorted(_ROUTES_OF_TYPE), required=False, allow_null=True)
+    output_cap_policy = serializers.ChoiceField(
+        choices=VirtualKey.OutputCapPolicy.values, required=False, allow_null=True
+    )
 
-    columns: ClassVar[frozenset[str]] = LimitsSerializer.columns | {"alias", "aliases", "tags", "allowed_routes"}
-    null_keeps: ClassVar[frozenset[str]] = LimitsSerializer.null_keeps | {"tags"}
+    columns: ClassVar[frozenset[str]] = LimitsSerializer.columns | {
+        "alias", "aliases", "tags", "allowed_routes", "output_cap_policy",
+    }  # fmt: skip
+    null_keeps: ClassVar[frozenset[str]] = LimitsSerializer.null_keeps | {"tags", "output_cap_policy"}
 
     def validate_key_alias(self, value: str | None) -> str | None:
         if not value:

@@ -7,14 +7,25 @@ for a useful answer, and a lonely caller with a small prompt still gets a long o
 
 from dataclasses import replace
 
+from keys.grants import Grant
+from proxy.runtime.call import Call
 from proxy.runtime.catalog import Target
 from proxy.runtime.estimate import Estimate
+from proxy.runtime.plan import NO_LIMIT
 from spend.pricing import PriceCard, most_affordable, worst_case
 
+CLAMP = "clamp"
 PEERS = 20
 """Calls at once that a budget leaves room for."""
 USEFUL_OUTPUT = 1024
 """Tokens per answer below which sharing makes no sense: rather a whole answer for some than none for anybody."""
+
+
+def question(bound: Estimate, card: PriceCard | None, call: Call, grant: Grant) -> dict[str, int]:
+    """What the hold script is told of a call whose cap may be lowered, so that it can tell a fair share from more."""
+    if bound.capped or card is None or grant.output_cap_policy != CLAMP:
+        return {}
+    return {"least": min(least_amount(bound, card, call.choices), NO_LIMIT), "peers": PEERS}
 
 
 def least_amount(bound: Estimate, card: PriceCard, choices: int) -> int:
@@ -38,11 +49,16 @@ def clamped(bound: Estimate, card: PriceCard | None, choices: int, headroom_nano
     most = most_affordable(bound, share, card)
     if most is None:
         return bound
-    per_choice = min(most - bound.beyond_cap, bound.output - bound.beyond_cap) // choices
-    return replace(bound, output=per_choice * choices + bound.beyond_cap) if per_choice >= 1 else None
+    cap = (min(most, bound.output) - bound.beyond_cap) // choices
+    return replace(bound, output=cap * choices + bound.beyond_cap) if cap >= 1 else None
 
 
 def to_inject(bound: Estimate, target: Target, choices: int) -> int | None:
     """The cap per choice that must go upstream for a budget to rely on it; None if the model bounds itself."""
-    own, per_choice = target.max_output_tokens, (bound.output - bound.beyond_cap) // choices
-    return None if bound.capped or (own is not None and per_choice >= own) else per_choice
+    own, cap = target.max_output_tokens, per_choice(bound, choices)
+    return None if bound.capped or (own is not None and cap >= own) else cap
+
+
+def per_choice(bound: Estimate, choices: int) -> int:
+    """Output tokens that each answer may have."""
+    return (bound.output - bound.beyond_cap) // choices

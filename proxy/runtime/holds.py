@@ -177,9 +177,8 @@ class Holds:
             "kmin": tokens if bound.capped else bound.input + 1,
             "p": moment.p,
         }
-        if moment.lines and not bound.capped and not asking.shared and target.price is not None:
-            least = clamp.least_amount(bound, target.price, asking.admission.call.choices)
-            question |= {"least": min(least, NO_LIMIT), "peers": clamp.PEERS}
+        if moment.lines and not asking.shared:
+            question |= clamp.question(bound, target.price, asking.admission.call, asking.admission.grant)
         return question
 
     async def _ask(self, asking: _Asking, question: dict[str, Any]) -> list[str]:
@@ -307,11 +306,12 @@ class Holds:
 
     def _clamped(self, asking: _Asking, reply: list[str]) -> Estimate:
         """A bound that the tightest budget affords, if the client left the output open. Raises budget exceeded."""
-        line = asking.moment.lines[int(reply[1])]
-        headroom = line.limit_nano - int(reply[2]) - int(reply[3])
-        bound = clamp.clamped(asking.bound, asking.admission.target.price, asking.admission.call.choices, headroom)
-        if bound is None:
-            raise refusals.over_budget(line, self._config.budget_status, self._clock())
+        line, admission = asking.moment.lines[int(reply[1])], asking.admission
+        headroom, choices = line.limit_nano - int(reply[2]) - int(reply[3]), admission.call.choices
+        bound = clamp.clamped(asking.bound, admission.target.price, choices, headroom)
+        if bound is None or admission.grant.output_cap_policy != clamp.CLAMP:
+            fits = None if bound is None else clamp.per_choice(bound, choices)
+            raise refusals.over_budget(line, self._config.budget_status, self._clock(), fits)
         return bound
 
     def _held(self, asking: _Asking, question: dict[str, Any], reply: list[str]) -> Held:

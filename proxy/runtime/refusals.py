@@ -11,8 +11,11 @@ from proxy.runtime.plan import Line, Rate
 _KINDS = {"RPM": "requests", "TPM": "tokens", "SLOTS": "max_parallel_requests"}
 
 
-def over_budget(line: Line, status: int, now: datetime) -> errors.GatewayError:
-    """Budget exceeded: names the scope, the model of a budget per model, and when the window ends."""
+def over_budget(line: Line, status: int, now: datetime, affordable: int | None = None) -> errors.GatewayError:
+    """Budget exceeded: names the scope, the model of a budget per model, and when the window ends.
+
+    `affordable` are the output tokens per answer that would fit, if the call did not say how many it wants.
+    """
     window, wait = line.ref.window, None
     if window.slice_seconds:
         until, wait = f"It is a {window.duration} budget: room comes back as spending grows old.", window.slice_seconds
@@ -21,9 +24,10 @@ def over_budget(line: Line, status: int, now: datetime) -> errors.GatewayError:
     else:
         until, wait = f"Its window ends at {window.end.isoformat()}.", int((window.end - now).total_seconds()) + 1
     of_model = f" for model {line.ref.model}" if line.ref.model else ""
+    remedy = "Lower max_tokens" if affordable is None else f"Set max_tokens to at most {affordable}"
     message = (
         f"Budget has been exceeded! {line.policy.label} has not enough left{of_model} for this call at its worst case. "
-        f"{until} Lower max_tokens, or ask your platform admin to raise the budget."
+        f"{until} {remedy}, or ask your platform admin to raise the budget."
     )
     return errors.over_budget(message, status, wait)
 

@@ -136,7 +136,7 @@ def test_a_limit_that_is_no_whole_number_is_400(api: Api, field: str, value: str
         ("expires", "9999-12-31"), ("models", "gpt"), ("models", [1]), ("models", [""]), ("models", {}),
         ("metadata", []), ("metadata", "x"), ("aliases", {"a": 1}), ("tags", "x"), ("blocked", "perhaps"),
         ("key_alias", 7), ("key_alias", "a..b"), ("key_alias", "a\nb"), ("key_alias", "x" * 256),
-        ("key_type", "other"), ("allowed_routes", "x"),
+        ("key_type", "other"), ("allowed_routes", "x"), ("output_cap_policy", "guess"),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_400_naming_its_field(api: Api, field: str, value: Any) -> None:
@@ -360,3 +360,11 @@ def test_a_key_can_be_made_to_expire_at_once(api: Api) -> None:
     made = api.key()
     api.post("/key/update", {"key": made["key"], "expires": "2001-01-01"})
     assert api.get("/key/info", bearer=made["key"]).error["type"] == "expired_key"
+
+
+def test_the_policy_for_calls_without_an_output_cap_is_kept(api: Api) -> None:
+    made = api.key(output_cap_policy="reject")
+    assert made["output_cap_policy"] == "reject"
+    assert api.post("/key/update", {"key": made["token"], "output_cap_policy": None}).status == 200
+    assert api.get("/key/info", {"key": made["token"]}).json["info"]["output_cap_policy"] == "reject"
+    assert api.key()["output_cap_policy"] == "clamp"

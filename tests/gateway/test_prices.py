@@ -106,3 +106,16 @@ def test_twenty_agents_with_long_contexts_and_no_cap_share_a_budget(latchkey: Ru
     spent = [amount for (amount,) in latchkey.key_rows(key)]
     assert spent == [100_000 * 3_000 + 800 * 15_000] * len(served)
     assert len(books.billed) == len(served)
+
+
+def test_a_key_that_rejects_uncapped_calls_names_a_cap_that_fits(latchkey: Running, books: Books) -> None:
+    model = new_model(latchkey, books, input_cost_per_token=0.000003, output_cost_per_token=0.000015)
+    key = latchkey.new_key(max_budget=0.1, output_cap_policy="reject")
+    refused = latchkey.chat(key, model=model, max_tokens=None)
+    assert refused.status_code == 429
+    cap = int(refused.json()["error"]["message"].partition("max_tokens to at most ")[2].split(",")[0])
+    assert cap >= 1024
+    assert latchkey.chat(key, model=model, max_tokens=cap).status_code == 200
+    lavish = latchkey.new_key(max_budget=10, output_cap_policy="reject")
+    assert latchkey.chat(lavish, model=model, max_tokens=None).status_code == 200
+    assert [body.get("max_tokens") for body in books.bodies] == [cap, None]
