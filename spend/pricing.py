@@ -14,6 +14,7 @@ from teams.money import NANO, nano_from_usd, usd_from_nano
 __all__ = [
     "NANO", "Bound", "Charge", "PriceCard", "Rates", "Schedule", "Tier", "Usage", "charge_for", "most_affordable",
     "nano_from_usd", "pico_from_usd", "rates_from", "usd_from_nano", "usd_from_pico", "worst_case",
+    "worst_case_of",
 ]  # fmt: skip
 
 PICO_PER_NANO = 1000
@@ -292,6 +293,13 @@ def charge_for(used: Usage, card: PriceCard) -> Charge:
 def worst_case(bound: Bound, card: PriceCard) -> int:
     """Nano-USD that no usage within `bound` exceeds, at the dearest rates within its reach; rounded up."""
     return -(-max([rates.most(bound) for rates in card.within_reach(bound)]) // PICO_PER_NANO)
+
+
+def worst_case_of(bound: Bound, card: PriceCard, output: int) -> int:
+    """`worst_case` of the same call with another number of output tokens."""
+    less = bound.output - output
+    amounts = [rates.most(bound) - less * rates.output_rate(bound) for rates in card.within_reach(bound)]
+    return -(-max(amounts) // PICO_PER_NANO)
 
 
 def most_affordable(bound: Bound, headroom_nano: int, card: PriceCard) -> int | None:

@@ -12,7 +12,7 @@ from proxy.runtime.call import Call
 from proxy.runtime.catalog import Target
 from proxy.runtime.estimate import Estimate
 from proxy.runtime.plan import NO_LIMIT
-from spend.pricing import PriceCard, most_affordable, worst_case
+from spend.pricing import PriceCard, most_affordable, worst_case_of
 
 CLAMP = "clamp"
 PEERS = 20
@@ -30,7 +30,7 @@ def question(bound: Estimate, card: PriceCard | None, call: Call, grant: Grant) 
 
 def least_amount(bound: Estimate, card: PriceCard, choices: int) -> int:
     """Nano-USD of the call with no more output than is useful."""
-    return worst_case(replace(bound, output=min(bound.output, USEFUL_OUTPUT * choices + bound.beyond_cap)), card)
+    return worst_case_of(bound, card, min(bound.output, USEFUL_OUTPUT * choices + bound.beyond_cap))
 
 
 def fair_share(headroom_nano: int, least_nano: int) -> int:

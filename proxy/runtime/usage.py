@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,7 +13,7 @@ _PROMPT, _COMPLETION = ("prompt_tokens", "input_tokens"), ("completion_tokens", 
 #: Where a report names parts of its input; most name none.
 _PARTS = frozenset({
     "prompt_tokens_details", "input_tokens_details", "prompt_cache_hit_tokens", "cache_read_input_tokens",
-    "cache_creation_input_tokens", "cache_creation",
+    "cache_creation_input_tokens", "cache_creation", "completion_tokens_details", "output_tokens_details",
 })  # fmt: skip
 _SERVICE = re.compile(r"^[a-z][a-z0-9_-]{0,31}$")
 
@@ -31,8 +30,8 @@ def usage_of(answer: Any) -> Usage | None:
     if not isinstance(found, dict):
         return None
     try:
-        made = _output(found)
-        return None if made is None else _with_input(found, made)
+        prompt = _number(found, *_PROMPT)
+        return None if prompt is None else _used(found, prompt)
     except _Nonsense:
         return None
 
@@ -58,24 +57,13 @@ def searches_of(answer: Any) -> int | None:
         return None
 
 
-def _output(found: dict[str, Any]) -> Usage | None:
-    """The output side. Rejected predictions are in the whole; reasoning is, or a larger total tells that it is not."""
-    prompt, made = _number(found, *_PROMPT), _number(found, *_COMPLETION) or 0
-    if prompt is None:
-        return None
-    made = max(made, (_number(found, "total_tokens") or 0) - prompt)
-    details = _part(found, "completion_tokens_details", "output_tokens_details")
-    reasoning = _number(details, "reasoning_tokens") or 0
-    spoken, drawn = _number(details, "audio_tokens") or 0, _number(details, "image_tokens") or 0
-    if reasoning + spoken + drawn > made:
-        raise _Nonsense
-    return Usage(prompt, made, reasoning=reasoning, audio_output=spoken, image_output=drawn)
-
-
-def _with_input(found: dict[str, Any], made: Usage) -> Usage:
-    """The input side. Cached, written, audio and image tokens are parts of the whole."""
+def _used(found: dict[str, Any], prompt: int) -> Usage:
+    """Input and output side by side. Rejected predictions are in the whole; reasoning is, or a larger total tells
+    that it is not."""
+    made = max(_number(found, *_COMPLETION) or 0, (_number(found, "total_tokens") or 0) - prompt)
     if _PARTS.isdisjoint(found):
-        return made
+        return Usage(prompt, made)
+    reasoning, spoken, drawn = _output_parts(_part(found, "completion_tokens_details", "output_tokens_details"), made)
     details = _part(found, "prompt_tokens_details", "input_tokens_details")
     audio, image = _number(details, "audio_tokens") or 0, _number(details, "image_tokens") or 0
     cached = _number(details, "cached_tokens")
@@ -83,14 +71,24 @@ def _with_input(found: dict[str, Any], made: Usage) -> Usage:
     written = _number(details, "cache_creation_tokens", "cache_write_tokens")
     written = (_number(found, "cache_creation_input_tokens") or 0) if written is None else written
     for_an_hour = _number(_part(found, "cache_creation"), "ephemeral_1h_input_tokens") or 0
-    text = made.input - audio - image
+    text = prompt - audio - image
     cached_audio, cached_images = _cached_parts(details, cached - (text - written), audio, image)
     if text < 0 or for_an_hour > written or cached - cached_audio - cached_images + written > text:
         raise _Nonsense
-    return replace(
-        made, cached=cached, cache_write=written, cache_write_1h=for_an_hour, audio_input=audio,
-        audio_cached=cached_audio, image_input=image, image_cached=cached_images,
+    return Usage(
+        prompt, made, cached=cached, cache_write=written, cache_write_1h=for_an_hour, reasoning=reasoning,
+        audio_input=audio, audio_cached=cached_audio, audio_output=spoken,
+        image_input=image, image_cached=cached_images, image_output=drawn,
     )  # fmt: skip
+
+
+def _output_parts(details: dict[str, Any], made: int) -> tuple[int, int, int]:
+    """Tokens of reasoning, sound and images among the output."""
+    reasoning = _number(details, "reasoning_tokens") or 0
+    spoken, drawn = _number(details, "audio_tokens") or 0, _number(details, "image_tokens") or 0
+    if reasoning + spoken + drawn > made:
+        raise _Nonsense
+    return reasoning, spoken, drawn
 
 
 def _cached_parts(details: dict[str, Any], beyond_text: int, audio: int, image: int) -> tuple[int, int]:

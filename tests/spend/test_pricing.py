@@ -21,6 +21,7 @@ from spend.pricing import (
     usd_from_nano,
     usd_from_pico,
     worst_case,
+    worst_case_of,
 )
 from tests.spend.strategies import START, bounds, cards, used_within
 
@@ -75,6 +76,13 @@ def test_no_usage_within_a_bound_costs_more_than_its_worst_case(
 ) -> None:
     used = data.draw(used_within(bound))
     assert charge_for(used, card).nano <= worst_case(bound, card)
+
+
+@given(bound=bounds, card=cards, output=st.integers(0, 10**6))
+def test_the_worst_case_of_another_output_is_that_of_the_changed_bound(
+    bound: Bound, card: PriceCard, output: int
+) -> None:
+    assert worst_case_of(bound, card, output) == worst_case(replace(bound, output=output), card)
 
 
 @given(bound=bounds, card=cards, headroom=st.integers(0, 10**12))
