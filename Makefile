@@ -37,7 +37,7 @@ bench: setup ## Measure Latchkey beside a bare pass-through (ARGS=--quick for 40
 
 .PHONY: soak
 soak: setup ## The fault scenarios in full, an hour or more: 1000 callers, 50 kills, five seeds (LATCHKEY_SEED=... for one)
-	LATCHKEY_SOAK=1 $(BIN)/pytest -rP tests/scenarios $(ARGS)
+	LATCHKEY_SOAK=1 HYPOTHESIS_PROFILE=soak $(BIN)/pytest -rP tests/scenarios tests/protocol tests/spend/test_exact_sums.py $(ARGS)
 
 .PHONY: check
 check: setup ## Format, lint, types, import directions, Django's checks, missing migrations
