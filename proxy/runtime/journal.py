@@ -8,6 +8,7 @@ queue behind what nobody waits for. A database that keeps silent holds up its th
 import asyncio
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ class Lane:
         self.handlers, self._opened, self._closed = handlers, opened, closed
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._busy_since = 0.0
 
     def start(self) -> None:
         self._thread.start()
@@ -55,6 +57,11 @@ class Lane:
         if self._jobs.qsize() >= _MOST_WAITING:
             raise BooksUnavailable("too many requests are waiting for the database", down=False, never=True)
         self._jobs.put(job)
+
+    def busy_for(self) -> float:
+        """Seconds for which the thread has been inside one batch; a database that keeps silent makes this grow."""
+        since = self._busy_since
+        return time.monotonic() - since if since else 0.0
 
     def finish(self) -> None:
         """Do what is waiting, then end the thread; one that the database holds up is left behind."""
@@ -83,6 +90,7 @@ class Lane:
         return batch
 
     def _handle(self, kind: str, jobs: list[_Job]) -> None:
+        self._busy_since = time.monotonic()
         try:
             results: Sequence[Any] = self.handlers[kind]([job.item for job in jobs])
         except BooksUnavailable as error:
@@ -90,6 +98,8 @@ class Lane:
         except Exception as error:
             log.exception("journal batch failed", kind=kind)
             results = [BooksUnavailable(type(error).__name__, down=False)] * len(jobs)
+        finally:
+            self._busy_since = 0.0
         jobs[0].loop.call_soon_threadsafe(_resolve_all, jobs, results)
 
 
@@ -112,9 +122,9 @@ class Journal:
     async def ask(self, kind: str, item: Any) -> Any:
         """Have `item` handled and return its result. Raises BooksUnavailable."""
         loop = asyncio.get_running_loop()
-        job = _Job(kind, item, loop)
-        self._lane_of[kind].put(job)
-        alarm = loop.call_later(self._patience, _give_up, job)
+        job, lane = _Job(kind, item, loop), self._lane_of[kind]
+        lane.put(job)
+        alarm = loop.call_later(self._patience, self._give_up, job, lane)
         try:
             result = await job.future
         except BooksUnavailable as error:
@@ -125,10 +135,14 @@ class Journal:
         self.available = True
         return result
 
-
-def _give_up(job: _Job) -> None:
-    job.abandoned = True
-    if not job.future.done():
+    def _give_up(self, job: _Job, lane: Lane) -> None:
+        """Only where the database keeps silent; a worker that is itself behind its work asks again later."""
+        if job.future.done():
+            return
+        if lane.busy_for() < self._patience:
+            job.loop.call_later(self._patience, self._give_up, job, lane)
+            return
+        job.abandoned = True
         job.future.set_exception(BooksUnavailable("the database did not answer in time"))
 
 

@@ -13,7 +13,6 @@ from tests.scenarios.rig.scale import scaled, seeds
 pytestmark = pytest.mark.xdist_group("scenarios")
 
 LINKS = ("organization", "team", "member", "user", "key", "key and model", "tag", "customer")
-_NOT_YET = {"key and model": "budgets per model are stored, but the gate does not hold on them yet"}
 
 
 @pytest.mark.parametrize("seed", seeds())
@@ -30,13 +29,7 @@ async def test_a_thousand_callers_at_once_get_exactly_the_hundred_calls_they_pai
     _exactly(house, replies, 100)
 
 
-@pytest.mark.parametrize(
-    "link",
-    [
-        pytest.param(link, marks=[pytest.mark.xfail(strict=True, reason=_NOT_YET[link])] if link in _NOT_YET else [])
-        for link in LINKS
-    ],
-)
+@pytest.mark.parametrize("link", LINKS)
 async def test_a_limit_on_any_link_of_the_chain_is_exact_and_a_denial_leaves_nothing_held(rig: Rig, link: str) -> None:
     """S02"""
     paid, count = scaled(20, 100), scaled(100, 1000)
