@@ -140,7 +140,8 @@ class Journal:
         if job.future.done():
             return
         if lane.busy_for() < self._patience:
-            job.loop.call_later(self._patience, self._give_up, job, lane)
+            left = max(0.05, self._patience - lane.busy_for())
+            job.loop.call_later(left, self._give_up, job, lane)
             return
         job.abandoned = True
         job.future.set_exception(BooksUnavailable("the database did not answer in time"))
