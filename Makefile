@@ -23,8 +23,8 @@ run: setup ## Set up, then run everything on http://127.0.0.1:4000 with the demo
 	@LATCHKEY_DEMO=1 exec $(BIN)/python manage.py up --port $(PORT)
 
 .PHONY: test
-test: setup ## Set up, then run the whole test suite, also on PostgreSQL if it is installed (ARGS="-k windows" for a part)
-	$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
+test: setup ## Set up, then run the test suite, also on PostgreSQL if it is installed (ARGS="-k windows" for a part)
+	$(BIN)/pytest -n auto --dist loadgroup --ignore=tests/scenarios $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-postgres)
 
 .PHONY: test-postgres
@@ -34,6 +34,10 @@ test-postgres: setup ## The tests of services and API on a throw-away PostgreSQL
 .PHONY: bench
 bench: setup ## Measure Latchkey beside a bare pass-through (ARGS=--quick for 40 seconds, FULL=1 for millions of rows)
 	$(BIN)/python -m bench $(ARGS)
+
+.PHONY: scenarios
+scenarios: setup ## The fault scenarios on real servers, shortened; they need a machine that is otherwise idle
+	$(BIN)/pytest -rP tests/scenarios $(ARGS)
 
 .PHONY: soak
 soak: setup ## The fault scenarios in full, an hour or more: 1000 callers, 50 kills, five seeds (LATCHKEY_SEED=... for one)

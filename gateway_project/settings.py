@@ -189,7 +189,7 @@ try:
 except BadFault as error:
     raise ImproperlyConfigured(f"LATCHKEY_FAULT_AT: {error}") from error
 STORE_TIMEOUT_MS = env.number("LATCHKEY_STORE_TIMEOUT_MS", 200, least=50)
-DATABASE_TIMEOUT_MS = env.number("LATCHKEY_DATABASE_TIMEOUT_MS", 1000, least=100)
+DATABASE_TIMEOUT_MS = env.number("LATCHKEY_DATABASE_TIMEOUT_MS", 3000, least=100)
 ADMIN_PASSWORD = env.text("LATCHKEY_ADMIN_PASSWORD")
 
 # --- Celery ------------------------------------------------------------------------------------

@@ -60,6 +60,7 @@ class Gateway:
         self.journal.start()
         self.store.start()
         await self.upstream.__aenter__()
+        await self.store.wait_until_available(3)
         self._background = [
             asyncio.create_task(self._warm_up(), name="warm-up"),
             asyncio.create_task(self.grants.follow_changes(self._cut_revoked), name="follow-changes"),

@@ -60,6 +60,11 @@ class CounterStore:
     def available(self) -> bool:
         return self._ready.is_set()
 
+    async def wait_until_available(self, at_most: float) -> None:
+        """For a worker that starts: take no calls before the store can be asked, unless it stays away."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ready.wait(), at_most)
+
     async def command(self, *command: Any) -> Any:
         """Send one command and wait for its reply. Raises StoreUnavailable."""
         if not self._ready.is_set():
