@@ -8,7 +8,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from keys.grants import Grant, ScopePolicy
 from proxy.runtime.catalog import Catalog
@@ -38,7 +38,7 @@ class Grants:
         """Raises 401 for a key that does not exist."""
         grant = self._grants.get(token)
         if grant is None:
-            grant = await self._journal.ask("grants", token)
+            grant = await self._read("grants", token)
             if grant is None:
                 raise unknown_key()
             _remember(self._grants, token, grant)
@@ -52,22 +52,28 @@ class Grants:
     async def customer(self, organization_id: int, name: str) -> ScopePolicy:
         found = self._customers.get((organization_id, name))
         if found is None:
-            found = await self._journal.ask("customers", (organization_id, name))
+            found = await self._read("customers", (organization_id, name))
             _remember(self._customers, (organization_id, name), found)
         return found
 
     async def tags(self, organization_id: int, names: tuple[str, ...]) -> tuple[ScopePolicy, ...]:
         missing = tuple(name for name in names if (organization_id, name) not in self._tags)
         if missing:
-            for name, policy in (await self._journal.ask("tags", (organization_id, missing))).items():
+            for name, policy in (await self._read("tags", (organization_id, missing))).items():
                 _remember(self._tags, (organization_id, name), policy)
         return tuple(self._tags[organization_id, name] for name in names)
 
     async def catalog(self, wanted: str = "") -> Catalog:
         """The catalog; read again if it lacks the wanted model, which may have been added just now."""
         if self._catalog is None or (wanted and wanted not in self._catalog.models):
-            self._catalog = await self._journal.ask("catalogs", None)
+            self._catalog = await self._read("catalogs", None)
         return self._catalog
+
+    async def _read(self, kind: str, item: object) -> Any:
+        """Refused at once while the database is known to be away: who follows the changes notices its return."""
+        if not self._journal.available:
+            raise BooksUnavailable("the database is away", never=True)
+        return await self._journal.ask(kind, item)
 
     def forget(self, scopes: Iterable[str]) -> None:
         """Drop every snapshot that was read from one of the scopes."""

@@ -124,7 +124,7 @@ class Journal:
         loop = asyncio.get_running_loop()
         job, lane = _Job(kind, item, loop), self._lane_of[kind]
         lane.put(job)
-        alarm = loop.call_later(self._patience, self._give_up, job, lane)
+        alarm = loop.call_later(self._left(lane), self._give_up, job, lane)
         try:
             result = await job.future
         except BooksUnavailable as error:
@@ -140,11 +140,14 @@ class Journal:
         if job.future.done():
             return
         if lane.busy_for() < self._patience:
-            left = max(0.05, self._patience - lane.busy_for())
-            job.loop.call_later(left, self._give_up, job, lane)
+            job.loop.call_later(self._left(lane), self._give_up, job, lane)
             return
         job.abandoned = True
         job.future.set_exception(BooksUnavailable("the database did not answer in time"))
+
+    def _left(self, lane: Lane) -> float:
+        """Seconds until a database that is silent already has been silent for too long, for old and new callers."""
+        return max(0.05, self._patience - lane.busy_for())
 
 
 def _resolve_all(jobs: list[_Job], results: Sequence[Any]) -> None:

@@ -19,7 +19,7 @@ RATE, OUTAGE = scaled(20, 200), scaled(2.5, 30.0)
 #: Seconds. The promise is 250 ms at p99; a shared machine gets more.
 PROMPTLY = 1.5
 #: Seconds. A database that hangs is waited for at first.
-FIRST_WAIT, HANG = 2.5, scaled(4.0, 30.0)
+FIRST_WAIT, HANG = 3.2, scaled(5.5, 30.0)
 
 
 @pytest.mark.parametrize("fault", ["stopped", "frozen"])
