@@ -1,28 +1,24 @@
-"""Who is calling the management API: the master key, or a virtual key asking about itself."""
+"""Who is calling the management API: the master key, or a virtual key with the rights of its owner."""
 
 import hmac
+from dataclasses import replace
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
 from keys import secrets
 from keys.grants import Grant
-from keys.loading import load_grants
+from keys.loading import is_service_account, load_grants
 from proxy.runtime.identify import presented_key
 from teams.actors import MASTER, Actor
-from teams.api_types import ApiError, Caller
+from teams.api_types import ApiError
+from teams.callers import Caller
+from teams.models import User
+from teams.reach import MASTER_ROLE, caller_of
 from teams.scopes import ScopeKind, scope_kind
-
-if TYPE_CHECKING:
-    from rest_framework.views import APIView
-
-#: Entries of `allowed_routes` that let a key ask about itself.
-_SELF_ROUTES = frozenset({"/key/info", "info_routes", "management_routes"})
 
 
 class KeyAuthentication(BaseAuthentication):
@@ -33,22 +29,11 @@ class KeyAuthentication(BaseAuthentication):
         if not key:
             raise ApiError(401, "Authentication Error, No api key passed in.")
         if hmac.compare_digest(key.encode(), settings.MASTER_KEY.encode()):
-            return Caller(_master_actor(request), is_admin=True), None
+            return Caller(_master_actor(request), MASTER_ROLE), None
         return _virtual_caller(key, timezone.now()), None
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
-
-
-class IsPlatformAdmin(BasePermission):
-    def has_permission(self, request: Request, view: "APIView") -> bool:
-        if getattr(request.user, "is_admin", False):
-            return True
-        raise ApiError(
-            401,
-            "Authentication Error, Only proxy admin can be used to generate, delete, update info for new "
-            f"keys/users/teams/models. Route={request.path[:200]}. Your role=unknown.",
-        )
 
 
 def _master_actor(request: Request) -> Actor:
@@ -71,7 +56,29 @@ def _virtual_caller(key: str, now: datetime) -> Caller:
             kind="token_not_found_in_db", param="key",
         )  # fmt: skip
     _refuse_unusable(grant, now)
-    return Caller(Actor(f"key:{grant.public_id}", grant.owners.user_id), False, grant.owners.key_id, grant.token)
+    return _caller(grant)
+
+
+def _caller(grant: Grant) -> Caller:
+    """The owner's rights, with which key they are used; a key of nobody has its team's, if it is a service account."""
+    owners = grant.owners
+    actor = Actor(f"key:{grant.public_id}", owners.user_id)
+    user = User.objects.filter(pk=owners.user_id).first() if owners.user_id else None
+    if user is not None and not user.is_active:
+        raise ApiError(401, "Authentication Error, the owner of this key was deactivated.")
+    known = caller_of(user, actor=actor) if user is not None else Caller(actor)
+    if user is None and owners.team_id and is_service_account(owners.key_id):
+        known = replace(
+            known, teams=frozenset({owners.team_id}), granted={"/key/generate": frozenset({owners.team_id})}
+        )
+    return replace(
+        known,
+        key_pk=owners.key_id,
+        token=grant.token,
+        key_team=owners.team_id,
+        key_organization=owners.organization_id,
+        allowed_routes=grant.allowed_routes,
+    )
 
 
 def _grant(key: str) -> Grant | None:
@@ -91,10 +98,3 @@ def _refuse_unusable(grant: Grant, now: datetime) -> None:
         if policy.blocked:
             level = "Team" if scope_kind(policy.scope) is ScopeKind.TEAM else scope_kind(policy.scope).name.title()
             raise ApiError(401, f"Authentication Error, {level} is blocked.")
-    allowed = set(grant.allowed_routes)
-    if allowed and not allowed & _SELF_ROUTES and not any(_covers(route) for route in allowed):
-        raise ApiError(403, "Virtual key is not allowed to call this route. Its allowed_routes do not contain it.")
-
-
-def _covers(route: str) -> bool:
-    return route.endswith("*") and "/key/info".startswith(route[:-1])

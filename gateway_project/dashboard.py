@@ -18,6 +18,7 @@ from proxy.models import Deployment
 from spend.models import Hold, Rollup
 from teams.models import AuditEvent, Organization, Team
 from teams.money import format_usd, short_usd
+from teams.reach import caller_of
 from teams.scopes import ScopeKind, scope_name, scope_pk
 from teams.services import default_organization
 
@@ -38,7 +39,7 @@ def context(request: HttpRequest, known: dict[str, Any]) -> dict[str, Any]:
         "days": _days(everything, now.date(), zone),
         "top_models": _shares(_top(everything.filter(quarter__gte=month), "model")),
         "top_keys": _named_keys(_top(Rollup.objects.filter(scope__startswith="key:", quarter__gte=month), "scope")),
-        "events": list(AuditEvent.objects.visible_to(request.user)[:8]),  # type: ignore[arg-type]
+        "events": list(AuditEvent.objects.visible_to(caller_of(request.user))[:8]),  # type: ignore[arg-type]
         "first_steps": _first_steps(),
     }
 

@@ -158,7 +158,7 @@ CONTENT_SECURITY_POLICY = {
 # --- Management API ----------------------------------------------------------------------------
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["gateway_project.api_auth.KeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["gateway_project.api_auth.IsPlatformAdmin"],
+    "DEFAULT_PERMISSION_CLASSES": ["gateway_project.api_access.MayCall"],
     "DEFAULT_RENDERER_CLASSES": ["gateway_project.api_json.ExactJSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["gateway_project.api_json.StrictJSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

@@ -91,6 +91,10 @@ def _model_rates(limits: Limits) -> tuple[ModelRate, ...]:
     return tuple(rate for rate in rates if rate.rpm_limit is not None or rate.tpm_limit is not None)
 
 
+def is_service_account(key_pk: int) -> bool:
+    return VirtualKey.objects.filter(pk=key_pk).exclude(service_account="").exists()
+
+
 def load_customer(organization_id: int, public_id: str) -> ScopePolicy:
     """The policy of an end user; the first call that names one creates it, so it always has a counter."""
     epoch = _epoch(organization_id)

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from teams.callers import Caller, Standing
 from teams.models import Limits, Organization, Team, User
 from teams.scopes import ScopeKind
 from teams.validators import validate_names, validate_object
@@ -23,11 +24,27 @@ class KeyQuerySet(models.QuerySet["VirtualKey"]):
         """Keys that have not been deleted; deleted ones stay for the ledger."""
         return self.filter(deleted_at__isnull=True).exclude(public_id=MASTER_ID)
 
-    def visible_to(self, user: User) -> Self:
-        """Platform admins see every key, everybody else their own."""
-        if user.is_superuser or user.role.startswith(User.Role.PROXY_ADMIN):
+    def visible_to(self, caller: Caller) -> Self:
+        """Platform admins see every key; others their own, the calling one, and those they manage or may list."""
+        if caller.reads_all:
             return self
-        return self.filter(user=user)
+        own = Q(pk=caller.key_pk) | (Q(user=caller.user_pk) if caller.user_pk else Q())
+        listed = caller.granted.get("/key/list", frozenset())
+        return self.filter(own | Q(team__in=listed | caller.leads) | Q(organization__in=caller.organizations))
+
+    def managed_by(self, caller: Caller, route: str) -> Self:
+        """Keys that the caller may change by `route`: own ones, and those of teams and organizations it leads.
+
+        A plain member of a team gets at the team's keys only by the routes that the team grants.
+        """
+        if caller.is_admin:
+            return self
+        standings = caller.standings
+        personal = Q(user=caller.user_pk, team__isnull=True) if Standing.USER in standings else Q(pk__in=())
+        leads = caller.leads if Standing.TEAM_ADMIN in standings else frozenset()
+        granted = caller.granted.get(route, frozenset()) if Standing.MEMBER in standings else frozenset()
+        organizations = caller.organizations if Standing.ORG_ADMIN in standings else frozenset()
+        return self.filter(personal | Q(team__in=leads | granted) | Q(organization__in=organizations))
 
     def with_owners(self) -> Self:
         return self.select_related(*OWNERS)

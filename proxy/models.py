@@ -5,7 +5,8 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
-from teams.models import User, new_public_id
+from teams.callers import Caller
+from teams.models import new_public_id
 from teams.validators import validate_object
 
 
@@ -41,9 +42,9 @@ class Credential(models.Model):
 
 
 class ModelQuerySet(models.QuerySet["LanguageModel"]):
-    def visible_to(self, user: User) -> Self:
+    def visible_to(self, caller: Caller) -> Self:
         """Which models exist is no secret inside the company; calling them needs a key that allows it."""
-        return self if user.is_authenticated else self.none()
+        return self if caller.is_authenticated else self.none()
 
 
 class LanguageModel(models.Model):

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from keys.models import VirtualKey
 from spend.rate_fields import validate_extras, validate_services, validate_tiers
+from teams.callers import Caller
 from teams.models import Customer, Organization, Team, User
 
 #: Source of the prices that come with the package genai-prices.
@@ -115,11 +116,12 @@ class Hold(Attribution):
 
 
 class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
-    def visible_to(self, user: User) -> Self:
-        """Platform admins read the whole ledger, everybody else the calls of their own keys."""
-        if user.is_superuser or user.role.startswith(User.Role.PROXY_ADMIN):
+    def visible_to(self, caller: Caller) -> Self:
+        """Platform admins read the whole ledger; others their own calls and those of what they lead."""
+        if caller.reads_all:
             return self
-        return self.filter(user=user)
+        own = Q(key=caller.key_pk) if caller.user_pk is None else Q(user=caller.user_pk) | Q(key=caller.key_pk)
+        return self.filter(own | Q(team__in=caller.leads) | Q(organization__in=caller.organizations))
 
 
 class LedgerEntry(Attribution):
@@ -208,9 +210,9 @@ class Rollup(models.Model):
 
 
 class CrossingQuerySet(models.QuerySet["Crossing"]):
-    def visible_to(self, user: User) -> Self:
+    def visible_to(self, caller: Caller) -> Self:
         """Platform admins see all of them; nobody else any."""
-        return self if user.is_superuser or user.role.startswith(User.Role.PROXY_ADMIN) else self.none()
+        return self if caller.reads_all else self.none()
 
 
 class Crossing(models.Model):

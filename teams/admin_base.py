@@ -33,6 +33,7 @@ from unfold.views import ChangeList as ThemedChangeList
 from teams.actors import Actor
 from teams.forms import ServiceForm
 from teams.models import AuditEvent, User
+from teams.reach import caller_of
 
 __all__ = [
     "ActionVariant", "AuditObjectFilter", "AutocompleteSelectFilter", "ChoicesDropdownFilter", "DropdownFilter",
@@ -116,8 +117,9 @@ class BaseAdmin(RolePermissions, ThemedModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         rows: Any = super().get_queryset(request)
-        visible: models.QuerySet[Any] = rows.visible_to(request.user) if hasattr(rows, "visible_to") else rows
-        return visible
+        if not hasattr(rows, "visible_to"):
+            return rows  # type: ignore[no-any-return]
+        return rows.visible_to(caller_of(request.user))  # type: ignore[no-any-return, arg-type]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PageList]:
         return PageList

@@ -9,7 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from teams.api_types import ApiError, Caller
+from teams.api_types import ApiError
+from teams.callers import Caller
 from teams.models import Limits
 
 __all__ = [
@@ -38,6 +39,8 @@ class ManagementView(APIView):
 
     #: Errors of some endpoints are `{"detail": {"error": ...}}` instead of OpenAI's shape (contract, body B).
     detail_errors: ClassVar[bool] = False
+    #: Who may call; the router sets it and refuses a route that has none.
+    access: ClassVar[object] = None
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)

@@ -1,10 +1,6 @@
-"""Who calls the management API, and how it refuses. Free of views, so DRF's settings may name what imports it."""
-
-from dataclasses import dataclass
+"""How the management API refuses. Free of views, so DRF's settings may name what imports it."""
 
 from rest_framework.exceptions import APIException
-
-from teams.actors import Actor
 
 _KINDS = {
     400: "bad_request_error",
@@ -36,21 +32,3 @@ class ApiError(APIException):
 
 def kind_of(status: int) -> str:
     return _KINDS.get(status, "internal_server_error" if status >= 500 else "bad_request_error")
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """Who is behind a request: the holder of the master key, or a virtual key known by its row and token."""
-
-    actor: Actor
-    is_admin: bool
-    key_pk: int | None = None
-    token: str = ""
-
-    @property
-    def is_authenticated(self) -> bool:
-        return True
-
-    @property
-    def pk(self) -> int | None:
-        return self.actor.user_id

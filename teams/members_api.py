@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from teams import services
 from teams.api import person_of
 from teams.api_base import ApiError, ScopeView, required_text
-from teams.api_types import Caller
+from teams.callers import Caller
 from teams.models import Membership, Team
 from teams.rows import limits_row, membership_row, team_ids, team_row, user_row
 from teams.scope_serializers import MembershipSerializer, MembersSerializer, MemberUpdateSerializer, patched

@@ -1,178 +1,27 @@
-"""Who we are: organizations, teams, people, and the limits that any of them may carry."""
+"""Who we are: organizations, teams, people, customers and tags."""
 
-import uuid
-from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from teams.budgets import Budget, without_doubles
-from teams.json_checks import is_json
-from teams.scopes import MAX_BUDGET_NANO, ScopeKind, scope_name
-from teams.validators import (
-    validate_duration,
-    validate_model_limits,
-    validate_names,
-    validate_object,
-    validate_windows,
-    validate_zone,
-)
+from teams.callers import Caller, Standing
+from teams.scopes import ScopeKind
+from teams.terms import Limits, SharedBudget, Terms, new_public_id
+from teams.validators import validate_names, validate_object, validate_zone
+
+__all__ = [
+    "AuditEvent", "CounterServer", "Customer", "Limits", "Membership", "Organization", "OrganizationMembership",
+    "PolicyChange", "SharedBudget", "Tag", "Team", "Terms", "User", "new_public_id",
+]  # fmt: skip
 
 
-def new_public_id() -> str:
-    return str(uuid.uuid4())
-
-
-def _between(field: str, top: int | None = None) -> Q:
-    bounds = Q(**{f"{field}__gte": 0}) & (Q(**{f"{field}__lte": top}) if top is not None else Q())
-    return Q(**{f"{field}__isnull": True}) | bounds
-
-
-class Terms(models.Model):
-    """How much and how fast. Money in nano-USD, rates per minute; null means no limit is set here.
-
-    `budget_limits` and `model_limits` are further budgets beside the main one, as `teams.budgets` describes.
-    """
-
-    scope_kind: ClassVar[ScopeKind]
-
-    max_budget_nano = models.BigIntegerField("maximum budget (nano-USD)", null=True, blank=True)
-    soft_budget_nano = models.BigIntegerField("soft budget (nano-USD)", null=True, blank=True)
-    budget_duration = models.CharField(max_length=16, blank=True, default="", validators=[validate_duration])
-    budget_started_at = models.DateTimeField(default=timezone.now, editable=False)
-    budget_limits = models.JSONField("further budgets", default=list, blank=True, validators=[validate_windows])
-    model_limits = models.JSONField("limits per model", default=dict, blank=True, validators=[validate_model_limits])
-    rpm_limit = models.BigIntegerField("requests per minute", null=True, blank=True)
-    tpm_limit = models.BigIntegerField("tokens per minute", null=True, blank=True)
-    max_parallel_requests = models.BigIntegerField("parallel requests", null=True, blank=True)
-    version = models.BigIntegerField(default=1, editable=False)
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
-
-    class Meta:
-        abstract = True
-        constraints = [
-            models.CheckConstraint(
-                condition=_between("max_budget_nano", MAX_BUDGET_NANO) & _between("soft_budget_nano", MAX_BUDGET_NANO),
-                name="%(app_label)s_%(class)s_budget_in_range",
-                violation_error_message="a budget lies between 0 and 9,000,000 USD",
-            ),
-            models.CheckConstraint(
-                condition=_between("rpm_limit") & _between("tpm_limit") & _between("max_parallel_requests"),
-                name="%(app_label)s_%(class)s_limits_not_negative",
-                violation_error_message="a limit is never negative",
-            ),
-            models.CheckConstraint(
-                condition=is_json("budget_limits", "array") & is_json("model_limits", "object"),
-                name="%(app_label)s_%(class)s_limits_well_formed",
-                violation_error_message="further budgets are a list, limits per model an object",
-            ),
-        ]
-
-    @property
-    def scope(self) -> str:
-        return scope_name(self.scope_kind, self.pk)
-
-    def effective(self, name: str) -> Any:
-        """The value in force of one of the columns above."""
-        return getattr(self, name)
-
-    @property
-    def schedule(self) -> tuple[str, datetime]:
-        """Duration of the main budget in force, and the instant that places its windows."""
-        return self.budget_duration, self.budget_started_at
-
-    @property
-    def limits_by_model(self) -> dict[str, dict[str, Any]]:
-        """Limits per model in force."""
-        models: dict[str, dict[str, Any]] = self.model_limits
-        return models
-
-    @property
-    def raised(self) -> tuple[int, datetime | None]:
-        """Temporary raise of the main budget, and when it ends."""
-        return 0, None
-
-    def budgets(self) -> tuple[Budget, ...]:
-        """Every budget in force: the main one, further windows, models. Their order is fixed."""
-        limit, soft = self.effective("max_budget_nano"), self.effective("soft_budget_nano")
-        duration, anchor = self.schedule
-        main = Budget(duration, limit, anchor, "", *self.raised, soft)
-        windows = [Budget(w["duration"], w["max_nano"], self.created_at) for w in self.effective("budget_limits")]
-        models = [
-            Budget(limits.get("duration", ""), limits["max_nano"], self.created_at, model)
-            for model, limits in sorted(self.limits_by_model.items())
-            if "max_nano" in limits
-        ]
-        has_main = limit is not None or soft is not None
-        return without_doubles([*((main,) if has_main else ()), *windows, *models])
-
-
-class SharedBudget(Terms):
-    """A named set of limits that many scopes share by reference; each keeps a counter of its own."""
-
-    scope_kind = ScopeKind.BUDGET
-
-    public_id = models.CharField("budget id", max_length=128, unique=True, default=new_public_id)
-    created_by = models.CharField(max_length=255, blank=True, default="", editable=False)
-    updated_by = models.CharField(max_length=255, blank=True, default="", editable=False)
-
-    class Meta(Terms.Meta):
-        ordering = ["public_id"]
-        verbose_name = "budget"
-
-    def __str__(self) -> str:
-        return self.public_id
-
-
-class Limits(Terms):
-    """What one scope may do. What it sets itself counts; where it sets nothing, its shared budget does."""
-
-    #: Where rows of this kind name their organization.
-    organization_path: ClassVar[str] = "organization"
-
-    raise_nano = models.BigIntegerField("temporary raise (nano-USD)", default=0, blank=True)
-    raise_until = models.DateTimeField("raised until", null=True, blank=True)
-    shared_budget = models.ForeignKey(SharedBudget, models.PROTECT, related_name="+", null=True, blank=True)
-    allowed_models = models.JSONField("models", default=list, blank=True, validators=[validate_names])
-    metadata = models.JSONField(default=dict, blank=True, validators=[validate_object])
-    blocked = models.BooleanField(default=False)
-
-    class Meta(Terms.Meta):
-        abstract = True
-        constraints = [
-            *Terms.Meta.constraints,
-            models.CheckConstraint(
-                condition=Q(raise_nano=0) | Q(raise_nano__range=(1, MAX_BUDGET_NANO), raise_until__isnull=False),
-                name="%(app_label)s_%(class)s_raise_ends",
-                violation_error_message="a temporary raise lies between 0 and 9,000,000 USD, and ends one day",
-            ),
-        ]
-
-    def effective(self, name: str) -> Any:
-        """The own value of a column of `Terms` where it is set, else the shared budget's."""
-        own = getattr(self, name)
-        if own not in (None, "", [], {}) or self.shared_budget is None:
-            return own
-        return getattr(self.shared_budget, name)
-
-    @property
-    def schedule(self) -> tuple[str, datetime]:
-        shared = self.shared_budget
-        return super().schedule if self.budget_duration or shared is None else shared.schedule
-
-    @property
-    def limits_by_model(self) -> dict[str, dict[str, Any]]:
-        """Limits per model in force; a model that is named here is not looked up in the shared budget."""
-        shared = self.shared_budget.model_limits if self.shared_budget else {}
-        return {**shared, **self.model_limits}
-
-    @property
-    def raised(self) -> tuple[int, datetime | None]:
-        return self.raise_nano, self.raise_until
+class OrganizationQuerySet(models.QuerySet["Organization"]):
+    def visible_to(self, caller: Caller) -> Self:
+        """Platform admins see every organization, everybody else those they belong to."""
+        return self if caller.reads_all else self.filter(pk__in=caller.joined_organizations)
 
 
 class Organization(Limits):
@@ -186,6 +35,8 @@ class Organization(Limits):
     timezone = models.CharField("reporting time zone", max_length=64, default="UTC", validators=[validate_zone])
     epoch = models.BigIntegerField(default=1, editable=False)
 
+    objects = OrganizationQuerySet.as_manager()
+
     class Meta(Limits.Meta):
         ordering = ["name", "pk"]
 
@@ -193,8 +44,24 @@ class Organization(Limits):
         return self.name
 
 
+class UserQuerySet(models.QuerySet["User"]):
+    def visible_to(self, caller: Caller) -> Self:
+        """Platform admins see everybody, others themselves, those they lead, and the people of their organizations."""
+        if caller.reads_all:
+            return self
+        led = Q(pk__in=Membership.objects.filter(team__in=caller.leads).values("user"))
+        inside = Q(pk__in=OrganizationMembership.objects.filter(organization__in=caller.organizations).values("user"))
+        return self.filter(Q(pk=caller.user_pk) | led | Q(organization__in=caller.organizations) | inside)
+
+
 class PeopleManager(UserManager["User"]):
-    """Django's manager, kept under our name so that `createsuperuser` works unchanged."""
+    """Django's manager, so that `createsuperuser` works unchanged, with our queryset."""
+
+    def get_queryset(self) -> UserQuerySet:
+        return UserQuerySet(self.model, using=self._db)
+
+    def visible_to(self, caller: Caller) -> UserQuerySet:
+        return self.get_queryset().visible_to(caller)
 
 
 class User(AbstractUser, Limits):
@@ -230,6 +97,51 @@ class User(AbstractUser, Limits):
         return self.email or self.alias or self.username
 
 
+class OrganizationMembership(models.Model):
+    """One person in one organization, with a role there beside the person's role on the platform."""
+
+    class Role(models.TextChoices):
+        ADMIN = "org_admin", "Organization admin"
+        USER = "internal_user", "Member"
+        VIEWER = "internal_user_viewer", "Viewer"
+
+    organization = models.ForeignKey(Organization, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="organization_memberships")
+    role = models.CharField(max_length=32, choices=Role.choices, default=Role.USER)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["organization", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["organization", "user"], name="teams_org_membership_once"),
+            models.CheckConstraint(
+                condition=Q(role__in=["org_admin", "internal_user", "internal_user_viewer"]),
+                name="teams_org_membership_role_known",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.organization}"
+
+
+class TeamQuerySet(models.QuerySet["Team"]):
+    def visible_to(self, caller: Caller) -> Self:
+        """Platform admins see every team, others those they are in and those of the organizations they administer."""
+        if caller.reads_all:
+            return self
+        own = Q(pk__in=caller.teams) | Q(pk=caller.key_team)
+        return self.filter(own | Q(organization__in=caller.organizations))
+
+    def managed_by(self, caller: Caller) -> Self:
+        """Teams whose people, keys and limits the caller may change."""
+        if caller.is_admin:
+            return self
+        leads = caller.leads if Standing.TEAM_ADMIN in caller.standings else ()
+        organizations = caller.organizations if Standing.ORG_ADMIN in caller.standings else ()
+        return self.filter(Q(pk__in=leads) | Q(organization__in=organizations))
+
+
 class Team(Limits):
     """People who share keys and a budget inside one organization."""
 
@@ -240,6 +152,24 @@ class Team(Limits):
     organization = models.ForeignKey(Organization, models.PROTECT, related_name="teams")
     members = models.ManyToManyField(User, through="Membership", related_name="teams")
     model_aliases = models.JSONField(default=dict, blank=True, validators=[validate_object])
+    member_permissions = models.JSONField(
+        "what members may do",
+        default=list,
+        blank=True,
+        validators=[validate_names],
+        help_text="Routes that plain members may use on the team's keys, e.g. /key/generate.",
+    )
+    member_budget = models.ForeignKey(
+        SharedBudget,
+        models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        help_text="Limits of every member who has none of their own; each member spends alone.",
+    )
+    member_key_duration = models.CharField("validity of members' keys", max_length=16, blank=True, default="")
+
+    objects = TeamQuerySet.as_manager()
 
     class Meta(Limits.Meta):
         ordering = ["name", "pk"]
@@ -333,9 +263,9 @@ class CounterServer(models.Model):
 
 
 class AuditQuerySet(models.QuerySet["AuditEvent"]):
-    def visible_to(self, user: User) -> Self:
+    def visible_to(self, caller: Caller) -> Self:
         """Platform admins read the whole trail; nobody else reads any of it."""
-        return self if user.is_superuser or user.role.startswith(User.Role.PROXY_ADMIN) else self.none()
+        return self if caller.reads_all else self.none()
 
 
 class AuditEvent(models.Model):

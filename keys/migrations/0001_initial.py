@@ -2,6 +2,7 @@
 
 import django.utils.timezone
 import teams.models
+import teams.validators
 from django.db import migrations, models
 
 
@@ -29,13 +30,13 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('max_budget_nano', models.BigIntegerField(blank=True, null=True, verbose_name='maximum budget (nano-USD)')),
                 ('soft_budget_nano', models.BigIntegerField(blank=True, null=True, verbose_name='soft budget (nano-USD)')),
-                ('budget_duration', models.CharField(blank=True, default='', max_length=16, validators=[teams.models.validate_duration])),
+                ('budget_duration', models.CharField(blank=True, default='', max_length=16, validators=[teams.validators.validate_duration])),
                 ('budget_started_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
                 ('rpm_limit', models.BigIntegerField(blank=True, null=True, verbose_name='requests per minute')),
                 ('tpm_limit', models.BigIntegerField(blank=True, null=True, verbose_name='tokens per minute')),
                 ('max_parallel_requests', models.BigIntegerField(blank=True, null=True, verbose_name='parallel requests')),
-                ('allowed_models', models.JSONField(blank=True, default=list, validators=[teams.models.validate_names], verbose_name='models')),
-                ('metadata', models.JSONField(blank=True, default=dict, validators=[teams.models.validate_object])),
+                ('allowed_models', models.JSONField(blank=True, default=list, validators=[teams.validators.validate_names], verbose_name='models')),
+                ('metadata', models.JSONField(blank=True, default=dict, validators=[teams.validators.validate_object])),
                 ('blocked', models.BooleanField(default=False)),
                 ('version', models.BigIntegerField(default=1, editable=False)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
@@ -46,9 +47,9 @@ class Migration(migrations.Migration):
                 ('masked', models.CharField(editable=False, max_length=16, verbose_name='key')),
                 ('alias', models.CharField(blank=True, max_length=255, null=True, verbose_name='key alias')),
                 ('service_account', models.CharField(blank=True, default='', max_length=255)),
-                ('aliases', models.JSONField(blank=True, default=dict, validators=[teams.models.validate_object], verbose_name='model aliases')),
-                ('tags', models.JSONField(blank=True, default=list, validators=[teams.models.validate_names])),
-                ('allowed_routes', models.JSONField(blank=True, default=list, validators=[teams.models.validate_names])),
+                ('aliases', models.JSONField(blank=True, default=dict, validators=[teams.validators.validate_object], verbose_name='model aliases')),
+                ('tags', models.JSONField(blank=True, default=list, validators=[teams.validators.validate_names])),
+                ('allowed_routes', models.JSONField(blank=True, default=list, validators=[teams.validators.validate_names])),
                 ('expires_at', models.DateTimeField(blank=True, null=True)),
                 ('expiry_noted_at', models.DateTimeField(blank=True, editable=False, null=True)),
                 ('created_by', models.CharField(blank=True, default='', editable=False, max_length=255)),

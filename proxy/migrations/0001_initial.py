@@ -2,6 +2,7 @@
 
 import django.db.models.deletion
 import teams.models
+import teams.validators
 from django.db import migrations, models
 
 
@@ -66,8 +67,8 @@ class Migration(migrations.Migration):
                 ('timeout_seconds', models.PositiveIntegerField(default=600)),
                 ('max_retries', models.PositiveSmallIntegerField(default=2)),
                 ('blocked', models.BooleanField(default=False)),
-                ('params', models.JSONField(blank=True, default=dict, validators=[teams.models.validate_object], verbose_name='further parameters')),
-                ('model_info', models.JSONField(blank=True, default=dict, validators=[teams.models.validate_object])),
+                ('params', models.JSONField(blank=True, default=dict, validators=[teams.validators.validate_object], verbose_name='further parameters')),
+                ('model_info', models.JSONField(blank=True, default=dict, validators=[teams.validators.validate_object])),
                 ('source', models.CharField(choices=[('api', 'Admin or API'), ('config', 'Configuration file'), ('demo', 'Demo')], default='api', editable=False, max_length=8)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('updated_at', models.DateTimeField(auto_now=True)),

@@ -14,6 +14,7 @@ from teams import services as team_services
 from teams import store
 from teams.actors import MASTER
 from teams.models import AuditEvent, Membership, Organization, PolicyChange, Team, User
+from teams.reach import caller_of
 from tests.factories import NOON, issue
 
 pytestmark = pytest.mark.django_db
@@ -177,8 +178,8 @@ def test_a_grant_carries_the_whole_chain(search: Team, grace: User) -> None:
 def test_developers_see_their_own_keys_and_admins_all(ada: User, linus: User) -> None:
     mine, _ = issue(user=linus)
     other, _ = issue()
-    assert set(VirtualKey.objects.all().visible_to(linus)) == {mine}
-    assert set(VirtualKey.objects.all().visible_to(ada)) == {mine, other}
+    assert set(VirtualKey.objects.all().visible_to(caller_of(linus))) == {mine}
+    assert set(VirtualKey.objects.all().visible_to(caller_of(ada))) == {mine, other}
 
 
 def test_loading_grants_takes_a_fixed_number_of_queries(

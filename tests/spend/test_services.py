@@ -10,6 +10,7 @@ from spend.rows import attribution_of
 from spend.wire import ESTIMATED, Crossing
 from teams.actors import MASTER
 from teams.models import AuditEvent, Organization, User
+from teams.reach import caller_of
 from tests.factories import NOON, intent_for, issue, posting_of
 
 pytestmark = pytest.mark.django_db
@@ -176,8 +177,8 @@ def test_people_read_the_entries_of_their_own_keys(key: VirtualKey, ada: User, l
     own, _ = issue(user=linus)
     charged(key)
     mine = charged(own)
-    assert set(LedgerEntry.objects.all().visible_to(linus)) == {mine}
-    assert LedgerEntry.objects.all().visible_to(ada).count() == 2
+    assert set(LedgerEntry.objects.all().visible_to(caller_of(linus))) == {mine}
+    assert LedgerEntry.objects.all().visible_to(caller_of(ada)).count() == 2
     assert datetime.now(UTC) >= mine.posted_at
 
 

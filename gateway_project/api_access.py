@@ -1,0 +1,90 @@
+"""Which callers may use which routes of the management API. The router gives every route one of these.
+
+A route without an `Access` cannot be declared, so none is ever open by omission. Which objects a caller
+then reaches is decided by `visible_to` and `managed_by` of the querysets.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ImproperlyConfigured
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+from teams.api_types import ApiError
+from teams.budgets import matches
+from teams.callers import Caller, Standing
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
+
+_LEADERS = frozenset({Standing.ADMIN, Standing.ORG_ADMIN, Standing.TEAM_ADMIN})
+_PEOPLE = frozenset({*_LEADERS, Standing.MEMBER, Standing.USER})
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """`may`: standings of which one is enough. `reads`: it changes nothing, so read-only admins may, by any method.
+
+    `info`: keys narrowed to `info_routes` may use it too; every route belongs to `management_routes`.
+    """
+
+    may: frozenset[Standing]
+    reads: bool = False
+    info: bool = False
+
+
+#: Platform admins; read-only ones where it is a GET.
+ADMIN = Access(frozenset({Standing.ADMIN}))
+#: Platform admins of both kinds, also by POST.
+ADMIN_READS = Access(frozenset({Standing.ADMIN, Standing.VIEWER}), reads=True)
+#: Who leads an organization.
+ORG_LEADERS = Access(frozenset({Standing.ADMIN, Standing.ORG_ADMIN}))
+#: Who leads an organization or a team.
+LEADERS = Access(_LEADERS)
+#: Everybody who may make and change things of their own, or what a team grants them.
+PEOPLE = Access(_PEOPLE)
+#: Every person, also those who may only look.
+EVERY_PERSON = Access(_PEOPLE | {Standing.VIEWER, Standing.USER_VIEWER}, reads=True)
+#: Every valid key, about what it may see.
+ANYONE = Access(frozenset(Standing), reads=True, info=True)
+
+
+class MayCall(BasePermission):
+    """Judges the caller against the route's `Access`: first what the key is narrowed to, then the standing."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        access = getattr(view, "access", None)
+        if not isinstance(access, Access):
+            raise ImproperlyConfigured(f"{type(view).__name__} was routed without an Access")
+        caller: Caller = request.user  # type: ignore[assignment]  # set by KeyAuthentication
+        _refuse_narrowed(caller, access, request.path)
+        if access.may & caller.standings:
+            return True
+        if caller.role == Standing.VIEWER:
+            if access.reads or request.method in SAFE_METHODS:
+                return True
+            raise ApiError(
+                403, f"user not allowed to access this route, role= {caller.role}. Trying to access: {request.path}"
+            )
+        raise ApiError(
+            401,
+            "Authentication Error, Only proxy admin can be used to generate, delete, update info for new "
+            f"keys/users/teams/models. Route={request.path[:200]}. Your role={caller.role or 'unknown'}. "
+            f"Your user_id={caller.user_id or 'unknown'}",
+        )
+
+
+def _refuse_narrowed(caller: Caller, access: Access, called: str) -> None:
+    """403 unless the key's `allowed_routes`, if it has any, cover the route."""
+    allowed = caller.allowed_routes
+    if not allowed:
+        return
+    groups = {"management_routes", *(("info_routes",) if access.info else ())}
+    if any(entry in groups or matches(entry, called) for entry in allowed):
+        return
+    raise ApiError(
+        403,
+        f"Virtual key is not allowed to call this route. Only allowed to call routes: {list(allowed)}. "
+        f"Tried to call route: {called[:200]}",
+    )

@@ -1,0 +1,95 @@
+"""Who calls, and how far that caller's rights reach. Pure: no Django, no I/O.
+
+Two questions are kept apart. Whether a caller may use a route at all is decided by its standings, in the
+router's table. Which objects it then sees and changes is decided here and by the querysets' `visible_to`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from teams.actors import Actor
+
+NOWHERE: Mapping[str, frozenset[int]] = {}
+
+
+class Standing(StrEnum):
+    """What somebody is to the platform, an organization or a team. A caller may have several."""
+
+    ADMIN = "proxy_admin"
+    VIEWER = "proxy_admin_viewer"
+    ORG_ADMIN = "org_admin"
+    TEAM_ADMIN = "team_admin"
+    MEMBER = "member"
+    USER = "internal_user"
+    USER_VIEWER = "internal_user_viewer"
+    KEY = "key"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Somebody with rights: the holder of the master key, a person, or a virtual key with its owner's rights.
+
+    Primary keys throughout. `role` is the person's role on the platform, empty for a key of nobody.
+    """
+
+    actor: Actor
+    role: str = ""
+    user_pk: int | None = None
+    user_id: str = ""
+    """Public id of the person, as answers and refusals show it."""
+    key_pk: int | None = None
+    token: str = ""
+    """SHA-256 of the key that calls; empty for the master key and for people."""
+    key_team: int | None = None
+    key_organization: int | None = None
+    organizations: frozenset[int] = frozenset()
+    """Organizations that the caller administers."""
+    joined_organizations: frozenset[int] = frozenset()
+    leads: frozenset[int] = frozenset()
+    """Teams that the caller administers."""
+    teams: frozenset[int] = frozenset()
+    """Teams that the caller is a member of, in whatever role; also the team of a service account."""
+    granted: Mapping[str, frozenset[int]] = field(default_factory=lambda: NOWHERE)
+    """Per route that teams grant their plain members, the teams that do."""
+    allowed_routes: tuple[str, ...] = ()
+
+    @property
+    def is_authenticated(self) -> bool:
+        return True
+
+    @property
+    def pk(self) -> int | None:
+        return self.user_pk
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role == Standing.ADMIN
+
+    @property
+    def reads_all(self) -> bool:
+        return self.role in (Standing.ADMIN, Standing.VIEWER)
+
+    @property
+    def standings(self) -> frozenset[Standing]:
+        found = {Standing.KEY}
+        found |= {Standing(self.role)} if self.role else set()
+        # A read-only role stays read-only, whatever its holder leads.
+        if self.role in (Standing.VIEWER, Standing.USER_VIEWER):
+            return frozenset(found)
+        found |= {Standing.ORG_ADMIN} if self.organizations else set()
+        found |= {Standing.TEAM_ADMIN} if self.leads else set()
+        found |= {Standing.MEMBER} if self.teams else set()
+        return frozenset(found)
+
+    def manages_organization(self, organization_pk: int | None) -> bool:
+        return self.is_admin or (Standing.ORG_ADMIN in self.standings and organization_pk in self.organizations)
+
+    def manages_team(self, team_pk: int | None, organization_pk: int | None) -> bool:
+        """As its admin, as an admin of its organization, or as a platform admin."""
+        leads = Standing.TEAM_ADMIN in self.standings and team_pk in self.leads
+        return leads or self.manages_organization(organization_pk)
+
+    def is_granted(self, route: str, team_pk: int | None) -> bool:
+        """Whether the team lets its plain members do what `route` does."""
+        return Standing.MEMBER in self.standings and team_pk in self.granted.get(route, frozenset())
