@@ -28,6 +28,7 @@ try:
     CONFIG = read_config(CONFIG_PATH, os.environ)
 except ConfigError as error:
     raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
+GENERAL_SETTINGS, LITELLM_SETTINGS = CONFIG.general, CONFIG.litellm
 
 # --- Secrets -----------------------------------------------------------------------------------
 _folder = DATA_DIR / "secrets" if EMBEDDED else None

@@ -12,8 +12,10 @@ from typing import Any
 import yaml
 
 _TOP = {"model_list", "general_settings", "litellm_settings", "router_settings", "environment_variables"}
-_READ = {"model_list", "general_settings"}
+_READ = {"model_list", "general_settings", "litellm_settings"}
+#: Settings that have a place here; all others are named in a warning. What each means is in docs/configuration.md.
 _GENERAL = {"master_key"}
+_LITELLM: set[str] = set()
 _MODEL = {"model_name", "litellm_params", "model_info"}
 
 
@@ -24,6 +26,10 @@ class ConfigError(ValueError):
 @dataclass(frozen=True, slots=True)
 class Config:
     master_key: str = ""
+    general: Mapping[str, Any] = field(default_factory=dict)
+    """`general_settings` without the master key."""
+    litellm: Mapping[str, Any] = field(default_factory=dict)
+    """`litellm_settings`."""
     models: tuple[dict[str, Any], ...] = ()
     """Entries of `model_list`: {model_name, litellm_params, model_info}, as `/model/new` takes them."""
     warnings: tuple[str, ...] = field(default=())
@@ -40,12 +46,15 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
     warnings = [f"{name}: unknown section, ignored" for name in data.keys() - _TOP]
     warnings += [f"{name}: not supported yet, ignored" for name in data.keys() & (_TOP - _READ)]
     general = _section(data, "general_settings", environ)
+    litellm = _section(data, "litellm_settings", environ)
     warnings += [f"general_settings.{name}: unknown setting, ignored" for name in general.keys() - _GENERAL]
+    warnings += [f"litellm_settings.{name}: unknown setting, ignored" for name in litellm.keys() - _LITELLM]
     models = data.get("model_list") or []
     if not isinstance(models, list):
         raise ConfigError("model_list must be a list of models")
     entries = tuple(_model(index, entry, environ, warnings) for index, entry in enumerate(models))
-    return Config(str(general.get("master_key") or ""), entries, tuple(sorted(warnings)))
+    master_key = str(general.pop("master_key", None) or "")
+    return Config(master_key, general, litellm, entries, tuple(sorted(warnings)))
 
 
 def _load(path: Path) -> dict[str, Any]:
