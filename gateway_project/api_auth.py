@@ -1,6 +1,5 @@
 """Who is calling the management API: the master key, or a virtual key with the rights of its owner."""
 
-import hmac
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,25 +11,28 @@ from rest_framework.request import Request
 from keys import secrets
 from keys.grants import Grant
 from keys.loading import is_service_account, load_grants
-from proxy.runtime.identify import presented_key
+from proxy.runtime.errors import GatewayError
+from proxy.runtime.identify import identify, unknown_key
+from proxy.runtime.permit import check_status
 from teams.actors import MASTER, Actor
 from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.models import User
 from teams.reach import MASTER_ROLE, caller_of
-from teams.scopes import ScopeKind, scope_kind
 
 
 class KeyAuthentication(BaseAuthentication):
     """The key in the first header that carries one. A broken dependency is never mistaken for a bad key."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None]:
-        key = presented_key(request.headers)
-        if not key:
-            raise ApiError(401, "Authentication Error, No api key passed in.")
-        if hmac.compare_digest(key.encode(), settings.MASTER_KEY.encode()):
-            return Caller(_master_actor(request), MASTER_ROLE), None
-        return _virtual_caller(key, timezone.now()), None
+        master = secrets.token_of(settings.MASTER_KEY)
+        try:
+            token = identify(request.headers, master, settings.GATE_RULES.key_header)
+            if token == master:
+                return Caller(_master_actor(request), MASTER_ROLE), None
+            return _virtual_caller(token, timezone.now()), None
+        except GatewayError as error:
+            raise ApiError(error.status, error.message, kind=error.type, param=error.param) from error
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"
@@ -46,16 +48,12 @@ def _master_actor(request: Request) -> Actor:
     return Actor(name)
 
 
-def _virtual_caller(key: str, now: datetime) -> Caller:
-    if not key.startswith("sk-"):
-        raise ApiError(401, "Authentication Error, LiteLLM Virtual Key expected. It is expected to start with 'sk-'.")
-    grant = _grant(key)
+def _virtual_caller(token: str, now: datetime) -> Caller:
+    """Budgets are not looked at: a key that has spent everything may still ask what it has. Raises GatewayError."""
+    grant = load_grants([token]).get(token)
     if grant is None:
-        raise ApiError(
-            401, "Authentication Error, Invalid proxy server token passed.",
-            kind="token_not_found_in_db", param="key",
-        )  # fmt: skip
-    _refuse_unusable(grant, now)
+        raise unknown_key()
+    check_status(grant, grant.chain, now)
     return _caller(grant)
 
 
@@ -64,8 +62,6 @@ def _caller(grant: Grant) -> Caller:
     owners = grant.owners
     actor = Actor(f"key:{grant.public_id}", owners.user_id)
     user = User.objects.filter(pk=owners.user_id).first() if owners.user_id else None
-    if user is not None and not user.is_active:
-        raise ApiError(401, "Authentication Error, the owner of this key was deactivated.")
     known = caller_of(user, actor=actor) if user is not None else Caller(actor)
     if user is None and owners.team_id and is_service_account(owners.key_id):
         known = replace(
@@ -79,22 +75,3 @@ def _caller(grant: Grant) -> Caller:
         key_organization=owners.organization_id,
         allowed_routes=grant.allowed_routes,
     )
-
-
-def _grant(key: str) -> Grant | None:
-    if not secrets.is_well_formed(key):
-        return None
-    token = secrets.token_of(key)
-    return load_grants([token]).get(token)
-
-
-def _refuse_unusable(grant: Grant, now: datetime) -> None:
-    """Budgets are not looked at: a key that has spent everything may still ask what it has."""
-    if grant.key.blocked:
-        raise ApiError(401, "Authentication Error, Key is blocked. Update via `/key/unblock` if you are an admin.")
-    if any(at is not None and at <= now for at in (grant.expires_at, grant.retires_at)):
-        raise ApiError(401, "Authentication Error, Expired Key. The key's time has passed.", kind="expired_key")
-    for policy in grant.chain:
-        if policy.blocked:
-            level = "Team" if scope_kind(policy.scope) is ScopeKind.TEAM else scope_kind(policy.scope).name.title()
-            raise ApiError(401, f"Authentication Error, {level} is blocked.")

@@ -16,7 +16,7 @@ django.setup(set_prefix=False)
 
 from keys.secrets import token_of  # noqa: E402
 from proxy import books  # noqa: E402
-from proxy.runtime import faults, health, metrics, routes  # noqa: E402
+from proxy.runtime import faults, health, metrics, routes, websocket  # noqa: E402
 from proxy.runtime.app import Gateway  # noqa: E402
 from proxy.runtime.config import GatewayConfig  # noqa: E402
 from proxy.runtime.journal import Journal  # noqa: E402
@@ -40,6 +40,7 @@ _gateway = Gateway(
         unbudgeted_without_store=settings.UNBUDGETED_WITHOUT_STORE,
         workers=int(os.environ.get("LATCHKEY_WORKERS", "1")),
         store_timeout_seconds=settings.STORE_TIMEOUT_MS / 1000,
+        rules=settings.GATE_RULES,
     ),
     Journal(books.lanes(), patience_seconds=settings.DATABASE_TIMEOUT_MS / 1000),
 )
@@ -54,6 +55,10 @@ async def application(
         await _gateway(scope, receive, send)
     elif scope["type"] == "http":
         await _django(scope, receive, send)
+    elif _role == "web":
+        await websocket.refuse(send)
+    else:
+        await websocket.serve(_gateway, scope, receive, send)
 
 
 def _is_ours(path: str) -> bool:

@@ -12,6 +12,7 @@ from django.urls import reverse_lazy
 from gateway_project import environment as env
 from keys.sealing import derive_key
 from proxy.config_file import ConfigError, read_config
+from proxy.gate_rules import BadRule, read_rules
 from proxy.runtime.faults import BadFault
 from proxy.runtime.faults import parse as parse_fault
 
@@ -29,6 +30,10 @@ try:
 except ConfigError as error:
     raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
 GENERAL_SETTINGS, LITELLM_SETTINGS = CONFIG.general, CONFIG.litellm
+try:
+    GATE_RULES = read_rules(GENERAL_SETTINGS)
+except BadRule as error:
+    raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
 
 # --- Secrets -----------------------------------------------------------------------------------
 _folder = DATA_DIR / "secrets" if EMBEDDED else None

@@ -42,11 +42,14 @@ class ScopePolicy:
     model_rates: tuple[ModelRate, ...] = ()
     shared: tuple[str, int] | None = None
     """Scope name and version of the shared budget that some of these limits come from."""
+    owner: tuple[str, int] | None = None
+    """Scope name and version of the person who owns this key; no link of the chain if it is a team's key."""
 
     @property
     def versions(self) -> tuple[tuple[str, int], ...]:
         """Everything that this policy was read from; the hold script refuses it once one of them changed."""
-        return ((self.scope, self.version), self.shared) if self.shared else ((self.scope, self.version),)
+        further = tuple(version for version in (self.shared, self.owner) if version)
+        return ((self.scope, self.version), *further)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Grant:
     allowed_routes: tuple[str, ...] = ()
     output_cap_policy: str = "clamp"
     """For a call without an output cap that does not fit: `clamp` lowers the cap, `reject` refuses the call."""
+    owner_deactivated: bool = False
     user_public_id: str = ""
     team_public_id: str = ""
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from keys import secrets
 from keys.grants import Grant, ModelRate, Owners, ScopePolicy
 from keys.models import RetiredSecret, VirtualKey
-from teams.models import Customer, Limits, Membership, Organization, Tag
+from teams.models import Customer, Limits, Membership, Organization, Tag, User
 
 
 def load_grants(tokens: Iterable[str]) -> dict[str, Grant]:
@@ -48,7 +48,7 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
         zone=key.organization.timezone,
         chain=(
             *(policy_of(scope, epoch=epoch) for scope in scopes),
-            policy_of(key, epoch=epoch, gone=key.deleted_at is not None),
+            policy_of(key, epoch=epoch, gone=key.deleted_at is not None, owner=key.user if key.team else None),
         ),
         expires_at=key.expires_at,
         retires_at=old.valid_until if old else None,
@@ -56,13 +56,14 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
         tags=tuple(key.tags),
         allowed_routes=tuple(key.allowed_routes),
         output_cap_policy=key.output_cap_policy,
+        owner_deactivated=key.user is not None and not key.user.is_active,
         user_public_id=key.user.public_id if key.user else "",
         team_public_id=key.team.public_id if key.team else "",
     )
 
 
-def policy_of(limits: Limits, *, epoch: int, gone: bool = False) -> ScopePolicy:
-    """The policy of one scope; `gone` marks a deleted key, which reads as blocked.
+def policy_of(limits: Limits, *, epoch: int, gone: bool = False, owner: User | None = None) -> ScopePolicy:
+    """The policy of one scope; `gone` marks a deleted key, which reads as blocked, `owner` whose change concerns it.
 
     `epoch` is the organization's, read no later than `limits`, whose windows a newer epoch may not know.
     """
@@ -80,6 +81,7 @@ def policy_of(limits: Limits, *, epoch: int, gone: bool = False) -> ScopePolicy:
         models=tuple(limits.allowed_models),
         model_rates=_model_rates(limits),
         shared=(shared.scope, shared.version) if shared else None,
+        owner=(owner.scope, owner.version) if owner else None,
     )
 
 

@@ -27,7 +27,7 @@ _FRESH_GRANTS = 5
 
 async def serve(gateway: "Gateway", request: Request, request_id: str, route: Route, path_model: str) -> None:
     """identify -> read -> (admit -> hold -> intent -> send), tried again as configured -> relay -> post."""
-    token = identify(request.headers, gateway.config.master_token)
+    token = identify(request.headers, gateway.config.master_token, gateway.config.rules.key_header)
     await gateway.grants.get(token)
     call = read_call(route, await read_body(request, gateway.config), path_model, request.headers)
     attempt = 0
@@ -83,9 +83,7 @@ async def admit(
         policies = (*policies, *named, *await gateway.grants.tags(organization, tags))
     model = permit.resolve_alias(grant, call.model)
     try:
-        permit.check_status(grant, policies, gateway.clock())
-        permit.check_route(grant, call.route, request.path)
-        permit.check_model(policies, model)
+        permit.check_call(grant, policies, model, call.route, request.path, gateway.clock())
     except errors.GatewayError:
         await gateway.holds.refuse_stale(organization, policies)
         raise

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from proxy.gate_rules import GateRules
+
 
 @dataclass(frozen=True, slots=True)
 class GatewayConfig:
@@ -25,3 +27,4 @@ class GatewayConfig:
     """Whether calls that no hard budget limits go on while the counter store is away."""
     workers: int = 1
     """Workers that share a rate limit while there is no counter store to share it through."""
+    rules: GateRules = field(default_factory=GateRules)

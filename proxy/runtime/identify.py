@@ -1,21 +1,24 @@
 """Whose key a request carries. Shape and checksum are judged before any I/O. Pure.
 
-The order of headers is the one clients of LiteLLM know (management contract, 1.1).
+The order of headers is the one clients of LiteLLM know (management contract, 1.1). Both doors use it.
 """
 
 import base64
 import binascii
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from keys import secrets
 from proxy.runtime import errors
 
 _PLAIN = ("api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key")
+_SUBPROTOCOL = "openai-insecure-api-key."
 
 
-def presented_key(headers: Mapping[str, str]) -> str:
-    """The key as sent; empty if there is none."""
+def presented_key(headers: Mapping[str, str], own_header: str = "") -> str:
+    """The key as sent; empty if there is none. `own_header`, where it is present, replaces every other."""
+    if own_header and own_header in headers:
+        return _own(headers[own_header], own_header)
     if headers.get("x-litellm-api-key"):
         return _unwrapped(headers["x-litellm-api-key"]) or headers["x-litellm-api-key"].strip()
     if headers.get("authorization"):
@@ -23,22 +26,35 @@ def presented_key(headers: Mapping[str, str]) -> str:
     return next((headers[name].strip() for name in _PLAIN if headers.get(name)), "")
 
 
-def identify(headers: Mapping[str, str], master_token: str) -> str:
+def identify(headers: Mapping[str, str], master_token: str, own_header: str = "") -> str:
     """The token (SHA-256) of the presented key. Raises 401 for a missing or malformed one."""
-    key = presented_key(headers)
+    key = presented_key(headers, own_header)
     if not key:
-        raise errors.unauthorized("No api key passed in: send it as 'Authorization: Bearer sk-...'")
+        raise errors.unauthorized(
+            "Authentication Error, No api key passed in: send it as 'Authorization: Bearer sk-...'"
+        )
     if len(key) > secrets.MAXIMUM_LENGTH or not key.isascii():
         raise _malformed()
+    # Digests are compared, and always: neither the length nor the first letters of the master key show in the time.
     token = secrets.token_of(key)
     if hmac.compare_digest(token, master_token) or secrets.is_well_formed(key):
         return token
-    raise _malformed()
+    raise unknown_key() if key.startswith("sk-") else _malformed()
+
+
+def with_subprotocol_key(headers: Mapping[str, str], subprotocols: Iterable[str]) -> dict[str, str]:
+    """Headers of a WebSocket handshake: browsers, which can set none, send the key as a sub-protocol."""
+    named = [name.removeprefix(_SUBPROTOCOL) for name in subprotocols if name.startswith(_SUBPROTOCOL)]
+    given = dict(headers)
+    if named:
+        given.setdefault("ocp-apim-subscription-key", named[0])
+    return given
 
 
 def unknown_key() -> errors.GatewayError:
     return errors.unauthorized(
-        "Invalid api key: this key is not known here. Create one in the portal, or ask your platform admin.",
+        "Authentication Error, Invalid proxy server token passed: this key is not known here. Check that it was "
+        "copied whole, create one in the portal, or ask your platform admin.",
         "token_not_found_in_db",
         "key",
     )
@@ -46,11 +62,18 @@ def unknown_key() -> errors.GatewayError:
 
 def _malformed() -> errors.GatewayError:
     return errors.unauthorized(
-        "Invalid api key: malformed. LiteLLM Virtual Key expected: a key is expected to start with 'sk-' "
-        "and to be complete. Check that it was copied whole.",
-        "token_not_found_in_db",
+        "Authentication Error, LiteLLM Virtual Key expected. What was sent is no key: a key is expected to start "
+        "with 'sk-'.",
+        "auth_error",
         "key",
     )
+
+
+def _own(value: str, name: str) -> str:
+    scheme, _, rest = value.strip().partition(" ")
+    if scheme.lower() != "bearer" or not rest.strip():
+        raise errors.unauthorized(f"Authentication Error, the header {name} must have the form 'Bearer sk-...'")
+    return rest.strip()
 
 
 def _unwrapped(value: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 async def serve(gateway: "Gateway", request: Request, route: Route, name: str) -> None:
-    token = identify(request.headers, gateway.config.master_token)
+    token = identify(request.headers, gateway.config.master_token, gateway.config.rules.key_header)
     grant = await current(gateway, token)
     permit.check_status(grant, grant.chain, gateway.clock())
     permit.check_route(grant, route, request.path)

@@ -33,7 +33,8 @@ def answers(status: int) -> Counter:
 
 async def serve(gateway: "Gateway", request: Request) -> None:
     """For the master key alone: what a company calls, and how often, is no business of a key's holder."""
-    if identify(request.headers, gateway.config.master_token) != gateway.config.master_token:
+    config = gateway.config
+    if identify(request.headers, config.master_token, config.rules.key_header) != config.master_token:
         raise forbidden("metrics are for the master key: send it as 'Authorization: Bearer sk-...'", "auth_error")
     await relay.send_whole(request.send, 200, text(), {"content-type": CONTENT_TYPE_LATEST})
 

@@ -1,5 +1,6 @@
 """Whether a grant allows a call, before anything is held. Pure: judged from the frozen grant alone."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from keys.grants import Grant, ScopePolicy
@@ -20,21 +21,59 @@ _LEVEL = {
     ScopeKind.CUSTOMER: "customer",
     ScopeKind.TAG: "key",
 }
+_NAME = {
+    ScopeKind.ORGANIZATION: "Organization",
+    ScopeKind.TEAM: "Team",
+    ScopeKind.MEMBER: "Team member",
+    ScopeKind.USER: "User",
+    ScopeKind.CUSTOMER: "Customer",
+    ScopeKind.TAG: "Tag",
+}
+
+
+def check_call(
+    grant: Grant, policies: tuple[ScopePolicy, ...], model: str, route: Route, path: str, now: datetime
+) -> None:
+    """Everything about a call that can be refused before it is held, in the order clients know (contract, 1.3)."""
+    _refuse_blocked(grant.key)
+    check_model((grant.key,), model)
+    check_status(grant, policies, now)
+    # The organization comes last: of two scopes that refuse a model, the nearer one is named.
+    check_model((*policies[1:], policies[0]), model)
+    check_route(grant, route, path)
 
 
 def check_status(grant: Grant, policies: tuple[ScopePolicy, ...], now: datetime) -> None:
-    """Raises 401 for a key that is blocked, below a blocked scope, expired or rotated out."""
-    for policy in policies:
-        if policy.blocked:
-            raise errors.unauthorized(f"{policy.label} is blocked: ask your platform admin to unblock it")
+    """Raises 401 for a key that is blocked, of a deactivated owner, expired, rotated out or below a blocked scope."""
+    _refuse_blocked(grant.key)
+    if grant.owner_deactivated:
+        raise errors.unauthorized(
+            "Authentication Error, the owner of this key was deactivated: ask your platform admin"
+        )
     if grant.expires_at is not None and now >= grant.expires_at:
         raise errors.unauthorized(
-            f"Authentication Error - Expired Key: it expired at {grant.expires_at.isoformat()}; create a new one",
+            f"Authentication Error - Expired Key. It expired at {grant.expires_at.isoformat()}; create a new one",
             "expired_key",
             "key",
         )
     if grant.retires_at is not None and now >= grant.retires_at:
-        raise errors.unauthorized("this secret was replaced by a newer one of the same key", "expired_key", "key")
+        raise errors.unauthorized(
+            "Authentication Error - Expired Key. This secret was replaced by a newer one of the same key",
+            "expired_key",
+            "key",
+        )
+    for policy in policies:
+        _refuse_blocked(policy)
+
+
+def _refuse_blocked(policy: ScopePolicy) -> None:
+    if not policy.blocked:
+        return
+    kind = scope_kind(policy.scope)
+    told = "Key is blocked. Update via `/key/unblock` if you are an admin"
+    if kind is not ScopeKind.KEY:
+        told = f"{_NAME[kind]} is blocked: {policy.label}. Ask your platform admin to unblock it"
+    raise errors.unauthorized(f"Authentication Error, {told}.")
 
 
 def check_route(grant: Grant, route: Route, path: str) -> None:
@@ -57,9 +96,9 @@ def resolve_alias(grant: Grant, model: str) -> str:
     return grant.aliases.get(model, model)
 
 
-def check_model(policies: tuple[ScopePolicy, ...], model: str) -> None:
-    """Raises 403 unless every scope that lists models covers this one. The most specific scope is named."""
-    for policy in reversed(policies):
+def check_model(policies: Iterable[ScopePolicy], model: str) -> None:
+    """Raises 403 unless every scope that lists models covers this one. The first that does not is named."""
+    for policy in policies:
         if not allows(policy, model):
             level = _LEVEL[scope_kind(policy.scope)]
             raise errors.forbidden(

@@ -1,6 +1,7 @@
 """Who may call the management API, and what everybody else is told."""
 
 from datetime import timedelta
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -9,10 +10,13 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from keys import services
+from keys.loading import load_grants
 from keys.models import VirtualKey
+from keys.secrets import token_of
+from proxy.gate_rules import read_rules
 from teams import services as people
 from teams.actors import MASTER
-from teams.models import AuditEvent, Team
+from teams.models import AuditEvent, Team, User
 from tests.api.conftest import Api
 from tests.factories import issue
 
@@ -174,3 +178,25 @@ def test_no_answer_may_be_stored_on_the_way(api: Api) -> None:
 def test_a_wrong_method_is_405_in_the_same_shape(api: Api) -> None:
     answer = api.get("/key/generate")
     assert (answer.status, answer.error["code"]) == (405, "405")
+
+
+def test_the_configured_header_replaces_all_others(api: Api, settings: Any) -> None:
+    settings.GATE_RULES = read_rules({"litellm_key_header_name": "X-Our-Key"})
+    both = {"authorization": "Bearer of-somebody-else", "x-our-key": f"Bearer {settings.MASTER_KEY}"}
+    assert api.get("/key/list", headers=both).status == 200
+    assert api.get("/key/list", headers=both | {"x-our-key": settings.MASTER_KEY}).status == 401
+    assert api.get("/key/list").status == 200
+
+
+def test_a_key_of_a_deactivated_person_is_401_also_in_a_team(api: Api, search: Team) -> None:
+    person = people.create_user(User(username="linus", email="linus@example.com"), actor=MASTER)
+    secrets = [issue(user=person)[1], issue(user=person, team=search)[1]]
+    assert {api.get("/key/info", bearer=secret).status for secret in secrets} == {200}
+    person.is_active = False
+    people.update_limits(person, actor=MASTER)
+    for secret in secrets:
+        answer = api.get("/key/info", bearer=secret)
+        assert (answer.status, "deactivated" in answer.error["message"]) == (401, True)
+    grants = load_grants(map(token_of, secrets)).values()
+    assert {grant.owner_deactivated for grant in grants} == {True}
+    assert all((person.scope, person.version) in [v for p in grant.chain for v in p.versions] for grant in grants)

@@ -25,7 +25,8 @@ def _error(answer: httpx.Response, status: int) -> dict[str, Any]:
 def test_keys_that_are_missing_malformed_or_unknown_get_401(latchkey: Running, books: Books) -> None:
     assert _error(latchkey.http.post("/v1/chat/completions", json={}), 401)["type"] == "auth_error"
     good = generate().plaintext
-    for key in ("nonsense", good[:-1] + ("a" if good[-1] != "a" else "b"), good, "sk-" + secrets.token_hex(12)):
+    assert _error(latchkey.chat("nonsense"), 401)["type"] == "auth_error"
+    for key in (good[:-1] + ("a" if good[-1] != "a" else "b"), good, "sk-" + secrets.token_hex(12)):
         error = _error(latchkey.chat(key), 401)
         assert error["type"] == "token_not_found_in_db"
         assert key not in str(error)
