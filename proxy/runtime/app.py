@@ -10,18 +10,17 @@ from typing import Any
 
 import structlog
 
-from proxy.runtime import chain, errors, health, ids, listing, metrics, relay, routes
-from proxy.runtime.catalog import Target
+from proxy.runtime import answer_headers, chain, errors, health, ids, listing, metrics, relay, routes
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
 from proxy.runtime.epochs import Epochs
 from proxy.runtime.grants import Grants
-from proxy.runtime.holds import Held, Holds
+from proxy.runtime.holds import Holds
 from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.request import Receive, Request, Send
 from proxy.runtime.settlement import Settlement
 from proxy.runtime.streams import Streams
-from proxy.runtime.upstream import AiohttpClient, Answer, UpstreamClient
+from proxy.runtime.upstream import AiohttpClient, UpstreamClient
 
 log = structlog.get_logger()
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9_.:-]{1,64}$")
@@ -125,22 +124,6 @@ class Gateway:
     def turn(self) -> int:
         return next(self._turns)
 
-    def answer_headers(self, held: Held, target: Target, answer: Answer) -> dict[str, str]:
-        headers = {
-            "content-type": answer.headers.get("content-type", "application/json"),
-            "x-request-id": held.intent.request_id,
-            "x-litellm-call-id": held.intent.request_id,
-            "x-litellm-model-id": target.deployment,
-            "x-litellm-model-group": target.model,
-            "x-litellm-attempted-retries": str(held.intent.attempt - 1),
-        }
-        if "x-request-id" in answer.headers:
-            headers["llm_provider-x-request-id"] = answer.headers["x-request-id"]
-        if held.injected_cap is not None:
-            headers["x-latchkey-output-cap"] = str(held.injected_cap)
-        headers |= {f"x-ratelimit-remaining-{name}": str(left) for name, left in held.remaining.items()}
-        return headers
-
     async def _answer(self, request: Request, request_id: str) -> None:
         if request.path in health.PATHS:
             await health.serve(self, request)
@@ -164,7 +147,13 @@ class Gateway:
     async def _refuse(self, send: "_Started", error: errors.GatewayError, request_id: str) -> None:
         """Answer with the error, unless an answer is under way already."""
         if not send.started:
-            headers = {"content-type": "application/json", "x-request-id": request_id, **error.headers}
+            headers = {
+                "content-type": "application/json",
+                "x-request-id": request_id,
+                "x-litellm-call-id": request_id,
+                "x-litellm-version": answer_headers.VERSION[1].decode(),
+                **error.headers,
+            }
             await relay.send_whole(send, error.status, error.body(), headers)
 
 

@@ -1,11 +1,13 @@
 """The life of a call, top to bottom. Everything that can cost money passes through `serve`."""
 
 from dataclasses import replace
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from proxy.runtime import caps, errors, faults, permit, posting, relay, usage
+from proxy.runtime import answer_headers, caps, errors, faults, permit, posting, relay, usage
+from proxy.runtime.answer_headers import Timing
 from proxy.runtime.call import Call, read_call
 from proxy.runtime.catalog import Target
 from proxy.runtime.holds import Admission, Held, IntentUnknown, StaleGrant
@@ -27,6 +29,7 @@ _FRESH_GRANTS = 5
 
 async def serve(gateway: "Gateway", request: Request, request_id: str, route: Route, path_model: str) -> None:
     """identify -> read -> (admit -> hold -> intent -> send), tried again as configured -> relay -> post."""
+    timing = Timing()
     token = identify(request.headers, gateway.config.master_token, gateway.config.rules.key_header)
     await gateway.grants.get(token)
     call = read_call(route, await read_body(request, gateway.config), path_model, request.headers)
@@ -34,17 +37,21 @@ async def serve(gateway: "Gateway", request: Request, request_id: str, route: Ro
     while True:
         attempt += 1
         held, target = await admit_and_hold(gateway, request, request_id, token, call, attempt)
+        sent = monotonic()
         try:
             answer = await send(gateway, call, held, target)
         except SendFailed as failed:
             gateway.settlement.post(held, posting.of_failure(held, target, failed, gateway.clock()))
+            timing.away += monotonic() - sent
             if failed.error.status in _RETRIED and attempt <= target.max_retries:
                 continue
+            failed.error.headers = {**failed.error.headers, **answer_headers.of_failure(held, target)}
             raise failed.error from failed
         except BaseException:
             gateway.settlement.abandon(held)
             raise
-        await relay_and_post(gateway, request, call, held, target, answer)
+        timing.away += monotonic() - sent
+        await relay_and_post(gateway, request, call, held, target, answer, timing)
         return
 
 
@@ -174,17 +181,20 @@ def _in_our_words(answer: Answer, call: Call, said: Any) -> errors.GatewayError:
 
 
 async def relay_and_post(
-    gateway: "Gateway", request: Request, call: Call, held: Held, target: Target, answer: Answer
+    gateway: "Gateway", request: Request, call: Call, held: Held, target: Target, answer: Answer, timing: Timing
 ) -> None:
     """Hand the answer on and post what it cost, also when the client or the provider breaks off."""
     faults.reach("after_send")
     outcome = Outcome()
-    headers = gateway.answer_headers(held, target, answer)
+    headers = answer_headers.of_answer(held, target, answer, gateway.clock())
     try:
         if call.stream and "text/event-stream" in answer.headers.get("content-type", ""):
+            headers += answer_headers.of_time(timing)
             await relay_stream(gateway, request, call, held, target, answer, outcome, headers)
             return
+        reading = monotonic()
         body = await answer.read(gateway.config.max_answer_bytes)
+        timing.away += monotonic() - reading
         outcome.received_bytes = len(body)
         relay.note_answer(outcome, usage.loads(body))
         if outcome.usage is None:
@@ -196,13 +206,13 @@ async def relay_and_post(
         charge = posting.of(held, target, outcome, gateway.clock())
         gateway.settlement.post(held, charge)
         await answer.close()
-    headers["x-litellm-response-cost"] = posting.usd(charge.amount_nano or 0)
+    headers += answer_headers.of_cost(held, charge.amount_nano or 0) + answer_headers.of_time(timing)
     await relay.send_whole(request.send, answer.status, body, headers)
 
 
 async def relay_stream(
     gateway: "Gateway", request: Request, call: Call, held: Held, target: Target, answer: Answer, outcome: Outcome,
-    headers: dict[str, str],
+    headers: relay.Headers,
 ) -> None:  # fmt: skip
     """Hand a stream on, under the eyes of whoever may end it early."""
     intent = held.intent

@@ -71,8 +71,10 @@ class Held:
     bound: Estimate
     injected_cap: int | None
     """Output cap that we set because the client set none, and must be sent upstream."""
-    remaining: dict[str, int]
-    """What is left of each rate limit, by `<scope kind>-<requests|tokens>`."""
+    plan: Plan
+    moment: Moment
+    left: tuple[int, ...] = ()
+    """What is left of each of the plan's rates, then what the key had spent; empty without the counter store."""
 
 
 Settled = tuple[Held, int, int]
@@ -177,6 +179,8 @@ class Holds:
             "kmin": tokens if bound.capped else bound.input + 1,
             "p": moment.p,
         }
+        if asking.plan.key_line is not None:
+            question["tell"] = asking.plan.key_line + 1
         if moment.lines and not asking.shared:
             question |= clamp.question(bound, target.price, asking.admission.call, asking.admission.grant)
         return question
@@ -215,7 +219,7 @@ class Holds:
             raise refusals.rate_limited(kind, refused, refused.limit, asking.now)
         epoch = await self._epochs.current(asking.organization)
         intent = replace(self._intent(asking, self._question(asking, epoch)), counters=(), degraded=True)
-        held = Held(intent, asking.prefix, (), (), asking.bound, _injected(asking), {})
+        held = Held(intent, asking.prefix, (), (), asking.bound, _injected(asking), asking.plan, asking.moment)
         if not await self._write_intent(held):
             self._epochs.forget(asking.organization)
             raise StaleGrant([scope for scope, _ in asking.plan.versions])
@@ -322,7 +326,9 @@ class Holds:
             lines=asking.moment.lines,
             bound=asking.bound,
             injected_cap=_injected(asking),
-            remaining=_remaining(asking, reply),
+            plan=asking.plan,
+            moment=asking.moment,
+            left=tuple(map(int, reply[2:])),
         )
 
     def _intent(self, asking: _Asking, question: dict[str, Any]) -> Intent:
@@ -386,11 +392,3 @@ def _suffix(line: Line, number: int) -> str:
 def _injected(asking: _Asking) -> int | None:
     admission = asking.admission
     return clamp.to_inject(asking.bound, admission.target, admission.call.choices) if asking.moment.lines else None
-
-
-def _remaining(asking: _Asking, reply: list[str]) -> dict[str, int]:
-    """What is left of each kind of rate: of two limits of a kind, of the tighter one."""
-    left: dict[str, int] = {}
-    for name, value in zip(asking.plan.kinds, reply[2:], strict=True):
-        left[name] = min(max(0, int(value)), left.get(name, NO_LIMIT))
-    return left

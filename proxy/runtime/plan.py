@@ -4,9 +4,10 @@ All of it stays the same for many calls, so it is worked out once: a `Plan` for 
 until the next minute or window begins.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -14,6 +15,7 @@ import orjson
 from keys.grants import ScopePolicy
 from spend.wire import CounterRef
 from teams.budgets import Budget, matches
+from teams.scopes import ScopeKind, scope_kind
 from teams.windows import window_at
 
 NO_LIMIT = 2**53
@@ -56,12 +58,15 @@ class Moment:
     slots: tuple[str, ...]
     record: str
     """JSON of the names of rates and slots, without its opening brace."""
+    prepared: dict[str, Any] = field(default_factory=dict)
+    """What others worked out from it, by deployment."""
 
 
 class Plan:
     def __init__(self, policies: tuple[ScopePolicy, ...], model: str, zone: str, prefix: str, *, free: bool) -> None:
         self._budgets = [] if free else [(policy, b) for policy in policies for b in policy.budgets if _for(b, model)]
         self._zone, self._prefix = ZoneInfo(zone), prefix
+        self.policies = policies
         self.scopes = tuple(policy.scope for policy in policies)
         self.epochs = {policy.scope: policy.epoch for policy in policies}
         self.newest, self.oldest = max(self.epochs.values()), min(self.epochs.values())
@@ -70,8 +75,12 @@ class Plan:
         self.rpm = [Rate(policy, name, rpm) for policy, name, rpm, _ in rates if rpm is not None]
         self.tpm = [Rate(policy, name, tpm) for policy, name, _, tpm in rates if tpm is not None]
         self.slots = [Rate(p, p.scope, p.parallel_limit) for p in policies if p.parallel_limit is not None]
-        self.kinds = [f"{rate.policy.scope.partition(':')[0]}-requests" for rate in self.rpm]
-        self.kinds += [f"{rate.policy.scope.partition(':')[0]}-tokens" for rate in self.tpm]
+        #: In the order in which the hold script tells what is left of them.
+        self.rates = [(r, "requests") for r in self.rpm] + [(t, "tokens") for t in self.tpm]
+        self.rates += [(slot, "max_parallel_requests") for slot in self.slots]
+        self.key_line = next(
+            (i for i, (policy, b) in enumerate(self._budgets) if _is_of_key(policy) and not b.model), None
+        )
         self.has_ceiling = any(budget.limit_nano is not None for _, budget in self._budgets)
         self._moment: Moment | None = None
 
@@ -113,6 +122,10 @@ class Plan:
 @lru_cache(maxsize=50_000)
 def plan_for(policies: tuple[ScopePolicy, ...], model: str, zone: str, prefix: str, free: bool) -> Plan:
     return Plan(policies, model, zone, prefix, free=free)
+
+
+def _is_of_key(policy: ScopePolicy) -> bool:
+    return scope_kind(policy.scope) is ScopeKind.KEY
 
 
 def _for(budget: Budget, model: str) -> bool:

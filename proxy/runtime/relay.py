@@ -18,6 +18,7 @@ from proxy.runtime.streams import Stream
 from proxy.runtime.upstream import Answer, NoAnswer
 from spend.pricing import Usage
 
+Headers = list[tuple[bytes, bytes]]
 _LONGEST_EVENT = 8 * 1024 * 1024
 
 
@@ -59,23 +60,24 @@ def count_text(outcome: Outcome, raw: bytes) -> None:
     outcome.text_bytes += sum(sizes)
 
 
-async def send_whole(send: Send, status: int, body: bytes, headers: dict[str, str]) -> None:
-    start = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
+async def send_whole(send: Send, status: int, body: bytes, headers: dict[str, str] | Headers) -> None:
+    start = headers
+    if isinstance(start, dict):
+        start = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in start.items()]
     start.append((b"content-length", str(len(body)).encode()))
     await send({"type": "http.response.start", "status": status, "headers": start})
     await send({"type": "http.response.body", "body": body})
 
 
 async def send_stream(
-    send: Send, stream: Stream, outcome: Outcome, headers: dict[str, str], *, wants_usage: bool,
+    send: Send, stream: Stream, outcome: Outcome, headers: Headers, *, wants_usage: bool,
     clock: Callable[[], datetime],
 ) -> None:  # fmt: skip
     """Relay server-sent events; one that breaks off ends with an error event the client can read.
 
     A client that takes nothing holds up the reading from the provider, not this worker's memory.
     """
-    start = [(name.encode("latin-1"), value.encode("latin-1", "replace")) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": 200, "headers": start})
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
     try:
         async for event in _events(stream.answer, outcome, clock):
             faults.reach("in_stream")

@@ -88,6 +88,8 @@ class Store:
 class Journal:
     """`Journal.ask`, at once. Intents wait at the gate while it is closed, as those of a slow worker do."""
 
+    available = True
+
     def __init__(self, loaded: dict[str, CounterRef]) -> None:
         self._handlers = {kind: one for lane in books.lanes() for kind, one in lane.handlers.items()}
         self.gate: asyncio.Future[None] | None = None

@@ -3,6 +3,7 @@
 --   e epoch, id hold, now ms, until ms, a amount (nano-USD), v {{scope, version}},
 --   w {{counter, limit, slice, first slice}} (slices: rolling windows only), r {{key, rpm}}, t {{key, tpm}},
 --   k tokens wanted, kmin tokens at least, p {{key, parallel}}, rec the rest of the hold's record as JSON,
+--   tell number of the window whose spending is told (if any),
 --   least nano-USD that make sense and peers to leave room for (only if the amount can be lowered to a fair share)
 -- Everything is read and judged before the first write: an error in a script does not roll back.
 -- A counter's g names the load it came from. The record keeps it, so that a settlement never touches a counter
@@ -43,7 +44,7 @@ local rolling = function(key, first, gone)
   return {s, h, g}
 end
 
-local missing, tight, tightest, generations, old = {'MISS'}, nil, nil, {}, {}
+local missing, tight, tightest, told, generations, old = {'MISS'}, nil, nil, nil, {}, {}
 for i, w in ipairs(q.w) do
   local key, c = base .. ':w:' .. w[1], nil
   if w[3] then
@@ -56,6 +57,7 @@ for i, w in ipairs(q.w) do
     generations[i] = c[3]
     local s, h = tonumber(c[1]), tonumber(c[2])
     local room = w[2] - s - h
+    if i == q.tell then told = s end
     if not tight or room < tightest then tight, tightest = {int(i - 1), int(s), int(h)}, room end
   end
 end
@@ -92,10 +94,12 @@ for i, t in ipairs(q.t) do
   if left < q.kmin then return {'TPM', int(i - 1), int(t[2] - left)} end
   if left < tokens then tokens = left end
 end
+local idle = {}
 for i, s in ipairs(q.p) do
   redis.call('ZREMRANGEBYSCORE', s[1], '-inf', int(q.now))
   local busy = redis.call('ZCARD', s[1])
   if busy >= s[2] then return {'SLOTS', int(i - 1), int(busy)} end
+  idle[i] = s[2] - busy - 1
 end
 
 local counters, answer = {}, {'OK', int(tokens)}
@@ -114,7 +118,8 @@ for _, t in ipairs(q.t) do
   answer[#answer + 1] = int(t[2] - redis.call('INCRBY', t[1], int(tokens)))
   redis.call('EXPIRE', t[1], 130)
 end
-for _, s in ipairs(q.p) do
+for i, s in ipairs(q.p) do
+  answer[#answer + 1] = int(idle[i])
   redis.call('ZADD', s[1], int(q['until']), q.id)
   redis.call('EXPIRE', s[1], TTL)
 end
@@ -123,4 +128,5 @@ local held = '{"k":"' .. int(tokens) .. '","w":' .. (#counters > 0 and cjson.enc
 redis.call('SET', record, held, 'EX', TTL)
 redis.call('ZADD', base .. ':holds', int(q['until']), q.id)
 redis.call('EXPIRE', base .. ':holds', TTL)
+if told then answer[#answer + 1] = int(told) end
 return answer
