@@ -8,6 +8,7 @@ more held than is, never less.
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -23,7 +24,8 @@ from spend.wire import Crossing, Posting
 log = structlog.get_logger()
 _MOST_WAITING = 10_000
 _BATCH = 256
-_LINGER_SECONDS = 0.004
+#: Postings gather for so long, or until this many wait: nobody waits for one, and many cost little more than one.
+_LINGER_SECONDS, _ENOUGH = 0.02, 64
 _Due = tuple[Held, Posting]
 
 
@@ -40,7 +42,7 @@ class Settlement:
         self._lease = timedelta(seconds=lease_seconds)
         self._open: dict[str, Held] = {}
         self._waiting: deque[_Due] = deque()
-        self._wake = asyncio.Event()
+        self._wake, self._hurry = asyncio.Event(), asyncio.Event()
         self._accepted = self._done = 0
         self._watchers: list[tuple[int, asyncio.Future[None]]] = []
 
@@ -61,6 +63,8 @@ class Settlement:
         self._waiting.append((held, posting))
         self._accepted += 1
         self._wake.set()
+        if len(self._waiting) >= _ENOUGH:
+            self._hurry.set()
 
     def abandon(self, held: Held) -> None:
         """Something unforeseen: the outcome is unknown, so the lease runs out and the sweeper charges the hold."""
@@ -72,20 +76,28 @@ class Settlement:
             return
         watcher: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._watchers.append((self._accepted, watcher))
+        self._hurry.set()
         await asyncio.wait([watcher], timeout=at_most)
 
     async def run(self) -> None:
         """Post what is waiting, batch after batch, forever."""
         while True:
             await self._wake.wait()
-            # Intents go first: whoever called just now may well call again, and should not queue behind a posting.
-            await asyncio.sleep(_LINGER_SECONDS)
+            await self._gather()
+            batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+            await self._post(batch)
+            self._done += len(batch)
+            self._tell_watchers()
+
+    async def _gather(self) -> None:
+        """Intents go first: whoever called just now may well call again, and should not queue behind a posting."""
+        if not self._watchers:
+            self._hurry.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER_SECONDS):
+                await self._hurry.wait()
+        if len(self._waiting) <= _BATCH:
             self._wake.clear()
-            while self._waiting:
-                batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
-                await self._post(batch)
-                self._done += len(batch)
-                self._tell_watchers()
 
     async def keep_leases(self) -> None:
         """Renew the leases of calls that are still running, forever; sooner again where that failed."""
