@@ -3,6 +3,7 @@
 `LATCHKEY_ROLE` (set by `manage.py gateway` and `manage.py web`) leaves one of the two out.
 """
 
+import gc
 import os
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -65,12 +66,23 @@ def _is_ours(path: str) -> bool:
     return routes.find(path) is not None or path in health.PATHS or path == metrics.PATH
 
 
+def _leave_alone_what_stays() -> None:
+    """What is loaded by now stays for good: looking through it again and again would hold up calls for 0.1 s each time.
+
+    Calls free what they make by themselves, so that a look at the rest is seldom worth its time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
+
+
 async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]) -> None:
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
             if _role != "web":
                 await _gateway.start()
+            _leave_alone_what_stays()
             await send({"type": "lifespan.startup.complete"})
         else:
             if _role != "web":
