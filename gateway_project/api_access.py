@@ -7,6 +7,7 @@ then reaches is decided by `visible_to` and `managed_by` of the querysets.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
@@ -58,6 +59,9 @@ class MayCall(BasePermission):
         if not isinstance(access, Access):
             raise ImproperlyConfigured(f"{type(view).__name__} was routed without an Access")
         caller: Caller = request.user  # type: ignore[assignment]  # set by KeyAuthentication
+        if not caller.is_admin and settings.GATE_RULES.is_for_admins(request.path):
+            path = request.path[:200]
+            raise ApiError(403, f"user not allowed to access this route. Route={path} is an admin only route")
         _refuse_narrowed(caller, access, request.path)
         if access.may & caller.standings:
             return True

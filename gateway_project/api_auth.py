@@ -25,6 +25,8 @@ class KeyAuthentication(BaseAuthentication):
     """The key in the first header that carries one. A broken dependency is never mistaken for a bad key."""
 
     def authenticate(self, request: Request) -> tuple[Caller, None]:
+        if not settings.GATE_RULES.may_come_from(request.META.get("REMOTE_ADDR", "")):
+            raise ApiError(403, "Access forbidden: IP address not allowed.")
         master = secrets.token_of(settings.MASTER_KEY)
         try:
             token = identify(request.headers, master, settings.GATE_RULES.key_header)

@@ -30,7 +30,7 @@ _gateway = Gateway(
     GatewayConfig(
         redis_url=settings.REDIS_URL,
         master_token=token_of(settings.MASTER_KEY),
-        max_body_bytes=settings.MAX_BODY_BYTES,
+        max_body_bytes=settings.GATE_RULES.max_body_bytes or settings.MAX_BODY_BYTES,
         lease_seconds=settings.HOLD_LEASE_SECONDS,
         default_output_tokens=settings.DEFAULT_OUTPUT_TOKENS,
         budget_status=settings.BUDGET_STATUS,

@@ -80,6 +80,8 @@ class Grant:
     output_cap_policy: str = "clamp"
     """For a call without an output cap that does not fit: `clamp` lowers the cap, `reject` refuses the call."""
     owner_deactivated: bool = False
+    is_admin: bool = False
+    """Whether it acts for a platform admin."""
     user_public_id: str = ""
     team_public_id: str = ""
 

@@ -7,7 +7,7 @@ from django.conf import settings
 
 from keys import secrets
 from keys.grants import Grant, ModelRate, Owners, ScopePolicy
-from keys.models import RetiredSecret, VirtualKey
+from keys.models import MASTER_ID, RetiredSecret, VirtualKey
 from teams.models import Customer, Limits, Membership, Organization, Tag, User
 
 
@@ -53,13 +53,23 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
         expires_at=key.expires_at,
         retires_at=old.valid_until if old else None,
         aliases={**((key.team and key.team.model_aliases) or {}), **(key.aliases or {})},
-        tags=tuple(key.tags),
+        tags=tuple(dict.fromkeys((*key.tags, *_tags_of_team(key)))),
         allowed_routes=tuple(key.allowed_routes),
         output_cap_policy=key.output_cap_policy,
+        is_admin=key.public_id == MASTER_ID or (key.user is not None and _is_admin(key.user)),
         owner_deactivated=key.user is not None and not key.user.is_active,
         user_public_id=key.user.public_id if key.user else "",
         team_public_id=key.team.public_id if key.team else "",
     )
+
+
+def _is_admin(user: User) -> bool:
+    return user.is_superuser or user.role == User.Role.PROXY_ADMIN
+
+
+def _tags_of_team(key: VirtualKey) -> list[str]:
+    tags = key.team.metadata.get("tags") if key.team else None
+    return [tag for tag in tags if isinstance(tag, str) and 0 < len(tag) <= 255] if isinstance(tags, list) else []
 
 
 def policy_of(limits: Limits, *, epoch: int, gone: bool = False, owner: User | None = None) -> ScopePolicy:

@@ -2,9 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
 
-NAMES = frozenset({"litellm_key_header_name"})
+from teams.budgets import matches
+
+NAMES = frozenset({
+    "litellm_key_header_name", "user_header_name", "user_header_mappings", "enforce_user_param",
+    "reject_clientside_metadata_tags", "max_request_size_mb", "allowed_ips", "admin_only_routes",
+    "max_parallel_requests", "global_max_parallel_requests",
+})  # fmt: skip
 
 
 class BadRule(ValueError):
@@ -15,15 +22,94 @@ class BadRule(ValueError):
 class GateRules:
     key_header: str = ""
     """Lower-case name of the header that, where a request has it, carries the key instead of every other."""
+    customer_headers: tuple[str, ...] = ()
+    """Lower-case names of headers that name the end user."""
+    enforce_user: bool = False
+    reject_client_tags: bool = False
+    max_body_bytes: int | None = None
+    networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Where requests may come from; empty means anywhere."""
+    admin_routes: tuple[str, ...] = ()
+    """Paths, or `prefix/*`, for platform admins alone."""
+    parallel_limit: int | None = None
+    """Calls at once, of all keys together."""
+
+    def may_come_from(self, address: str) -> bool:
+        if not self.networks:
+            return True
+        try:
+            known = ip_address(address)
+        except ValueError:
+            return False
+        known = getattr(known, "ipv4_mapped", None) or known
+        return any(known in network for network in self.networks)
+
+    def is_for_admins(self, path: str) -> bool:
+        bare = path.removeprefix("/v1")
+        return any(matches(entry, form) for entry in self.admin_routes for form in (path, bare, "/v1" + bare))
 
 
 def read_rules(general: Mapping[str, Any]) -> GateRules:
     """Raises BadRule."""
-    return GateRules(key_header=_header(general, "litellm_key_header_name"))
+    limits = [_number(general, name) for name in ("max_parallel_requests", "global_max_parallel_requests")]
+    size = general.get("max_request_size_mb")
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int | float) or not 0 < size < 2**20):
+        raise BadRule("general_settings.max_request_size_mb: write a number of megabytes above 0")
+    return GateRules(
+        key_header=_header(general.get("litellm_key_header_name") or "", "litellm_key_header_name"),
+        customer_headers=_customer_headers(general),
+        enforce_user=_flag(general, "enforce_user_param"),
+        reject_client_tags=_flag(general, "reject_clientside_metadata_tags"),
+        max_body_bytes=None if size is None else int(size * 1024 * 1024),
+        networks=tuple(_network(item) for item in _texts(general, "allowed_ips")),
+        admin_routes=_texts(general, "admin_only_routes"),
+        parallel_limit=min((limit for limit in limits if limit is not None), default=None),
+    )
 
 
-def _header(general: Mapping[str, Any], name: str) -> str:
-    value = general.get(name) or ""
+def _customer_headers(general: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of `user_header_mappings` those that name the customer, then `user_header_name`."""
+    found, mappings = [], general.get("user_header_mappings") or []
+    for mapping in mappings if isinstance(mappings, list) else [mappings]:
+        if not isinstance(mapping, dict) or mapping.get("litellm_user_role") != "customer":
+            raise BadRule(
+                "general_settings.user_header_mappings: write a list of {header_name: ..., litellm_user_role: "
+                "customer}; a header cannot stand for an internal user, give that user a key"
+            )
+        found.append(_header(mapping.get("header_name"), "user_header_mappings.header_name"))
+    name = general.get("user_header_name")
+    return (*found, *([_header(name, "user_header_name")] if name else []))
+
+
+def _header(value: Any, name: str) -> str:
     if not isinstance(value, str) or not all(c.isascii() and (c.isalnum() or c in "-_") for c in value):
         raise BadRule(f"general_settings.{name}: write the name of a header, e.g. X-Litellm-Key")
     return value.lower()
+
+
+def _flag(general: Mapping[str, Any], name: str) -> bool:
+    value = general.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise BadRule(f"general_settings.{name}: write true or false")
+    return bool(value)
+
+
+def _number(general: Mapping[str, Any], name: str) -> int | None:
+    value = general.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        raise BadRule(f"general_settings.{name}: write a whole number above 0, or leave it out")
+    return value
+
+
+def _texts(general: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = general.get(name) or []
+    if not isinstance(value, list) or not all(isinstance(item, str) and item for item in value):
+        raise BadRule(f"general_settings.{name}: write a list of texts")
+    return tuple(value)
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    try:
+        return ip_network(text, strict=False)
+    except ValueError as error:
+        raise BadRule(f"general_settings.allowed_ips: '{text}' is no address and no network (10.0.0.0/8)") from error

@@ -13,6 +13,7 @@ import structlog
 from proxy.runtime import answer_headers, chain, errors, health, ids, listing, metrics, relay, routes
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
+from proxy.runtime.crowd import Crowd
 from proxy.runtime.epochs import Epochs
 from proxy.runtime.grants import Grants
 from proxy.runtime.holds import Holds
@@ -51,6 +52,7 @@ class Gateway:
             drain_seconds=config.drain_seconds,
             most_drained=config.most_drained,
         )
+        self.crowd = Crowd(self.store, config)
         self._turns = itertools.count()
         self._background: list[asyncio.Task[None]] = []
 
@@ -67,6 +69,7 @@ class Gateway:
             asyncio.create_task(self._cut_expired(), name="cut-expired"),
             asyncio.create_task(self.settlement.run(), name="post"),
             asyncio.create_task(self.settlement.keep_leases(), name="keep-leases"),
+            asyncio.create_task(self.crowd.keep(), name="keep-places"),
         ]
 
     async def stop(self) -> None:
@@ -131,6 +134,8 @@ class Gateway:
         if request.path == metrics.PATH:
             await metrics.serve(self, request)
             return
+        if not self.config.rules.may_come_from(request.client):
+            raise errors.forbidden("Access forbidden: IP address not allowed.", "auth_error")
         found = routes.find(request.path)
         if found is None:
             raise errors.GatewayError(404, "not_found_error", f"there is no {request.path} here")

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
-from proxy.runtime import errors, strict_json
+from proxy.gate_rules import GateRules
+from proxy.runtime import errors, strict_json, wishes
 from proxy.runtime.routes import Route
 
+_NO_RULES = GateRules()
 #: Never taken from a client: they would choose the upstream, its key, or an answer that costs nothing.
 _FORBIDDEN = (
     "api_key", "api_base", "base_url", "api_version", "custom_llm_provider", "mock_response", "mock_tool_calls",
     "fallbacks", "model_list", "models", "route", "litellm_params", "litellm_metadata", "extra_headers",
+    "litellm_call_id", "litellm_trace_id", "litellm_session_id", "drop_params", "disable_fallbacks", "user_config",
 )  # fmt: skip
 _MOST_TOKENS = 10**8
 
@@ -28,9 +31,12 @@ class Call:
     prompts: int
     customer: str
     tags: tuple[str, ...]
+    timeout: float | None = None
+    """Seconds that the client is ready to wait, if it says so."""
+    retries: int | None = None
 
 
-def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]) -> Call:
+def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str], rules: GateRules = _NO_RULES) -> Call:
     """Raises 400 naming the field."""
     try:
         body = strict_json.loads(raw)
@@ -51,8 +57,10 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
         output_cap=max(caps) if caps else None,
         choices=max(_count(body, "n"), _count(body, "best_of")) * prompts,
         prompts=prompts,
-        customer=_customer(body, headers),
-        tags=_tags(body, headers),
+        customer=wishes.customer(body, headers, rules),
+        tags=wishes.tags(body, headers, rules),
+        timeout=wishes.timeout(body, headers, stream=stream),
+        retries=wishes.retries(body, headers),
     )
 
 
@@ -60,7 +68,7 @@ def _model(body: dict[str, Any]) -> str:
     model = body.get("model")
     if not isinstance(model, str) or not model:
         raise errors.invalid("model is missing: name one of the models that GET /v1/models lists", "model")
-    return _text(model, "model")
+    return wishes.text(model, "model")
 
 
 def _boolean(body: dict[str, Any], name: str) -> bool:
@@ -100,40 +108,3 @@ def _wants_usage(body: dict[str, Any]) -> bool:
     if options is not None and not isinstance(options, dict):
         raise errors.invalid("stream_options must be an object", "stream_options")
     return bool(options and options.get("include_usage"))
-
-
-def _customer(body: dict[str, Any], headers: dict[str, str]) -> str:
-    metadata = body.get("metadata")
-    value = (
-        headers.get("x-litellm-customer-id")
-        or headers.get("x-litellm-end-user-id")
-        or body.get("user")
-        or (metadata.get("user_id") if isinstance(metadata, dict) else None)
-    )
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise errors.invalid("user must be a string", "user")
-    return _text(value, "user")
-
-
-def _tags(body: dict[str, Any], headers: dict[str, str]) -> tuple[str, ...]:
-    """Tags of the request; those in `metadata` are ours and do not travel on."""
-    named = [tag.strip() for tag in headers.get("x-litellm-tags", "").split(",") if tag.strip()]
-    metadata = body.get("metadata")
-    if isinstance(metadata, dict) and "tags" in metadata:
-        inside = metadata.pop("tags")
-        if not isinstance(inside, list) or not all(isinstance(tag, str) and tag for tag in inside):
-            raise errors.invalid("metadata.tags must be a list of non-empty strings", "metadata.tags")
-        named += inside
-        if not metadata:
-            del body["metadata"]
-    if len(named) > 20:
-        raise errors.invalid("at most 20 tags are accepted", "metadata.tags")
-    return tuple(dict.fromkeys(_text(tag, "metadata.tags") for tag in named))
-
-
-def _text(value: str, field: str) -> str:
-    if len(value) > 255 or "\x00" in value:
-        raise errors.invalid(f"{field} must have at most 255 characters and no NUL", field)
-    return value

@@ -20,7 +20,7 @@ class Target:
     max_output_tokens: int | None
     price: PriceCard | None
     is_free: bool
-    timeout_seconds: int
+    timeout_seconds: float
     max_retries: int
     on_disconnect: str = "drain"
     """What becomes of a stream whose client went away: `drain` reads it to its end, `cancel` hangs up."""

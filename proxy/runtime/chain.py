@@ -29,10 +29,17 @@ _FRESH_GRANTS = 5
 
 async def serve(gateway: "Gateway", request: Request, request_id: str, route: Route, path_model: str) -> None:
     """identify -> read -> (admit -> hold -> intent -> send), tried again as configured -> relay -> post."""
-    timing = Timing()
-    token = identify(request.headers, gateway.config.master_token, gateway.config.rules.key_header)
+    timing, config = Timing(), gateway.config
+    token = identify(request.headers, config.master_token, config.rules.key_header)
     await gateway.grants.get(token)
-    call = read_call(route, await read_body(request, gateway.config), path_model, request.headers)
+    call = read_call(route, await read_body(request, config), path_model, request.headers, config.rules)
+    async with gateway.crowd.place():
+        await _attempts(gateway, request, request_id, token, call, timing)
+
+
+async def _attempts(
+    gateway: "Gateway", request: Request, request_id: str, token: str, call: Call, timing: Timing
+) -> None:
     attempt = 0
     while True:
         attempt += 1
@@ -90,11 +97,12 @@ async def admit(
         policies = (*policies, *named, *await gateway.grants.tags(organization, tags))
     model = permit.resolve_alias(grant, call.model)
     try:
-        permit.check_call(grant, policies, model, call.route, request.path, gateway.clock())
+        permit.check_call(grant, policies, model, call.route, request.path, gateway.clock(), gateway.config.rules)
     except errors.GatewayError:
         await gateway.holds.refuse_stale(organization, policies)
         raise
     targets = permit.find_targets(await gateway.grants.catalog(model), model)
+    target = targets[(gateway.turn() + attempt) % len(targets)]
     return Admission(
         request_id=request_id,
         grant=grant,
@@ -102,8 +110,17 @@ async def admit(
         customer_id=int(customer.scope.partition(":")[2]) if customer else None,
         tags=tags,
         call=call if call.model == model else replace(call, model=model),
-        target=targets[(gateway.turn() + attempt) % len(targets)],
+        target=target if call.timeout is call.retries is None else _as_wished(target, call),
         attempt=attempt,
+    )
+
+
+def _as_wished(target: Target, call: Call) -> Target:
+    """As patient as the client wishes, and never more than the deployment allows."""
+    return replace(
+        target,
+        timeout_seconds=min(target.timeout_seconds, call.timeout or target.timeout_seconds),
+        max_retries=target.max_retries if call.retries is None else call.retries,
     )
 
 

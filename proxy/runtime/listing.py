@@ -20,7 +20,7 @@ async def serve(gateway: "Gateway", request: Request, route: Route, name: str) -
     token = identify(request.headers, gateway.config.master_token, gateway.config.rules.key_header)
     grant = await current(gateway, token)
     permit.check_status(grant, grant.chain, gateway.clock())
-    permit.check_route(grant, route, request.path)
+    permit.check_route(grant, route, request.path, gateway.config.rules)
     catalog = await gateway.grants.catalog()
     names = permit.visible_models(grant, catalog)
     if route is MODEL and name not in names:

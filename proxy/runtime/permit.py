@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from keys.grants import Grant, ScopePolicy
+from proxy.gate_rules import GateRules
 from proxy.runtime import errors
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.routes import MODEL, MODELS, Route
 from teams.budgets import matches
 from teams.scopes import ScopeKind, scope_kind
 
+_NO_RULES = GateRules()
 _GROUPS = {"llm_api_routes", "openai_routes"}
 _EVERY_MODEL = {"all-proxy-models", "all-team-models", "*"}
 _LEVEL = {
@@ -32,15 +34,16 @@ _NAME = {
 
 
 def check_call(
-    grant: Grant, policies: tuple[ScopePolicy, ...], model: str, route: Route, path: str, now: datetime
-) -> None:
+    grant: Grant, policies: tuple[ScopePolicy, ...], model: str, route: Route, path: str, now: datetime,
+    rules: GateRules = _NO_RULES,
+) -> None:  # fmt: skip
     """Everything about a call that can be refused before it is held, in the order clients know (contract, 1.3)."""
     _refuse_blocked(grant.key)
     check_model((grant.key,), model)
     check_status(grant, policies, now)
     # The organization comes last: of two scopes that refuse a model, the nearer one is named.
     check_model((*policies[1:], policies[0]), model)
-    check_route(grant, route, path)
+    check_route(grant, route, path, rules)
 
 
 def check_status(grant: Grant, policies: tuple[ScopePolicy, ...], now: datetime) -> None:
@@ -76,8 +79,12 @@ def _refuse_blocked(policy: ScopePolicy) -> None:
     raise errors.unauthorized(f"Authentication Error, {told}.")
 
 
-def check_route(grant: Grant, route: Route, path: str) -> None:
-    """Raises 403 unless the key's `allowed_routes`, if it has any, cover the path."""
+def check_route(grant: Grant, route: Route, path: str, rules: GateRules = _NO_RULES) -> None:
+    """Raises 403 unless the key's `allowed_routes`, if it has any, cover the path; and for a path of admins alone."""
+    if rules.admin_routes and not grant.is_admin and rules.is_for_admins(path):
+        raise errors.forbidden(
+            f"user not allowed to access this route. Route={path} is an admin only route", "auth_error"
+        )
     if not grant.allowed_routes:
         return
     groups = _GROUPS | ({"info_routes"} if route in (MODELS, MODEL) else set())

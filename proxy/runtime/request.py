@@ -21,6 +21,8 @@ class Request:
     headers: dict[str, str]
     receive: Receive
     send: Send
+    client: str = ""
+    """Address that it came from, as the server sees it."""
 
     @classmethod
     def from_scope(cls, scope: Message, receive: Receive, send: Send) -> "Request":
@@ -28,7 +30,8 @@ class Request:
         headers: dict[str, str] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
-        return cls(scope["method"], scope.get("path") or unquote(scope["raw_path"].decode()), headers, receive, send)
+        path, client = scope.get("path") or unquote(scope["raw_path"].decode()), scope.get("client")
+        return cls(scope["method"], path, headers, receive, send, client[0] if client else "")
 
 
 async def read_body(request: Request, config: GatewayConfig) -> bytes:

@@ -43,6 +43,8 @@ async def _judge(gateway: "Gateway", scope: Message) -> tuple[int, str]:
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
         headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+    if not gateway.config.rules.may_come_from((scope.get("client") or [""])[0]):
+        return _POLICY, "Access forbidden: IP address not allowed."
     try:
         given = with_subprotocol_key(headers, scope.get("subprotocols") or [])
         token = identify(given, gateway.config.master_token, gateway.config.rules.key_header)

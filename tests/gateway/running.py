@@ -109,9 +109,10 @@ def eventually(check: Any, seconds: float = 10) -> None:
 
 
 @contextmanager
-def running(folder: Path, upstream_url: str, **environment: str) -> Iterator[Running]:
+def running(folder: Path, upstream_url: str, more: str = "", **environment: str) -> Iterator[Running]:
+    """`more` is added to the configuration file."""
     config = folder / "config.yaml"
-    config.write_text(CONFIG.format(url=upstream_url))
+    config.write_text(CONFIG.format(url=upstream_url) + more)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     log = folder / "latchkey.log"

@@ -1,0 +1,50 @@
+"""Rules of the configuration file, met by calls to a Latchkey that was started with them."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.gateway.running import MASTER, Running, running
+from tests.gateway.upstream import Books, say
+
+pytestmark = pytest.mark.xdist_group("gateway")
+RULES = """
+general_settings:
+  max_parallel_requests: 2
+  max_request_size_mb: 0.01
+  admin_only_routes: ["/embeddings", "/tag/*"]
+  litellm_key_header_name: X-Our-Key
+  enforce_user_param: true
+"""
+
+
+@pytest.fixture(scope="module")
+def ruled(provider: Books, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running(tmp_path_factory.mktemp("ruled"), provider.url, more=RULES) as server:
+        yield server
+
+
+def test_calls_at_once_are_limited_over_all_keys_and_workers(ruled: Running, books: Books) -> None:
+    keys = [ruled.new_key() for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda key: ruled.chat(key, user="u", messages=say(delay=1.5)), keys))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 429, 429, 429, 429]
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.headers["rate_limit_type"] == "max_parallel_requests"
+    assert "all keys together" in refused.json()["error"]["message"]
+    assert ruled.chat(keys[0], user="u").status_code == 200
+
+
+def test_rules_of_the_file_hold_for_every_call(ruled: Running, books: Books) -> None:
+    key = ruled.new_key()
+    assert ruled.chat(key).status_code == 400
+    assert ruled.chat(key, user="u", messages=[{"role": "user", "content": "x" * 20_000}]).status_code == 413
+    body = {"model": "embed-books", "input": "x", "user": "u"}
+    answers = [
+        ruled.http.post("/v1/embeddings", json=body, headers={"x-our-key": f"Bearer {who}", "authorization": "Basic x"})
+        for who in (key, MASTER)
+    ]
+    assert [answer.status_code for answer in answers] == [403, 200]
+    assert "admin only route" in answers[0].json()["error"]["message"]
+    assert ruled.http.get("/tag/list", headers={"authorization": f"Bearer {key}"}).status_code == 403

@@ -1,0 +1,113 @@
+"""For whom a call is, how it is labelled, and how patient to be: from body, headers and the rules of the file."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from proxy.gate_rules import BadRule, GateRules, read_rules
+from proxy.runtime.call import Call, read_call
+from proxy.runtime.errors import GatewayError
+from proxy.runtime.routes import CHAT
+
+
+def _call(body: dict[str, Any] | None = None, headers: dict[str, str] | None = None, **general: Any) -> Call:
+    raw = orjson.dumps({"model": "house", "messages": [], **(body or {})})
+    return read_call(CHAT, raw, "", headers or {}, read_rules(general))
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "customer"),
+    [
+        ({}, {}, ""),
+        ({"user": "u"}, {}, "u"),
+        ({"metadata": {"user_id": "m"}}, {}, "m"),
+        ({"user": "u", "metadata": {"user_id": "m"}}, {}, "u"),
+        ({"user": "u"}, {"x-litellm-end-user-id": "e"}, "e"),
+        ({"user": "u"}, {"x-litellm-customer-id": "c", "x-litellm-end-user-id": "e"}, "c"),
+        ({"user": "u"}, {"x-app-user": "a", "x-older": "o"}, "a"),
+        ({"user": "u"}, {"x-older": "o"}, "o"),
+        ({}, {"x-app-user": "a", "x-litellm-customer-id": "c"}, "c"),
+    ],
+)
+def test_the_end_user_is_the_first_that_is_named(body: Any, headers: Any, customer: str) -> None:
+    mapping = [{"header_name": "X-App-User", "litellm_user_role": "customer"}]
+    assert _call(body, headers, user_header_mappings=mapping, user_header_name="X-Older").customer == customer
+
+
+def test_where_an_end_user_is_required_a_call_without_one_is_refused() -> None:
+    with pytest.raises(GatewayError, match="'user' param not passed in") as refused:
+        _call(enforce_user_param=True)
+    assert (refused.value.status, refused.value.param) == (400, "user")
+    assert _call({"user": "u"}, enforce_user_param=True).customer == "u"
+
+
+def test_tags_come_from_body_metadata_and_header_and_do_not_travel_on() -> None:
+    call = _call({"tags": ["a"], "metadata": {"tags": ["b", "a"], "x": 1}}, {"x-litellm-tags": "c, b ,"})
+    assert call.tags == ("c", "b", "a")
+    assert call.body["metadata"] == {"x": 1}
+    assert "tags" not in call.body
+    assert "metadata" not in _call({"metadata": {"tags": ["b"]}}).body
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"), [({"metadata": {"tags": ["a"]}}, {}), ({"tags": ["a"]}, {}), ({}, {"x-litellm-tags": "a"})]
+)
+def test_tags_of_clients_can_be_ruled_out(body: Any, headers: Any) -> None:
+    with pytest.raises(GatewayError, match="reject_clientside_metadata_tags") as refused:
+        _call(body, headers, reject_clientside_metadata_tags=True)
+    assert refused.value.status == 400
+    assert _call(body, headers).tags == ("a",)
+
+
+def test_patience_is_read_from_headers_before_the_body() -> None:
+    plain = _call({"timeout": 7, "num_retries": 3})
+    assert (plain.timeout, plain.retries) == (7.0, 3)
+    assert not plain.body.keys() & {"timeout", "num_retries"}
+    told = {"x-litellm-timeout": "2.5", "x-litellm-num-retries": "0", "x-litellm-stream-timeout": "9"}
+    assert (_call({"timeout": 7}, told).timeout, _call({"num_retries": 3}, told).retries) == (2.5, 0)
+    assert _call({"stream": True}, told).timeout == 9.0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"x-litellm-timeout": "soon"}, {"x-litellm-timeout": "-1"}, {"x-litellm-timeout": "nan"},
+     {"x-litellm-timeout": "inf"}, {"x-litellm-num-retries": "-1"}, {"x-litellm-num-retries": "²"}],
+)  # fmt: skip
+def test_patience_that_means_nothing_is_refused_by_name(headers: dict[str, str]) -> None:
+    with pytest.raises(GatewayError, match=next(iter(headers))) as refused:
+        _call(headers=headers)
+    assert refused.value.status == 400
+
+
+def test_requests_come_only_from_the_allowed_networks() -> None:
+    rules = read_rules({"allowed_ips": ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]})
+    assert all(map(rules.may_come_from, ("10.1.2.3", "192.0.2.7", "2001:db8::1", "::ffff:10.1.2.3")))
+    assert not any(map(rules.may_come_from, ("11.1.2.3", "192.0.2.8", "2001:db9::1", "", "nonsense")))
+    assert GateRules().may_come_from("")
+
+
+def test_routes_of_admins_count_with_and_without_v1() -> None:
+    rules = read_rules({"admin_only_routes": ["/embeddings", "/key/*"]})
+    assert all(map(rules.is_for_admins, ("/v1/embeddings", "/embeddings", "/key/info")))
+    assert not any(map(rules.is_for_admins, ("/v1/chat/completions", "/keys")))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("enforce_user_param", "yes"), ("reject_clientside_metadata_tags", 1), ("max_request_size_mb", 0),
+        ("max_request_size_mb", "1"), ("allowed_ips", "10.0.0.1"), ("allowed_ips", ["somewhere"]),
+        ("admin_only_routes", "/key/*"), ("max_parallel_requests", 0), ("global_max_parallel_requests", True),
+        ("user_header_name", "two words"), ("user_header_mappings", ["x"]),
+        ("user_header_mappings", [{"header_name": "x", "litellm_user_role": "internal_user"}]),
+    ],
+)  # fmt: skip
+def test_a_rule_that_cannot_be_kept_stops_the_start(name: str, value: object) -> None:
+    with pytest.raises(BadRule, match=name):
+        read_rules({name: value})
+
+
+def test_the_smaller_of_two_limits_of_parallel_calls_counts() -> None:
+    assert read_rules({"max_parallel_requests": 7, "global_max_parallel_requests": 5}).parallel_limit == 5
+    assert read_rules({"max_request_size_mb": 0.5}).max_body_bytes == 512 * 1024
