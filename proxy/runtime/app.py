@@ -67,6 +67,7 @@ class Gateway:
             asyncio.create_task(self.grants.follow_changes(self._cut_revoked), name="follow-changes"),
             asyncio.create_task(self.streams.give_up_the_lost(loop.time), name="give-up-the-lost"),
             asyncio.create_task(self._cut_expired(), name="cut-expired"),
+            asyncio.create_task(metrics.keep_shared(), name="share-metrics"),
             asyncio.create_task(self.settlement.run(), name="post"),
             asyncio.create_task(self.settlement.keep_leases(), name="keep-leases"),
             asyncio.create_task(self.crowd.keep(), name="keep-places"),
@@ -75,6 +76,7 @@ class Gateway:
     async def stop(self) -> None:
         """Post everything that is still open, then let go of the connections."""
         await self.settlement.idle(30)
+        metrics.share()
         for task in self._background:
             task.cancel()
         await self.store.stop()
@@ -172,5 +174,5 @@ class _Started:
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
         if not self.started:
             self.started = True
-            metrics.answers(message["status"]).inc()
+            metrics.answered(message["status"])
         await self._send(message)

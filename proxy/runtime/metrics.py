@@ -3,8 +3,9 @@
 The folder is named by `PROMETHEUS_MULTIPROC_DIR`, which `manage.py` sets for the processes it starts.
 """
 
+import asyncio
 import os
-from functools import cache
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, generate_latest, multiprocess
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from proxy.runtime.app import Gateway
 
 PATH = "/metrics"
+_SHARE_SECONDS = 0.5
 ANSWERS = Counter("latchkey_answers_total", "Answers of the gateway; 503 means one of ours is down.", ["status"])
 DEGRADED = Counter("latchkey_degraded_admissions_total", "Calls admitted without the counter store, which was away.")
 UNKNOWN = Counter("latchkey_unknown_outcomes_total", "Attempts charged as held: sent, and never answered.")
@@ -26,9 +28,25 @@ OVERRUNS = Counter("latchkey_overruns_total", "Charges above their hold: a price
 CUT = Counter("latchkey_streams_cut_total", "Open streams that were ended because their key is no longer good.")
 
 
-@cache
-def answers(status: int) -> Counter:
-    return ANSWERS.labels(status)
+_answered: defaultdict[int, int] = defaultdict(int)
+
+
+def answered(status: int) -> None:
+    """Count an answer. A count that workers share lies in a file, and is too slow to touch for every call."""
+    _answered[status] += 1
+
+
+def share() -> None:
+    """Bring what this worker counted to where all can see it."""
+    for status, count in list(_answered.items()):
+        ANSWERS.labels(status).inc(count)
+        del _answered[status]
+
+
+async def keep_shared() -> None:
+    while True:
+        await asyncio.sleep(_SHARE_SECONDS)
+        share()
 
 
 async def serve(gateway: "Gateway", request: Request) -> None:
@@ -40,7 +58,8 @@ async def serve(gateway: "Gateway", request: Request) -> None:
 
 
 def text() -> bytes:
-    """Counts of all workers of this machine; without a shared folder, of this one."""
+    """Counts of all workers of this machine, which share them twice a second; without a shared folder, of this one."""
+    share()
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()

@@ -1,6 +1,8 @@
 """The seam to providers: one method to send a call, implemented over aiohttp."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -48,6 +50,9 @@ class AiohttpAnswer:
 
     async def read(self, at_most: int) -> bytes:
         """The whole body. Raises NoAnswer if it breaks off or is larger than allowed."""
+        if 0 <= (self._response.content_length or -1) <= at_most:
+            with _told():
+                return await self._response.read()
         parts, size = [], 0
         async for chunk in self.chunks():
             size += len(chunk)
@@ -57,16 +62,27 @@ class AiohttpAnswer:
         return b"".join(parts)
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        try:
+        with _told():
             async for chunk in self._response.content.iter_any():
                 yield chunk
-        except TimeoutError as error:
-            raise NoAnswer("the provider stopped answering", timed_out=True) from error
-        except aiohttp.ClientError as error:
-            raise NoAnswer("the provider broke off its answer", timed_out=False) from error
 
     async def close(self) -> None:
         self._response.close()
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise NoAnswer("the provider stopped answering", timed_out=True) from error
+    except aiohttp.ClientError as error:
+        raise NoAnswer("the provider broke off its answer", timed_out=False) from error
+
+
+@lru_cache(maxsize=1024)
+def _limit(seconds: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=min(10, seconds), sock_read=seconds)
 
 
 class AiohttpClient:
@@ -91,12 +107,13 @@ class AiohttpClient:
     async def send(self, target: Target, path: str, payload: bytes, headers: Mapping[str, str]) -> Answer:
         """Raises NotSent or NoAnswer."""
         assert self._session is not None, "enter the client first"  # noqa: S101
-        limit = aiohttp.ClientTimeout(
-            total=None, sock_connect=min(10, target.timeout_seconds), sock_read=target.timeout_seconds
-        )
         try:
             response = await self._session.post(
-                target.base_url + path, data=payload, headers=headers, timeout=limit, allow_redirects=False
+                target.base_url + path,
+                data=payload,
+                headers=headers,
+                timeout=_limit(target.timeout_seconds),
+                allow_redirects=False,
             )
         except (aiohttp.ConnectionTimeoutError, aiohttp.ClientConnectorError, ValueError) as error:
             # ValueError: an address or a header that cannot be sent at all.
