@@ -8,21 +8,32 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.permissions import AllowAny
 
 from gateway_project import api_schema  # noqa: F401  (registers itself)
-from gateway_project.api_access import ADMIN, ADMIN_READS, ANYONE, Access
+from gateway_project.api_access import ADMIN, ADMIN_READS, ANYONE, EVERY_PERSON, LEADERS, ORG_LEADERS, PEOPLE, Access
 from gateway_project.api_health import HealthOfModels
 from keys.api import KeyBlocking, KeyDelete, KeyGenerate, KeyInfo, KeyRegenerate, KeyUpdate
 from keys.list_api import KeyList
-from keys.owners_api import MemberDelete, TeamInfo, UserInfo, UserNew
+from keys.owners_api import UserInfo, UserNew
+from keys.teams_api import TeamInfo, TeamList, TeamListPaged
 from proxy.api import ModelDelete, ModelInfo, ModelNew
 from spend.api import SpendLogs, SpendLogsPaged
-from spend.reports import every_window_spend, soft_crossings, window_spend
-from teams.api import TeamBlocking, TeamNew, TeamUpdate, UserUpdate
+from spend.reports import every_window_spend, lifetime_spend, soft_crossings, window_spend
+from teams.api import (
+    TeamBlocking,
+    TeamDelete,
+    TeamModels,
+    TeamNew,
+    TeamPermissions,
+    TeamPermissionsBulk,
+    TeamsAvailable,
+    TeamUpdate,
+)  # fmt: skip
 from teams.api_base import ManagementView
 from teams.budgets_api import BudgetDelete, BudgetInfo, BudgetList, BudgetNew, BudgetSettings, BudgetUpdate
 from teams.customers_api import CustomerBlocking, CustomerInfo, CustomerNew, CustomerUpdate
-from teams.members_api import MemberAdd, MemberUpdate
+from teams.members_api import MemberAdd, MemberAddMany, MemberDelete, MemberMe, MemberUpdate
 from teams.organizations_api import OrganizationInfo, OrganizationList, OrganizationNew, OrganizationUpdate
 from teams.tags_api import TagDelete, TagInfo, TagList, TagNew, TagUpdate
+from teams.users_api import UserUpdate
 
 
 def at(route: str, view: type[ManagementView], access: Access, **kwargs: Any) -> URLPattern:
@@ -49,15 +60,28 @@ KEYS = [
     at("key/<str:key>/regenerate", KeyRegenerate, ADMIN, **_SPENT),
 ]
 
+_MEMBERS = {**_SPENT, "ever": lifetime_spend}
 TEAMS = [
-    at("team/new", TeamNew, ADMIN, **_SPENT),
-    at("team/info", TeamInfo, ADMIN, **_SPENT),
-    at("team/update", TeamUpdate, ADMIN, **_SPENT),
-    at("team/block", TeamBlocking, ADMIN, **_SPENT, blocked=True),
-    at("team/unblock", TeamBlocking, ADMIN, **_SPENT, blocked=False),
-    at("team/member_add", MemberAdd, ADMIN, **_SPENT),
-    at("team/member_update", MemberUpdate, ADMIN, **_SPENT),
-    at("team/member_delete", MemberDelete, ADMIN, **_SPENT),
+    at("team/new", TeamNew, ORG_LEADERS, **_SPENT),
+    at("team/info", TeamInfo, ANYONE, **_MEMBERS),
+    at("team/list", TeamList, EVERY_PERSON, **_MEMBERS),
+    at("v2/team/list", TeamListPaged, EVERY_PERSON, **_MEMBERS),
+    at("team/update", TeamUpdate, LEADERS, **_SPENT),
+    at("team/delete", TeamDelete, ORG_LEADERS, **_SPENT),
+    at("team/block", TeamBlocking, ORG_LEADERS, **_SPENT, blocked=True),
+    at("team/unblock", TeamBlocking, ORG_LEADERS, **_SPENT, blocked=False),
+    at("team/member_add", MemberAdd, PEOPLE, **_MEMBERS),
+    at("team/bulk_member_add", MemberAddMany, PEOPLE, **_MEMBERS),
+    at("team/member_update", MemberUpdate, PEOPLE, **_MEMBERS),
+    at("team/member_delete", MemberDelete, PEOPLE, **_MEMBERS),
+    at("team/permissions_list", TeamPermissions, PEOPLE, http_method_names=["get", "options"]),
+    at("team/permissions_update", TeamPermissions, PEOPLE, http_method_names=["post", "options"]),
+    at("team/permissions_bulk_update", TeamPermissionsBulk, ADMIN),
+    at("team/model/add", TeamModels, LEADERS, **_SPENT, added=True),
+    at("team/model/delete", TeamModels, LEADERS, **_SPENT, added=False),
+    at("team/available", TeamsAvailable, EVERY_PERSON),
+    at("team/<str:team_id>/members/me", MemberMe, EVERY_PERSON, **_MEMBERS),
+    at("team/<str:team_id>", TeamUpdate, LEADERS, **_SPENT, http_method_names=["patch", "options"]),
 ]
 
 USERS = [

@@ -42,6 +42,8 @@ _API_NAMES = {
     "secret": "litellm_params.api_key",
 }
 _NO_FIELD = {NON_FIELD_ERRORS, "non_field_errors", "detail"}
+#: Statuses that some handlers answer as details.
+_DETAILED = (400, 401, 403, 404, 409)
 _RETRY_SECONDS = "5"
 
 
@@ -114,8 +116,8 @@ def _body(refusal: ApiError, view: Any) -> dict[str, Any]:
     if refusal.status_code == 422:
         loc = ["body", refusal.param] if refusal.param else ["body"]
         return {"detail": [{"type": "value_error", "loc": loc, "msg": refusal.message}]}
-    is_detail = isinstance(view, ManagementView) and view.detail_errors
-    if is_detail and refusal.status_code in (400, 404) and refusal.kind == kind_of(refusal.status_code):
+    is_detail = isinstance(view, ManagementView) and view.detail_errors and view.admitted
+    if is_detail and refusal.status_code in _DETAILED and refusal.kind == kind_of(refusal.status_code):
         return {"detail": {"error": refusal.message}}
     return {
         "error": {

@@ -15,6 +15,7 @@ from proxy.config_file import ConfigError, read_config
 from proxy.gate_rules import BadRule, read_rules
 from proxy.runtime.faults import BadFault
 from proxy.runtime.faults import parse as parse_fault
+from teams.people_rules import BadDefault, check_defaults
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("LATCHKEY_DATA_DIR", str(BASE_DIR / "var"))).resolve()
@@ -32,7 +33,8 @@ except ConfigError as error:
 GENERAL_SETTINGS, LITELLM_SETTINGS = CONFIG.general, CONFIG.litellm
 try:
     GATE_RULES = read_rules(GENERAL_SETTINGS)
-except BadRule as error:
+    check_defaults(LITELLM_SETTINGS, GENERAL_SETTINGS)
+except (BadRule, BadDefault) as error:
     raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
 
 # --- Secrets -----------------------------------------------------------------------------------

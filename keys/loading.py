@@ -48,7 +48,7 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
         zone=key.organization.timezone,
         chain=(
             *(policy_of(scope, epoch=epoch) for scope in scopes),
-            policy_of(key, epoch=epoch, gone=key.deleted_at is not None, owner=key.user if key.team else None),
+            policy_of(key, epoch=epoch, owner=key.user if key.team else None),
         ),
         expires_at=key.expires_at,
         retires_at=old.valid_until if old else None,
@@ -72,8 +72,8 @@ def _tags_of_team(key: VirtualKey) -> list[str]:
     return [tag for tag in tags if isinstance(tag, str) and 0 < len(tag) <= 255] if isinstance(tags, list) else []
 
 
-def policy_of(limits: Limits, *, epoch: int, gone: bool = False, owner: User | None = None) -> ScopePolicy:
-    """The policy of one scope; `gone` marks a deleted key, which reads as blocked, `owner` whose change concerns it.
+def policy_of(limits: Limits, *, epoch: int, owner: User | None = None) -> ScopePolicy:
+    """The policy of one scope, which reads as blocked if it was deleted; `owner` is whose change concerns it.
 
     `epoch` is the organization's, read no later than `limits`, whose windows a newer epoch may not know.
     """
@@ -83,7 +83,7 @@ def policy_of(limits: Limits, *, epoch: int, gone: bool = False, owner: User | N
         label=f"{limits.scope_kind.value} '{limits}'",
         version=limits.version,
         epoch=epoch,
-        blocked=limits.blocked or gone,
+        blocked=limits.blocked or getattr(limits, "deleted_at", None) is not None,
         budgets=limits.budgets(),
         rpm_limit=limits.effective("rpm_limit"),
         tpm_limit=limits.effective("tpm_limit"),
@@ -110,7 +110,7 @@ def is_service_account(key_pk: int) -> bool:
 def load_customer(organization_id: int, public_id: str) -> ScopePolicy:
     """The policy of an end user; the first call that names one creates it, so it always has a counter."""
     epoch = _epoch(organization_id)
-    customers = Customer.objects.select_related("shared_budget")
+    customers = Customer.objects.live().select_related("shared_budget")
     customer, _ = customers.get_or_create(organization_id=organization_id, public_id=public_id)
     return policy_of(customer, epoch=epoch)
 

@@ -15,11 +15,10 @@ from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import key_row
 from keys.serializers import NewKeySerializer
 from teams import services as people
-from teams.api_base import ApiError, ScopeView, required_text
-from teams.members_api import find_member
+from teams.api_base import ApiError
 from teams.models import Team, User
-from teams.rows import limits_row, membership_row, team_ids, team_row, user_row
-from teams.serializers import UserSerializer, find_person, find_team
+from teams.rows import limits_row, team_ids, user_row
+from teams.serializers import UserSerializer, find_person
 
 #: /user/info of an admin lists everything; beyond this many, /key/list pages.
 _MOST = 1000
@@ -27,39 +26,6 @@ _KEY_FIELDS = (
     "key", "key_alias", "duration", "expires", "models", "aliases", "tags", "key_type", "allowed_routes",
     "output_cap_policy",
 )  # fmt: skip
-
-
-class TeamInfo(KeyView):
-    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
-    def get(self, request: Request) -> Response:
-        team, now = find_team(required_text(request.query_params, "team_id"), status=404), timezone.now()
-        keys = list(VirtualKey.objects.live().with_owners().filter(team=team)[:_MOST])
-        members = list(team.memberships.select_related("user", "team__organization", "shared_budget").order_by("pk"))
-        spent = self.spent([team, *keys, *members])
-        return Response(
-            {
-                "team_id": team.public_id,
-                "team_info": team_row(team, spent, now),
-                "keys": [key_row(key, spent, now) for key in keys],
-                "team_memberships": [membership_row(member, spent, now) for member in members],
-            }
-        )
-
-
-class MemberDelete(ScopeView):
-    """A person leaves a team; the person's keys of the team are deleted with it."""
-
-    detail_errors = True
-
-    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
-    def post(self, request: Request) -> Response:
-        actor, now = self.caller.actor, timezone.now()
-        with transaction.atomic():
-            member = find_member(self.body)
-            for key in VirtualKey.objects.live().filter(team=member.team, user=member.user):
-                services.delete_key(key, actor=actor, now=now)
-            people.remove_member(member, actor=actor)
-        return Response(team_row(member.team, self.spent([member.team]), now))
 
 
 class UserNew(KeyView):
@@ -105,7 +71,7 @@ class UserInfo(KeyView):
         if not user_id:
             keys, teams = (
                 VirtualKey.objects.live(),
-                list(Team.objects.select_related("organization", "shared_budget")[:_MOST]),
+                list(Team.objects.live().select_related("organization", "shared_budget")[:_MOST]),
             )
             return Response({"user_id": None, "user_info": None, **self._owned(keys, teams)})
         user = find_person(user_id)

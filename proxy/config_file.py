@@ -12,12 +12,13 @@ from typing import Any
 import yaml
 
 from proxy import gate_rules
+from teams import people_rules
 
 _TOP = {"model_list", "general_settings", "litellm_settings", "router_settings", "environment_variables"}
 _READ = {"model_list", "general_settings", "litellm_settings"}
 #: Settings that have a place here; all others are named in a warning. What each means is in docs/configuration.md.
-_GENERAL = {"master_key", *gate_rules.NAMES}
-_LITELLM: set[str] = set()
+_GENERAL = {"master_key", *gate_rules.NAMES, *people_rules.GENERAL_NAMES}
+_LITELLM: set[str] = {*people_rules.NAMES}
 _MODEL = {"model_name", "litellm_params", "model_info"}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from spend.models import Crossing, LedgerEntry
-from spend.spent import spent_by_window, spent_now
+from spend.spent import Stretch, spent_by_window, spent_in, spent_now
 from spend.wire import CounterRef
 from teams.models import Limits
 from teams.money import usd_from_nano
@@ -17,6 +17,11 @@ from teams.rows import current_window
 def window_spend(scopes: Iterable[Limits]) -> dict[str, int]:
     """Nano-USD posted in the current budget window of each scope (its lifetime if it has no duration)."""
     return spent_now(scopes, now=timezone.now())
+
+
+def lifetime_spend(scopes: Iterable[Limits]) -> dict[str, int]:
+    """Nano-USD posted ever to each scope."""
+    return {stretch.scope: nano for stretch, nano in spent_in(Stretch(one.scope, None) for one in scopes).items()}
 
 
 def every_window_spend(scopes: Iterable[Limits]) -> dict[tuple[str, str, str], int]:

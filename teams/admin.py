@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from teams import services
+from teams import departures, services
 from teams.actors import Actor
 from teams.admin_base import (
     AuditObjectFilter,
@@ -28,15 +28,29 @@ from teams.admin_base import (
     when,
 )
 from teams.admin_limits import BUDGET, LIMITS, MORE, LimitsAdmin, budgets_text, limits_text
-from teams.forms import UserForm
-from teams.models import AuditEvent, Customer, Membership, Organization, Tag, Team, User
+from teams.forms import TeamForm, UserForm
+from teams.models import AuditEvent, Customer, Membership, Organization, OrganizationMembership, Tag, Team, User
 
 # The role of a person decides; Django's groups would promise permissions that nothing here asks for.
 admin.site.unregister(Group)
 
 
+class OrganizationPeopleInline(ReadOnlyInline):
+    model = OrganizationMembership
+    fields = ("user", "role", "created_at")
+    readonly_fields = fields
+    verbose_name_plural = "members"
+    per_page = 20
+    show_change_link = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OrganizationMembership]:
+        rows: QuerySet[OrganizationMembership] = super().get_queryset(request).select_related("user", "organization")
+        return rows.order_by("pk")
+
+
 @admin.register(Organization)
 class OrganizationAdmin(LimitsAdmin):
+    inlines = (OrganizationPeopleInline,)
     list_display = ("name", "public_id", "budget", "limits", "models_allowed", "timezone", "status")
     search_fields = ("name", "public_id")
     list_filter = ("blocked",)
@@ -47,6 +61,9 @@ class OrganizationAdmin(LimitsAdmin):
 
     def create(self, obj: Organization, form: Any, actor: Actor) -> Organization:
         return services.create_organization(obj, actor=actor)
+
+    def get_inlines(self, request: HttpRequest, obj: Organization | None) -> Any:
+        return self.inlines if obj else ()
 
 
 class MembersInline(ReadOnlyInline):
@@ -73,11 +90,12 @@ class MembersInline(ReadOnlyInline):
 
 @admin.register(Team)
 class TeamAdmin(LimitsAdmin):
+    form = TeamForm
     list_display = ("name_shown", "organization", "members_count", "budget", "limits", "models_allowed", "status")
     list_select_related = ("organization", "shared_budget")
     search_fields = ("name", "public_id")
     list_filter = ("blocked", ("organization", AutocompleteSelectFilter))
-    autocomplete_fields = ("organization", "shared_budget")
+    autocomplete_fields = ("organization", "shared_budget", "member_budget")
     fields_at_creation = ("public_id", "organization")
     actions_detail = ("add_member", "block", "unblock")
     inlines = (MembersInline,)
@@ -85,6 +103,10 @@ class TeamAdmin(LimitsAdmin):
         (None, {"fields": (("name", "organization"), "public_id")}),
         BUDGET,
         LIMITS,
+        (
+            "Every member",
+            {"fields": (("member_budget", "member_key_duration"), ("member_permissions", "member_models"))},
+        ),
         ("More", {"classes": ("collapse",), "fields": ("model_aliases", "metadata")}),
     )
 
@@ -129,7 +151,7 @@ class MembershipAdmin(LimitsAdmin):
         return services.add_member(obj, actor=actor)
 
     def remove(self, obj: Membership, actor: Actor) -> None:
-        services.remove_member(obj, actor=actor)
+        departures.remove_member(obj, actor=actor)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_change(request.user)

@@ -32,7 +32,7 @@ from unfold.views import ChangeList as ThemedChangeList
 
 from teams.actors import Actor
 from teams.forms import ServiceForm
-from teams.models import AuditEvent, User
+from teams.models import Archived, AuditEvent, User
 from teams.reach import caller_of
 
 __all__ = [
@@ -117,6 +117,8 @@ class BaseAdmin(RolePermissions, ThemedModelAdmin):
 
     def get_queryset(self, request: HttpRequest) -> models.QuerySet[Any]:
         rows: Any = super().get_queryset(request)
+        if issubclass(self.model, Archived):
+            rows = rows.filter(deleted_at__isnull=True)
         if not hasattr(rows, "visible_to"):
             return rows  # type: ignore[no-any-return]
         return rows.visible_to(caller_of(request.user))  # type: ignore[no-any-return, arg-type]

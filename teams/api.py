@@ -1,47 +1,115 @@
-"""Management endpoints of teams and people alone; those that show or make keys are in `keys.owners_api`."""
+"""Management endpoints of teams alone; those that show keys are in `keys.owners_api`."""
 
+from typing import Any
+
+from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from teams import services
-from teams.actors import Actor
-from teams.api_base import ApiError, ScopeView, required_text
+from teams import departures, services
+from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text
+from teams.callers import BASELINE_ROUTES, MEMBER_ROUTES
+from teams.field_rights import unless_above
+from teams.finding import available_teams, managed_team, owned_team, person_of, shown_team
 from teams.models import Membership, Team, User
-from teams.rows import team_ids, team_row, user_row
-from teams.scope_serializers import TeamUpdateSerializer, UserUpdateSerializer, patched
-from teams.serializers import TeamSerializer, find_person, find_team, new_person
+from teams.promises import refuse_promises
+from teams.rows import Row, team_row
+from teams.scope_serializers import TeamUpdateSerializer, patched
+from teams.serializers import PermissionsField, TeamSerializer, find_team, member_budget, refuse_beyond
 
 
-class TeamNew(ScopeView):
+class TeamView(ScopeView):
+    """An endpoint that shows one team."""
+
+    def shown(self, team: Team) -> Row:
+        return team_row(team, self.spent([team]), timezone.now())
+
+
+class TeamNew(TeamView):
     @extend_schema(request=TeamSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
+        refuse_promises(self.body)
         body = TeamSerializer(data=self.body)
         body.is_valid(raise_exception=True)
-        actor = self.caller.actor
+        actor, team = self.caller.actor, body.team()
+        self._refuse_foreign(team)
         with transaction.atomic():
-            team = services.create_team(body.team(), actor=actor)
-            for entry in body.validated_data.get("members_with_roles", []):
-                user = person_of(entry.get("user_id"), entry.get("user_email"), team, actor)
-                services.add_member(Membership(team=team, user=user, role=entry["role"]), actor=actor)
-        return Response(team_row(team, self.spent([team]), timezone.now()))
+            services.create_team(team, actor=actor)
+            shared = member_budget(team, self.body)
+            if shared is not None:
+                services.share_member_budget(team, shared, actor=actor)
+            self._fill(team, body.validated_data.get("members_with_roles") or [])
+        return Response(self.shown(find_team(team.public_id)))
+
+    def _fill(self, team: Team, entries: list[dict[str, Any]]) -> None:
+        """The named people, and whoever makes the team as its first admin."""
+        actor = self.caller.actor
+        for entry in entries:
+            user = person_of(entry.get("user_id"), entry.get("user_email"), team.organization, actor)
+            services.add_member(Membership(team=team, user=user, role=entry["role"]), actor=actor)
+        kept_out = self.caller.is_admin and settings.LITELLM_SETTINGS.get("disable_auto_add_proxy_admin_to_teams")
+        maker = User.objects.filter(pk=self.caller.user_pk).first() if self.caller.user_pk and not kept_out else None
+        if maker is not None and not team.memberships.filter(user=maker).exists():
+            services.add_member(Membership(team=team, user=maker, role=Membership.Role.ADMIN), actor=actor)
+
+    def _refuse_foreign(self, team: Team) -> None:
+        """Organization admins make teams in their own organizations, within their own limits."""
+        caller = self.caller
+        if caller.is_admin:
+            return
+        if not team.organization_id or not caller.manages_organization(team.organization_id):
+            wanted = team.organization.public_id if team.organization_id else None
+            raise ApiError(
+                403,
+                "You do not have a role within the selected organization that lets you make teams. "
+                f"Passed organization_id: {wanted}. Ask its admin, or name one that you administer",
+                param="organization_id",
+            )
+        refuse_beyond(User.objects.get(public_id=caller.user_id, deleted_at=None), team, "your own account")
 
 
-class TeamUpdate(ScopeView):
-    """A merge patch: an omitted field keeps its value, null clears it."""
+class TeamUpdate(TeamView):
+    """A merge patch: an omitted field keeps its value, null clears it. Team admins cannot raise what limits them."""
 
     @extend_schema(request=TeamUpdateSerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request, team_id: str = "") -> Response:
+        named, actor = team_id or required_text(self.body, "team_id"), self.caller.actor
+        team = managed_team(named, self.caller, "/team/update")
+        above = self.caller.manages_organization(team.organization_id)
+        with transaction.atomic():
+            team = patched(team, TeamUpdateSerializer, self.body, actor, check=unless_above(above))
+            shared = member_budget(team, self.body)
+            if shared is not None:
+                services.share_member_budget(team, shared, actor=actor)
+        return Response({"team_id": team.public_id, "data": self.shown(find_team(named))})
+
+    patch = post
+
+
+class TeamDelete(TeamView):
+    """Its keys stop working, its members leave it; the ledger and the trail keep it."""
+
+    detail_errors = True
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        team = find_team(required_text(self.body, "team_id"), status=404)
-        team = patched(team, TeamUpdateSerializer, self.body, self.caller.actor)
-        row = team_row(team, self.spent([team]), timezone.now())
-        return Response({"team_id": team.public_id, "data": row})
+        names = list(dict.fromkeys(required_names(self.body, "team_ids")))
+        teams = [owned_team(name, self.caller, "/team/delete") for name in names]
+        spent, now = self.spent(teams), timezone.now()
+        rows = [team_row(team, spent, now) for team in teams]
+        with transaction.atomic():
+            for team in teams:
+                departures.delete_team(team, actor=self.caller.actor, now=now)
+        return Response([row | {"deleted_at": now, "deleted_by": self.caller.actor.label} for row in rows])
 
 
-class TeamBlocking(ScopeView):
+class TeamBlocking(TeamView):
     """POST /team/block and /team/unblock: every key of a blocked team is refused at its next call."""
 
     blocked = True
@@ -49,34 +117,117 @@ class TeamBlocking(ScopeView):
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        team = find_team(required_text(self.body, "team_id"), status=404)
+        named = required_text(self.body, "team_id")
+        team = owned_team(named, self.caller, "/team/block" if self.blocked else "/team/unblock")
         services.set_blocked(team, self.blocked, actor=self.caller.actor)
-        team.refresh_from_db()
-        return Response(team_row(team, self.spent([team]), timezone.now()))
+        return Response(self.shown(find_team(named)))
 
 
-class UserUpdate(ScopeView):
-    """A merge patch of the person that `user_id` names, or `user_email` where there is no id."""
+class TeamModels(TeamView):
+    """POST /team/model/add and /team/model/delete. Adding to a team that may call everything changes nothing."""
 
-    @extend_schema(request=UserUpdateSerializer, responses=OpenApiTypes.OBJECT)
+    detail_errors = True
+    added = True
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        if self.body.get("password") is not None:
-            raise ApiError(422, "password is not accepted here; set it in the admin", param="password")
-        field = "user_id" if self.body.get("user_id") is not None else "user_email"
-        named = required_text(self.body, field)
-        user = find_person(**{"user_id": named} if field == "user_id" else {"user_id": None, "email": named})
-        if user is None:
-            raise ApiError(404, f"User {named} not found", param=field)
-        user = patched(user, UserUpdateSerializer, self.body, self.caller.actor)
-        row = user_row(user, team_ids(user), self.spent([user]), timezone.now())
-        return Response({"user_id": user.public_id, "data": row})
+        named, names = required_text(self.body, "team_id"), required_names(self.body, "models")
+        team = managed_team(named, self.caller, "/team/model/add" if self.added else "/team/model/delete")
+        with transaction.atomic():
+            current = Team.objects.select_for_update(no_key=True).get(pk=team.pk).allowed_models
+            models = self._changed(current, names)
+            patched(team, TeamUpdateSerializer, {"models": models}, self.caller.actor)
+        return Response(self.shown(find_team(named)))
+
+    def _changed(self, current: list[str], names: list[str]) -> list[str]:
+        if self.added:
+            return list(dict.fromkeys([*current, *names]))
+        left = [name for name in current if name not in names]
+        if current and not left:
+            raise ApiError(
+                400, "models: the last one cannot be removed, because an empty list means all; block the team instead",
+                param="models",
+            )  # fmt: skip
+        return left
 
 
-def person_of(user_id: str | None, email: str | None, team: Team, actor: Actor) -> User:
-    """The named person; one that nobody knows yet joins the team's organization."""
-    known = find_person(user_id, email)
-    if known is not None:
-        return known
-    user = new_person(user_id, email)
-    user.organization = team.organization
-    return services.create_user(user, actor=actor)
+class TeamPermissions(ManagementView):
+    """What plain members may do with the team's keys, and what a team could let them do."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        return Response(_permissions(shown_team(required_text(request.query_params, "team_id"), self.caller)))
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        team = managed_team(required_text(self.body, "team_id"), self.caller, "/team/permissions_update")
+        team = services.grant_to_members(team, _routes(self.body), actor=self.caller.actor)
+        return Response(_permissions(team))
+
+
+class TeamPermissionsBulk(ManagementView):
+    """The same permissions added to many teams at once, or to all."""
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        teams: QuerySet[Team] = Team.objects.live()
+        everywhere = self.body.get("apply_to_all_teams") is True
+        if not everywhere:
+            names = required_names(self.body, "team_ids")
+            teams = Team.objects.filter(pk__in=[find_team(name, status=404, param="team_ids").pk for name in names])
+        routes = self._sent()
+        with transaction.atomic():
+            for team in teams:
+                added = list(dict.fromkeys([*team.member_permissions, *routes]))
+                services.grant_to_members(team, added, actor=self.caller.actor)
+        return Response(
+            {
+                "message": "Team member permissions updated successfully",
+                "teams_updated": len(teams),
+                "permissions_appended": routes,
+            }
+        )
+
+    def _sent(self) -> list[str]:
+        name = "permissions" if "permissions" in self.body else "team_member_permissions"
+        return _routes(self.body, name)
+
+
+class TeamsAvailable(ManagementView):
+    """Teams that everybody may join, without those that the caller is in."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        teams = Team.objects.live().filter(public_id__in=available_teams()).exclude(pk__in=self.caller.teams)
+        return Response(
+            [
+                {
+                    "team_id": team.public_id,
+                    "team_alias": team.name or None,
+                    "description": team.metadata.get("description"),
+                    "models": team.allowed_models,
+                    "members_with_roles": [],
+                }
+                for team in teams
+            ]
+        )
+
+
+def _permissions(team: Team) -> Row:
+    return {
+        "team_id": team.public_id,
+        "team_member_permissions": [
+            *BASELINE_ROUTES,
+            *(r for r in team.member_permissions if r not in BASELINE_ROUTES),
+        ],
+        "all_available_permissions": list(MEMBER_ROUTES),
+    }
+
+
+def _routes(body: dict[str, Any], name: str = "team_member_permissions") -> list[str]:
+    if body.get(name) is None:
+        raise ApiError(400, f"{name}: write a list of routes", param=name)
+    try:
+        return PermissionsField().to_internal_value(body[name])
+    except ValidationError as error:
+        raise ValidationError({name: error.detail}) from error

@@ -41,6 +41,8 @@ class ManagementView(APIView):
     detail_errors: ClassVar[bool] = False
     #: Who may call; the router sets it and refuses a route that has none.
     access: ClassVar[object] = None
+    #: Whether the caller got past the router's table: who did not is refused in the usual shape everywhere.
+    admitted = False
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -49,6 +51,7 @@ class ManagementView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        self.admitted = True
         for name, value in [*request.query_params.items(), *kwargs.items()]:
             if "\0" in f"{name}{value}":
                 raise ApiError(400, "a parameter contains the character NUL", param=name.replace("\0", ""))

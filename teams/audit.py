@@ -8,7 +8,9 @@ from teams.actors import Actor
 from teams.models import AuditEvent
 
 #: Fields whose values never reach the trail, whatever model carries them.
-HIDDEN = frozenset({"password", "token", "seal", "secret", "envelope", "updated_at", "last_login", "version"})
+HIDDEN = frozenset(
+    {"password", "token", "seal", "secret", "secret_hash", "envelope", "updated_at", "last_login", "version"}
+)
 
 
 def snapshot(instance: models.Model) -> dict[str, Any]:

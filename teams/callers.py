@@ -10,6 +10,14 @@ from enum import StrEnum
 
 from teams.actors import Actor
 
+#: Routes that a team may let its plain members use on its keys. The first two everybody in it may use anyway.
+MEMBER_ROUTES = (
+    "/key/info", "/key/health", "/key/generate", "/key/update", "/key/delete", "/key/regenerate",
+    "/key/{key_id}/regenerate", "/key/service-account/generate", "/key/block", "/key/unblock", "/key/bulk_update",
+    "/key/list", "/key/aliases", "/key/{key_id}/reset_spend", "/team/daily/activity", "/spend/logs",
+)  # fmt: skip
+#: What every member may do.
+BASELINE_ROUTES = MEMBER_ROUTES[:2]
 NOWHERE: Mapping[str, frozenset[int]] = {}
 
 

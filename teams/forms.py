@@ -13,6 +13,7 @@ from unfold.widgets import (
 )
 
 from teams.budgets import BadLimits, check_models, check_windows
+from teams.callers import MEMBER_ROUTES
 from teams.limit_text import models_from, models_text, windows_from, windows_text
 from teams.models import User
 from teams.money import BadAmount, nano_from_usd, parse_decimal, plain, usd_from_nano
@@ -174,6 +175,22 @@ class LimitsForm(TermsForm):
         return cleaned
 
 
+class TeamForm(LimitsForm):
+    """A team's page."""
+
+    member_permissions = LinesField(
+        label="What members may do", help_text="One route per line that members may use on the team's keys."
+    )
+    member_models = LinesField(label="Models of new members", help_text="One per line. Empty: all of the team's.")
+
+    def clean_member_permissions(self) -> list[str]:
+        routes: list[str] = self.cleaned_data["member_permissions"]
+        unknown = [route for route in routes if route not in MEMBER_ROUTES]
+        if unknown:
+            raise ValidationError(f"'{unknown[0]}' cannot be granted to members; there are {', '.join(MEMBER_ROUTES)}")
+        return routes
+
+
 class SharedBudgetForm(TermsForm):
     """A shared budget's page."""
 
@@ -205,6 +222,19 @@ class UserForm(LimitsForm):
         """Without a name a person signs in with the e-mail address."""
         given: str = self.cleaned_data.get("username") or self.instance.username
         return given or self.cleaned_data.get("email") or self.instance.public_id
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        others = User.objects.live().exclude(pk=self.instance.pk)
+        if email and others.filter(email__iexact=email).exists():
+            raise ValidationError("somebody else has this e-mail address already")
+        return email
+
+    def clean_public_id(self) -> str:
+        public_id: str = self.cleaned_data["public_id"]
+        if User.objects.live().exclude(pk=self.instance.pk).filter(public_id=public_id).exists():
+            raise ValidationError("somebody else has this user id already")
+        return public_id
 
     def clean_new_password(self) -> str:
         password: str = self.cleaned_data["new_password"]

@@ -1,90 +1,199 @@
-"""Management endpoints of team members; the one that removes a member with its keys is in `keys.owners_api`."""
+"""Management endpoints of team members."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from teams import services
-from teams.api import person_of
-from teams.api_base import ApiError, ScopeView, required_text
-from teams.callers import Caller
-from teams.models import Membership, Team
-from teams.rows import limits_row, membership_row, team_ids, team_row, user_row
+from teams import departures, services
+from teams.actors import Actor
+from teams.api_base import ApiError, ScopeView, SpendReader, required_text, unwired
+from teams.finding import available_teams, find_member, managed_team, person_of, shown_team
+from teams.models import Membership, Team, User
+from teams.rows import Row, limits_row, membership_row, team_ids_of, team_row, user_row
 from teams.scope_serializers import MembershipSerializer, MembersSerializer, MemberUpdateSerializer, patched
 from teams.serializers import find_person, find_team
 
+_MOST = 500
+_IS_IN = "team_member_already_in_team"
 
-class MemberAdd(ScopeView):
-    """People join a team, with limits of their own in it; who is not known yet is made."""
+
+class MembersView(ScopeView):
+    """An endpoint that shows members; `ever` tells what they have spent in all."""
 
     detail_errors = True
+    ever: SpendReader = staticmethod(unwired)
+
+    def added(self, team: Team, added: list[Membership]) -> Row:
+        """The team, and who has just joined it."""
+        users = [one.user for one in added]
+        spent, now = self.spent([team, *added, *users]), timezone.now()
+        ever, teams = self.ever(added), team_ids_of(users)
+        return {
+            **team_row(team, spent, now),
+            "updated_users": [user_row(user, teams[user.pk], spent, now) for user in users],
+            "updated_team_memberships": [membership_row(one, spent, now, ever) for one in added],
+        }
+
+
+class MemberAdd(MembersView):
+    """People join a team, with limits of their own in it; who is not known yet is made."""
 
     @extend_schema(request=MembersSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         members, limits = MembersSerializer(data=self.body), MembershipSerializer(data=self.body)
+        team = self._team(required_text(self.body, "team_id"))
+        members.is_valid(raise_exception=True)
+        limits.is_valid(raise_exception=True)
         with transaction.atomic():
-            team = find_team(required_text(self.body, "team_id"), status=404)
-            members.is_valid(raise_exception=True)
-            limits.is_valid(raise_exception=True)
-            added = [_add(team, entry, limits, self.caller) for entry in members.validated_data["member"]]
-        spent, now = self.spent([team, *added, *(member.user for member in added)]), timezone.now()
+            added = [_add(team, entry, limits, self.caller.actor) for entry in members.validated_data["member"]]
+        return Response(self.added(team, added))
+
+    def _team(self, named: str) -> Team:
+        """The team, if the caller leads it, or joins it alone and everybody may."""
+        if named in available_teams() and self._is_own_entry():
+            return find_team(named, status=404)
+        return managed_team(named, self.caller, "/team/member_add")
+
+    def _is_own_entry(self) -> bool:
+        entry = self.body.get("member")
+        [one] = entry if isinstance(entry, list) and len(entry) == 1 else [entry]
+        limited = {"max_budget_in_team", "budget_id", "allowed_models", "tpm_limit", "rpm_limit"} & self.body.keys()
+        is_self = isinstance(one, dict) and one.get("user_id") == self.caller.user_id and bool(self.caller.user_id)
+        return is_self and not limited and isinstance(one, dict) and one.get("role", "user") == "user"
+
+
+class MemberAddMany(MembersView):
+    """Many people join; who cannot is named, and the others join nevertheless."""
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        named = required_text(self.body, "team_id")
+        team = managed_team(named, self.caller, "/team/bulk_member_add")
+        limits = MembershipSerializer(data=self.body)
+        limits.is_valid(raise_exception=True)
+        results = [self._result(team, entry, limits) for entry in self._entries(team)]
+        good = sum(1 for result in results if result["success"])
         return Response(
             {
-                **team_row(team, spent, now),
-                "updated_users": [user_row(one.user, team_ids(one.user), spent, now) for one in added],
-                "updated_team_memberships": [membership_row(one, spent, now) for one in added],
+                "team_id": named,
+                "results": results,
+                "total_requested": len(results),
+                "successful_additions": good,
+                "failed_additions": len(results) - good,
+                "updated_team": team_row(find_team(named), self.spent([team]), timezone.now()),
             }
         )
 
+    def _entries(self, team: Team) -> list[Any]:
+        if self.body.get("all_users") is True:
+            if not self.caller.is_admin:
+                raise ApiError(403, "all_users: only a platform admin may add everybody", param="all_users")
+            people = User.objects.live().exclude(memberships__team=team).order_by("pk")[: _MOST + 1]
+            entries: Any = [{"user_id": user.public_id} for user in people]
+        else:
+            entries = self.body.get("members")
+        if not isinstance(entries, list) or not entries or len(entries) > _MOST:
+            raise ApiError(400, f"members: write a list of 1 to {_MOST} members", param="members")
+        return entries
 
-class MemberUpdate(ScopeView):
+    def _result(self, team: Team, entry: Any, limits: MembershipSerializer) -> Row:
+        entry = entry if isinstance(entry, dict) else {}
+        who: Row = {"user_id": entry.get("user_id"), "user_email": entry.get("user_email")}
+        form = MembersSerializer(data={"member": [entry]})
+        try:
+            form.is_valid(raise_exception=True)
+            with transaction.atomic():
+                member = _add(team, form.validated_data["member"][0], limits, self.caller.actor)
+        except (ApiError, ValidationError, IntegrityError) as error:
+            return who | {
+                "success": False,
+                "error": _said(error),
+                "updated_user": None,
+                "updated_team_membership": None,
+            }
+        shown = self.added(team, [member])
+        return who | {
+            "success": True,
+            "error": None,
+            "updated_user": shown["updated_users"][0],
+            "updated_team_membership": shown["updated_team_memberships"][0],
+        }
+
+
+class MemberUpdate(MembersView):
     """A merge patch of one person's role and limits in a team."""
-
-    detail_errors = True
 
     @extend_schema(request=MemberUpdateSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        member = patched(find_member(self.body), MemberUpdateSerializer, self.body, self.caller.actor)
+        team = managed_team(required_text(self.body, "team_id"), self.caller, "/team/member_update")
+        member = patched(find_member(team, self.body), MemberUpdateSerializer, self.body, self.caller.actor)
+        return Response(self._row(member))
+
+    def _row(self, member: Membership) -> Row:
         row = limits_row(member, self.spent([member])[member.scope], timezone.now())
-        return Response(
-            {
-                "team_id": member.team.public_id,
-                "user_id": member.user.public_id,
-                "user_email": member.user.email or None,
-                "role": member.role,
-                **row,
-                "max_budget_in_team": row["max_budget"],
-                "allowed_models": row["models"],
-            }
-        )
+        return {
+            "team_id": member.team.public_id,
+            "user_id": member.user.public_id,
+            "user_email": member.user.email or None,
+            "role": member.role,
+            **row,
+            "max_budget_in_team": row["max_budget"],
+            "allowed_models": row["models"],
+        }
 
 
-def find_member(body: Mapping[str, Any]) -> Membership:
-    """The member that `team_id` and `user_id` or `user_email` name. ApiError 404 or 400."""
-    team = find_team(required_text(body, "team_id"), status=404)
-    field = "user_id" if body.get("user_id") is not None else "user_email"
-    named = required_text(body, field)
-    lookup = {"user__public_id": named} if field == "user_id" else {"user__email": named}
-    members = Membership.objects.select_related("user", "team__organization", "shared_budget")
-    member = members.filter(team=team, **lookup).first()
-    if member is None:
-        raise ApiError(400, f"{field}: User {named} is not in team {team.public_id}", param=field)
-    return member
+class MemberDelete(MembersView):
+    """A person leaves a team; the person's keys of the team are deleted with it."""
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        named = required_text(self.body, "team_id")
+        team = managed_team(named, self.caller, "/team/member_delete")
+        departures.remove_member(find_member(team, self.body), actor=self.caller.actor)
+        return Response(team_row(find_team(named), self.spent([team]), timezone.now()))
 
 
-def _add(team: Team, entry: Mapping[str, Any], limits: MembershipSerializer, caller: Caller) -> Membership:
-    user_id, email = entry.get("user_id"), entry.get("user_email")
-    known = find_person(user_id, email)
+class MemberMe(MembersView):
+    """The caller's own place in a team, and what it may spend there."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, team_id: str) -> Response:
+        team = shown_team(team_id, self.caller)
+        rows = Membership.objects.select_related("user", "team__organization", "shared_budget")
+        member = rows.filter(team=team, user=self.caller.user_pk).first() if self.caller.user_pk else None
+        if member is None:
+            raise ApiError(404, f"You are not a member of team {team_id}", param="team_id")
+        row = membership_row(member, self.spent([member]), timezone.now(), self.ever([member]))
+        return Response(row | {"user_email": member.user.email or None})
+
+
+def _add(team: Team, entry: Mapping[str, Any], limits: MembershipSerializer, actor: Actor) -> Membership:
+    known = find_person(entry.get("user_id"), entry.get("user_email"))
     if known is not None and team.memberships.filter(user=known).exists():
         message = f"User {known.public_id} is already in team {team.public_id}; change it with /team/member_update"
-        raise ApiError(400, message, kind="team_member_already_in_team", param="member")
-    user = known or person_of(user_id, email, team, caller.actor)
+        raise ApiError(400, message, kind=_IS_IN, param="member")
+    user = known or person_of(entry.get("user_id"), entry.get("user_email"), team.organization, actor)
     member: Membership = limits.apply(Membership(team=team, user=user, role=entry["role"]))
     member.full_clean()
-    return services.add_member(member, actor=caller.actor)
+    return services.add_member(member, actor=actor)
+
+
+def _said(error: ApiError | ValidationError | IntegrityError) -> str:
+    if isinstance(error, ApiError):
+        return error.message
+    if isinstance(error, IntegrityError):
+        return "somebody else added the same member at the same time"
+    return "; ".join(_texts(error.detail))
+
+
+def _texts(detail: Any) -> list[str]:
+    if isinstance(detail, dict):
+        detail = list(detail.values())
+    return [text for inner in detail for text in _texts(inner)] if isinstance(detail, list) else [str(detail)]

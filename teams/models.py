@@ -8,23 +8,34 @@ from django.db.models import Q
 from django.utils import timezone
 
 from teams.callers import Caller, Standing
+from teams.invitation import Invitation
 from teams.scopes import ScopeKind
-from teams.terms import Limits, SharedBudget, Terms, new_public_id
-from teams.validators import validate_names, validate_object, validate_zone
+from teams.terms import Archived, Limits, SharedBudget, Terms, new_public_id
+from teams.validators import validate_names, validate_object, validate_validity, validate_zone
 
 __all__ = [
-    "AuditEvent", "CounterServer", "Customer", "Limits", "Membership", "Organization", "OrganizationMembership",
-    "PolicyChange", "SharedBudget", "Tag", "Team", "Terms", "User", "new_public_id",
+    "Archived", "AuditEvent", "CounterServer", "Customer", "Invitation", "Limits", "Membership", "Organization",
+    "OrganizationMembership", "PolicyChange", "SharedBudget", "Tag", "Team", "Terms", "User", "new_public_id",
 ]  # fmt: skip
 
 
 class OrganizationQuerySet(models.QuerySet["Organization"]):
+    def live(self) -> Self:
+        """Organizations that have not been deleted."""
+        return self.filter(deleted_at__isnull=True)
+
+    def managed_by(self, caller: Caller) -> Self:
+        """Organizations whose people and limits the caller may change."""
+        if caller.is_admin:
+            return self
+        return self.filter(pk__in=caller.organizations if Standing.ORG_ADMIN in caller.standings else ())
+
     def visible_to(self, caller: Caller) -> Self:
         """Platform admins see every organization, everybody else those they belong to."""
         return self if caller.reads_all else self.filter(pk__in=caller.joined_organizations)
 
 
-class Organization(Limits):
+class Organization(Archived, Limits):
     """The top of the chain and the unit of sharding. `epoch` fences intents against lost counters."""
 
     scope_kind = ScopeKind.ORGANIZATION
@@ -45,6 +56,17 @@ class Organization(Limits):
 
 
 class UserQuerySet(models.QuerySet["User"]):
+    def live(self) -> Self:
+        """People who have not been deleted; deleted ones stay for the ledger."""
+        return self.filter(deleted_at__isnull=True)
+
+    def managed_by(self, caller: Caller) -> Self:
+        """People whose role, limits and keys the caller may change: those whose home it administers."""
+        if caller.is_admin:
+            return self
+        homes = caller.organizations if Standing.ORG_ADMIN in caller.standings else ()
+        return self.filter(organization__in=homes).exclude(role__startswith=Standing.ADMIN)
+
     def visible_to(self, caller: Caller) -> Self:
         """Platform admins see everybody, others themselves, those they lead, and the people of their organizations."""
         if caller.reads_all:
@@ -60,12 +82,21 @@ class PeopleManager(UserManager["User"]):
     def get_queryset(self) -> UserQuerySet:
         return UserQuerySet(self.model, using=self._db)
 
+    def live(self) -> UserQuerySet:
+        return self.get_queryset().live()
+
     def visible_to(self, caller: Caller) -> UserQuerySet:
         return self.get_queryset().visible_to(caller)
 
+    def managed_by(self, caller: Caller) -> UserQuerySet:
+        return self.get_queryset().managed_by(caller)
 
-class User(AbstractUser, Limits):
-    """A person. Limits on a user govern that user's personal keys, not keys of a team."""
+
+class User(AbstractUser, Archived, Limits):
+    """A person. Limits on a user govern that user's personal keys, not keys of a team.
+
+    The id and the e-mail of somebody deleted are free again; who takes them is another person to the ledger.
+    """
 
     scope_kind = ScopeKind.USER
 
@@ -75,7 +106,8 @@ class User(AbstractUser, Limits):
         INTERNAL_USER = "internal_user", "Developer"
         INTERNAL_USER_VIEWER = "internal_user_viewer", "Viewer"
 
-    public_id = models.CharField("user id", max_length=128, unique=True, default=new_public_id)
+    public_id = models.CharField("user id", max_length=128, default=new_public_id)
+    sso_id = models.CharField("SSO user id", max_length=255, blank=True, default="")
     alias = models.CharField(max_length=255, blank=True, default="")
     role = models.CharField(max_length=32, choices=Role.choices, default=Role.INTERNAL_USER)
     organization = models.ForeignKey(Organization, models.PROTECT, related_name="users", null=True, blank=True)
@@ -86,7 +118,24 @@ class User(AbstractUser, Limits):
         ordering = ["username"]
         constraints = [
             *Limits.Meta.constraints,
-            models.UniqueConstraint(fields=["email"], condition=~Q(email=""), name="teams_user_email_unique"),
+            models.UniqueConstraint(
+                fields=["public_id"],
+                condition=Q(deleted_at__isnull=True),
+                name="teams_user_id_unique",
+                violation_error_message="somebody else has this user id already",
+            ),
+            models.UniqueConstraint(
+                fields=["email"],
+                condition=~Q(email="") & Q(deleted_at__isnull=True),
+                name="teams_user_email_unique",
+                violation_error_message="somebody else has this e-mail address already",
+            ),
+            models.UniqueConstraint(
+                fields=["sso_id"],
+                condition=~Q(sso_id="") & Q(deleted_at__isnull=True),
+                name="teams_user_sso_unique",
+                violation_error_message="somebody else has this SSO user id already",
+            ),
             models.CheckConstraint(
                 condition=Q(role__in=["proxy_admin", "proxy_admin_viewer", "internal_user", "internal_user_viewer"]),
                 name="teams_user_role_known",
@@ -126,6 +175,10 @@ class OrganizationMembership(models.Model):
 
 
 class TeamQuerySet(models.QuerySet["Team"]):
+    def live(self) -> Self:
+        """Teams that have not been deleted; deleted ones stay for the ledger."""
+        return self.filter(deleted_at__isnull=True)
+
     def visible_to(self, caller: Caller) -> Self:
         """Platform admins see every team, others those they are in and those of the organizations they administer."""
         if caller.reads_all:
@@ -141,9 +194,15 @@ class TeamQuerySet(models.QuerySet["Team"]):
         organizations = caller.organizations if Standing.ORG_ADMIN in caller.standings else ()
         return self.filter(Q(pk__in=leads) | Q(organization__in=organizations))
 
+    def with_people(self) -> Self:
+        """Everything that a team's row shows, in a fixed number of queries."""
+        people = Membership.objects.select_related("user").order_by("pk")
+        owners = ("organization__shared_budget", "shared_budget", "member_budget")
+        return self.select_related(*owners).prefetch_related(models.Prefetch("memberships", queryset=people))
 
-class Team(Limits):
-    """People who share keys and a budget inside one organization."""
+
+class Team(Archived, Limits):
+    """People who share keys and a budget inside one organization. The id of a deleted one is never given again."""
 
     scope_kind = ScopeKind.TEAM
 
@@ -167,7 +226,16 @@ class Team(Limits):
         blank=True,
         help_text="Limits of every member who has none of their own; each member spends alone.",
     )
-    member_key_duration = models.CharField("validity of members' keys", max_length=16, blank=True, default="")
+    member_key_duration = models.CharField(
+        "validity of members' keys", max_length=16, blank=True, default="", validators=[validate_validity]
+    )
+    member_models = models.JSONField(
+        "models of new members",
+        default=list,
+        blank=True,
+        validators=[validate_names],
+        help_text="What somebody who joins may call of the team's models. Empty: all of them.",
+    )
 
     objects = TeamQuerySet.as_manager()
 
@@ -203,7 +271,19 @@ class Membership(Limits):
         return f"{self.user} in {self.team}"
 
 
-class Customer(Limits):
+class CustomerQuerySet(models.QuerySet["Customer"]):
+    def live(self) -> Self:
+        """Customers that have not been deleted; deleted ones stay for the ledger."""
+        return self.filter(deleted_at__isnull=True)
+
+    def visible_to(self, caller: Caller) -> Self:
+        """Platform admins see every customer, organization admins those of their organizations."""
+        if caller.reads_all:
+            return self
+        return self.filter(organization__in=caller.organizations if Standing.ORG_ADMIN in caller.standings else ())
+
+
+class Customer(Archived, Limits):
     """An end user of an app, named by the app in the request's `user` field."""
 
     scope_kind = ScopeKind.CUSTOMER
@@ -212,11 +292,17 @@ class Customer(Limits):
     public_id = models.CharField("customer id", max_length=255)
     alias = models.CharField(max_length=255, blank=True, default="")
 
+    objects = CustomerQuerySet.as_manager()
+
     class Meta(Limits.Meta):
         ordering = ["public_id"]
         constraints = [
             *Limits.Meta.constraints,
-            models.UniqueConstraint(fields=["organization", "public_id"], name="teams_customer_once"),
+            models.UniqueConstraint(
+                fields=["organization", "public_id"],
+                condition=Q(deleted_at__isnull=True),
+                name="teams_customer_once",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -1,6 +1,6 @@
 """Request bodies about organizations, members, customers and tags, and changes to teams and people."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from django.db import transaction
@@ -8,24 +8,35 @@ from rest_framework import serializers
 
 from teams import services
 from teams.actors import Actor
-from teams.api_fields import AliasesField, MoneyField, NamesField, TextField
+from teams.api_fields import AliasesField, MoneyField, NamesField, TextField, ValidityField
 from teams.api_types import ApiError
 from teams.limit_serializers import LimitsSerializer
 from teams.models import Customer, Limits, Membership, Organization, Tag, Team, User
-from teams.serializers import MemberSerializer, find_organization, refuse_beyond
+from teams.promises import refuse_promises
+from teams.serializers import TEAM_COLUMNS, MemberSerializer, PermissionsField, find_organization, refuse_beyond
 from teams.services import default_organization
 
 L = TypeVar("L", bound=Limits)
+#: Compares a scope as it is stored with what a change makes of it.
+Check = Callable[[Any, Any], None]
 
 
 @transaction.atomic
-def patched(instance: L, form: type[LimitsSerializer], body: Mapping[str, Any], actor: Actor) -> L:
-    """Apply a merge patch to a scope as it is now, under its lock, and save it through its service."""
+def patched(
+    instance: L, form: type[LimitsSerializer], body: Mapping[str, Any], actor: Actor, *, check: Check | None = None
+) -> L:
+    """Apply a merge patch to a scope as it is now, under its lock, and save it through its service.
+
+    `check` sees the scope as it is stored and as it would become, and raises ApiError if that is too much.
+    """
+    refuse_promises(body)
     current = type(instance)._default_manager.select_for_update(no_key=True).get(pk=instance.pk)
     serializer = form(current, data=body, partial=True)
     serializer.is_valid(raise_exception=True)
     serializer.apply(current)
     current.full_clean(exclude=["password"])
+    if check is not None:
+        check(type(instance)._default_manager.get(pk=instance.pk), current)
     services.update_limits(current, actor=actor)
     return current
 
@@ -57,8 +68,11 @@ class TeamUpdateSerializer(LimitsSerializer):
     team_alias = TextField(source="name", max_length=255, required=False, allow_null=True)
     organization_id = TextField(max_length=128, required=False, allow_null=True)
     model_aliases = AliasesField(required=False, allow_null=True)
+    team_member_permissions = PermissionsField(source="member_permissions", required=False, allow_null=True)
+    team_member_key_duration = ValidityField(source="member_key_duration", required=False, allow_null=True)
+    default_team_member_models = NamesField(source="member_models", required=False, allow_null=True)
 
-    columns = LimitsSerializer.columns | {"name", "model_aliases"}
+    columns = LimitsSerializer.columns | TEAM_COLUMNS
 
     def apply(self, instance: Any, **how: Any) -> Any:
         team: Team = super().apply(instance, **how)
@@ -67,7 +81,7 @@ class TeamUpdateSerializer(LimitsSerializer):
         if sent and soft is not None and hard is not None and soft >= hard:
             raise serializers.ValidationError({"soft_budget": "must be lower than max_budget"})
         team.organization = find_organization(self.validated_data) or team.organization
-        refuse_beyond(team.organization, team)
+        refuse_beyond(team.organization, team, f"organization '{team.organization}'")
         return team
 
 
@@ -126,7 +140,7 @@ class CustomerSerializer(LimitsSerializer):
         """An unsaved, validated customer."""
         organization = find_organization(self.validated_data) or default_organization()
         customer = Customer(organization=organization, public_id=self.validated_data["public_id"])
-        if Customer.objects.filter(organization=organization, public_id=customer.public_id).exists():
+        if Customer.objects.live().filter(organization=organization, public_id=customer.public_id).exists():
             raise ApiError(400, f"user_id: Customer '{customer.public_id}' exists already", param="user_id")
         self.apply(customer)
         customer.full_clean()

@@ -5,14 +5,53 @@ from typing import Any
 
 from rest_framework import serializers
 
-from teams.api_fields import AliasesField, MoneyField, TextField
+from teams.api_fields import AliasesField, MoneyField, NamesField, TextField, ValidityField
 from teams.api_types import ApiError
-from teams.limit_serializers import LimitsSerializer
-from teams.models import Limits, Membership, Organization, Team, User
+from teams.callers import MEMBER_ROUTES
+from teams.limit_serializers import LimitsSerializer, TermsSerializer
+from teams.models import Limits, Membership, Organization, SharedBudget, Team, User
 
 Fields = dict[str, Any]
 
 _RESERVED_TEAM = "litellm-dashboard"
+
+
+#: Columns of a team that both its making and its changing set.
+TEAM_COLUMNS = frozenset({"name", "model_aliases", "member_permissions", "member_key_duration", "member_models"})
+#: Limits that a team gives each of its members, and what they are called among other limits.
+_OF_MEMBERS = {
+    "team_member_budget": "max_budget",
+    "team_member_budget_duration": "budget_duration",
+    "team_member_rpm_limit": "rpm_limit",
+    "team_member_tpm_limit": "tpm_limit",
+    "team_member_model_max_budget": "model_max_budget",
+}
+
+
+class PermissionsField(NamesField):
+    """Routes that a team may let its plain members use."""
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        routes = super().to_internal_value(data)
+        unknown = [route for route in routes if route not in MEMBER_ROUTES]
+        if unknown:
+            known = ", ".join(MEMBER_ROUTES)
+            raise serializers.ValidationError(f"'{unknown[0][:100]}' cannot be granted to members; there are {known}")
+        return routes
+
+
+def member_budget(team: Team, body: Mapping[str, Any]) -> SharedBudget | None:
+    """The limits of each member as the body leaves them; None if it says nothing about them."""
+    sent = {inner: body[outer] for outer, inner in _OF_MEMBERS.items() if outer in body}
+    if not sent or (team.member_budget is None and not any(value is not None for value in sent.values())):
+        return None
+    form = TermsSerializer(data=sent)
+    if not form.is_valid():
+        outer = {inner: name for name, inner in _OF_MEMBERS.items()}
+        raise serializers.ValidationError({outer.get(name, name): said for name, said in form.errors.items()})
+    budget = form.apply(team.member_budget or SharedBudget())
+    budget.full_clean()
+    return budget
 
 
 class MemberSerializer(serializers.Serializer[Any]):
@@ -33,16 +72,21 @@ class TeamSerializer(LimitsSerializer):
     team_alias = TextField(source="name", max_length=255, required=False, allow_null=True)
     organization_id = TextField(max_length=128, required=False, allow_null=True)
     model_aliases = AliasesField(required=False, allow_null=True)
-    members_with_roles = MemberSerializer(many=True, required=False)
+    members_with_roles = MemberSerializer(many=True, required=False, allow_null=True)
+    team_member_permissions = PermissionsField(source="member_permissions", required=False, allow_null=True)
+    team_member_key_duration = ValidityField(source="member_key_duration", required=False, allow_null=True)
+    default_team_member_models = NamesField(source="member_models", required=False, allow_null=True)
 
-    columns = LimitsSerializer.columns | {"public_id", "name", "model_aliases"}
+    columns = LimitsSerializer.columns | TEAM_COLUMNS | {"public_id"}
     null_keeps = LimitsSerializer.null_keeps | {"public_id"}
 
     def validate_team_id(self, value: str | None) -> str | None:
         if value == _RESERVED_TEAM:
             raise serializers.ValidationError(f"'{_RESERVED_TEAM}' is reserved")
-        if value and Team.objects.filter(public_id=value).exists():
-            raise serializers.ValidationError(f"Team id = {value} already exists. Please use a different team id.")
+        known = Team.objects.filter(public_id=value).first() if value else None
+        if known is not None:
+            which = "belonged to a deleted team" if known.deleted_at else "already exists"
+            raise serializers.ValidationError(f"Team id = {value} {which}. Please use a different team id.")
         return value
 
     def validate(self, attrs: Fields) -> Fields:
@@ -57,7 +101,7 @@ class TeamSerializer(LimitsSerializer):
         organization = find_organization(self.validated_data)
         if organization is not None:
             team.organization = organization
-            refuse_beyond(organization, team)
+            refuse_beyond(organization, team, f"organization '{organization}'")
         team.full_clean(exclude=["organization"] if organization is None else [])
         return team
 
@@ -116,22 +160,23 @@ def find_organization(values: Mapping[str, Any]) -> Organization | None:
     public_id = values.get("organization_id")
     if not public_id:
         return None
-    organization = Organization.objects.filter(public_id=public_id).first()
+    organization = Organization.objects.live().filter(public_id=public_id).first()
     if organization is None:
         raise ApiError(400, f"organization_id: organization '{public_id}' does not exist", param="organization_id")
     return organization
 
 
 def find_team(public_id: str, *, status: int = 400, param: str = "team_id") -> Team:
-    team = Team.objects.select_related("organization").filter(public_id=public_id).first()
+    teams = Team.objects.live().select_related("organization__shared_budget", "shared_budget", "member_budget")
+    team = teams.filter(public_id=public_id).first()
     if team is None:
         raise ApiError(status, f"{param}: Team not found, passed team id: {public_id}", param=param)
     return team
 
 
 def find_person(user_id: str | None, email: str | None = None) -> User | None:
-    people = User.objects.select_related("organization")
-    return people.filter(public_id=user_id).first() if user_id else people.filter(email=email).first()
+    people = User.objects.live().select_related("organization", "shared_budget")
+    return people.filter(public_id=user_id).first() if user_id else people.filter(email__iexact=email).first()
 
 
 def new_person(user_id: str | None, email: str | None = None) -> User:
@@ -151,20 +196,33 @@ def free_username(wanted: str) -> str:
     return User().public_id
 
 
-def refuse_beyond(organization: Organization, team: Limits) -> None:
-    """A child only ever narrows: ApiError 400 naming the limit that is wider than the organization's."""
+def refuse_beyond(above: Limits, team: Limits, whose: str) -> None:
+    """A child only ever narrows: ApiError 400 naming the limit that is wider than the one `above`."""
     for column, name in (("max_budget_nano", "max_budget"), ("rpm_limit", "rpm_limit"), ("tpm_limit", "tpm_limit")):
-        top, wanted = organization.effective(column), getattr(team, column)
+        top, wanted = above.effective(column), getattr(team, column)
         if top is not None and wanted is not None and wanted > top:
-            raise ApiError(400, f"{name}: is above the limit of organization '{organization}'", param=name)
-    foreign = set(team.allowed_models) - set(organization.allowed_models)
-    if organization.allowed_models and foreign and "*" not in organization.allowed_models:
+            raise ApiError(400, f"{name}: is above the limit of {whose}", param=name)
+    tops = {window["duration"]: window["max_nano"] for window in above.effective("budget_limits")}
+    ceiling = above.effective("max_budget_nano")
+    for window in team.budget_limits:
+        top = min(filter(_is_set, (tops.get(window["duration"]), ceiling)), default=None)
+        if top is not None and window["max_nano"] > top:
+            raise ApiError(
+                400, f"budget_limits: {window['duration']} is above the limit of {whose}", param="budget_limits"
+            )
+    foreign = set(team.allowed_models) - set(above.allowed_models)
+    if above.allowed_models and foreign and "*" not in above.allowed_models:
         listed = ", ".join(sorted(foreign)[:5])
-        raise ApiError(400, f"models: organization '{organization}' does not allow {listed}", param="models")
+        raise ApiError(400, f"models: {whose} does not allow {listed}", param="models")
+
+
+def _is_set(amount: int | None) -> bool:
+    return amount is not None
 
 
 def _refuse_taken(user: User) -> None:
-    if User.objects.filter(public_id=user.public_id).exists():
+    people = User.objects.live()
+    if people.filter(public_id=user.public_id).exists():
         raise ApiError(409, f"user_id: User with id {user.public_id} already exists", param="user_id")
-    if user.email and User.objects.filter(email__iexact=user.email).exists():
+    if user.email and people.filter(email__iexact=user.email).exists():
         raise ApiError(409, "user_email: User with this email already exists", param="user_email")

@@ -11,7 +11,17 @@ from django.utils import timezone
 
 from teams import audit, changes
 from teams.actors import SYSTEM, Actor
-from teams.models import Customer, Limits, Membership, Organization, SharedBudget, Tag, Team, User
+from teams.models import (
+    Customer,
+    Limits,
+    Membership,
+    Organization,
+    OrganizationMembership,
+    SharedBudget,
+    Tag,
+    Team,
+    User,
+)  # fmt: skip
 
 DEFAULT_ORGANIZATION = "default"
 T = TypeVar("T", bound=models.Model)
@@ -49,12 +59,64 @@ def create_user(user: User, *, actor: Actor, password: str | None = None) -> Use
 
 @transaction.atomic
 def add_member(membership: Membership, *, actor: Actor) -> Membership:
-    """Put a person into a team; that person's keys of the team are governed by the membership from now on."""
+    """Put a person into a team; that person's keys of the team are governed by the membership from now on.
+
+    Where it has no limits and models of its own, those count that the team gives everybody.
+    """
+    team = membership.team
+    if membership.shared_budget is None:
+        membership.shared_budget = team.member_budget
+    membership.allowed_models = membership.allowed_models or list(team.member_models)
     _create(membership, "team.member_added", actor)
     changes.publish(
         membership.team, organization_pk=membership.team.organization_id, new_windows=bool(membership.budgets())
     )
     return membership
+
+
+@transaction.atomic
+def share_member_budget(team: Team, budget: SharedBudget, *, actor: Actor) -> SharedBudget:
+    """Give a team's members these limits, each on its own; who has limits by another shared budget keeps them."""
+    if not budget._state.adding:
+        return update_budget(budget, actor=actor)
+    create_budget(budget, actor=actor)
+    team.member_budget = budget
+    update_limits(team, actor=actor)
+    for membership in team.memberships.filter(shared_budget=None).select_related("team"):
+        membership.shared_budget = budget
+        update_limits(membership, actor=actor)
+    return budget
+
+
+@transaction.atomic
+def grant_to_members(team: Team, routes: list[str], *, actor: Actor) -> Team:
+    """Say which routes plain members may use on the team's keys."""
+    stored = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
+    stored.member_permissions = routes
+    return update_limits(stored, actor=actor)
+
+
+@transaction.atomic
+def join_organization(membership: OrganizationMembership, *, actor: Actor) -> OrganizationMembership:
+    """Give a person a role in an organization."""
+    return _create(membership, "organization.member_added", actor)
+
+
+@transaction.atomic
+def update_organization_member(membership: OrganizationMembership, *, actor: Actor) -> OrganizationMembership:
+    stored = OrganizationMembership.objects.select_for_update(no_key=True).get(pk=membership.pk)
+    before = audit.snapshot(stored)
+    stored.role = membership.role
+    stored.save(update_fields=["role", "updated_at"])
+    audit.record("organization.member_updated", stored, actor=actor, before=before)
+    return stored
+
+
+@transaction.atomic
+def leave_organization(membership: OrganizationMembership, *, actor: Actor) -> None:
+    """Take a person's role in an organization away; teams and keys there stay."""
+    audit.record("organization.member_removed", membership, actor=actor, before=audit.snapshot(membership), after={})
+    membership.delete()
 
 
 @transaction.atomic
@@ -172,13 +234,6 @@ def set_password(user: User, password: str, *, actor: Actor) -> User:
     user.save(update_fields=["password"])
     audit.record("user.password_set", user, actor=actor, after={})
     return user
-
-
-def remove_member(membership: Membership, *, actor: Actor) -> None:
-    with transaction.atomic():
-        changes.publish(membership, organization_pk=membership.team.organization_id)
-        audit.record("team.member_removed", membership, actor=actor, before=audit.snapshot(membership), after={})
-        membership.delete()
 
 
 def windows_differ(stored: Limits, changed: Limits) -> bool:

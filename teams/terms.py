@@ -171,3 +171,13 @@ class Limits(Terms):
     @property
     def raised(self) -> tuple[int, datetime | None]:
         return self.raise_nano, self.raise_until
+
+
+class Archived(models.Model):
+    """A row that stays for the ledger when it is deleted: it is shown nowhere and lets nobody in any more."""
+
+    deleted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    deleted_by = models.CharField(max_length=255, blank=True, default="", editable=False)
+
+    class Meta:
+        abstract = True

@@ -6,12 +6,19 @@ from zoneinfo import available_timezones
 from django.core.exceptions import ValidationError
 
 from teams.budgets import BadLimits, check_models, check_windows
-from teams.windows import BadDuration, parse_budget_duration
+from teams.windows import BadDuration, duration_delta, parse_budget_duration
 
 
 def validate_duration(value: str) -> None:
     try:
         parse_budget_duration(value)
+    except BadDuration as error:
+        raise ValidationError(str(error)) from error
+
+
+def validate_validity(value: str) -> None:
+    try:
+        duration_delta(value)
     except BadDuration as error:
         raise ValidationError(str(error)) from error
 

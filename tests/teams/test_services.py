@@ -1,7 +1,7 @@
 import pytest
 from django.db import DatabaseError, IntegrityError, transaction
 
-from teams import services
+from teams import departures, services
 from teams.actors import MASTER, SYSTEM
 from teams.models import AuditEvent, Customer, Membership, Organization, PolicyChange, Tag, Team, User
 from teams.reach import caller_of
@@ -54,7 +54,7 @@ def test_customers_and_tags_are_created_with_a_trail(organization: Organization)
 
 
 def test_a_member_leaves_with_a_trail(search: Team, grace: User) -> None:
-    services.remove_member(Membership.objects.get(team=search, user=grace), actor=MASTER)
+    departures.remove_member(Membership.objects.get(team=search, user=grace), actor=MASTER)
     event = AuditEvent.objects.get(action="team.member_removed")
     assert (event.before["user_id"], event.after) == (grace.pk, {})
     assert not search.memberships.exists()

@@ -1,0 +1,147 @@
+"""Endpoints that show teams with the keys in them."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Count, IntegerField, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from keys.api import KeyView
+from keys.models import VirtualKey
+from keys.rows import key_row
+from teams.api_base import ApiError, SpendReader, required_text, unwired, whole_number
+from teams.finding import shown_team
+from teams.models import Membership, Team, TeamQuerySet
+from teams.paging import Sorts, sorted_rows
+from teams.rows import Row, membership_row, team_row
+
+#: Beyond these many, /key/list and /v2/team/list page.
+_MOST = 1000
+_SORTS: Sorts = {
+    "team_alias": "name", "team_id": "public_id", "created_at": "pk", "updated_at": "updated_at",
+    "max_budget": "max_budget_nano", "tpm_limit": "tpm_limit", "rpm_limit": "rpm_limit",
+    "members_count": "members_count", "keys_count": "keys_count",
+}  # fmt: skip
+_NOT_YOURS = "Only admin users can query all teams/other teams. Your user role={role}"
+
+
+class TeamsView(KeyView):
+    """An endpoint that shows teams; `ever` tells what their members spent in all."""
+
+    detail_errors = True
+    ever: SpendReader = staticmethod(unwired)
+
+    def memberships(self, teams: list[Team], spent: Mapping[str, int], now: datetime) -> dict[int, list[Row]]:
+        members = _members(teams)
+        ever, rows = self.ever(members), defaultdict(list)
+        for member in members:
+            rows[member.team_id].append(membership_row(member, spent, now, ever))
+        return rows
+
+    def teams(self) -> TeamQuerySet:
+        """What the caller may list: all or another person's teams only as an admin, see the contract's 401."""
+        caller, wanted = self.caller, self.request.query_params.get("user_id")
+        if not caller.reads_all and not caller.organizations and (not wanted or wanted != caller.user_id):
+            raise ApiError(401, _NOT_YOURS.format(role=caller.role or "unknown"), param="user_id")
+        deleted = self.request.query_params.get("status") == "deleted"
+        teams = Team.objects.filter(deleted_at__isnull=not deleted).visible_to(caller)
+        return teams.filter(memberships__user__public_id=wanted) if wanted and not deleted else teams
+
+
+class TeamInfo(TeamsView):
+    detail_errors = False
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        team = shown_team(required_text(request.query_params, "team_id"), self.caller)
+        now, shown = timezone.now(), VirtualKey.objects.live().visible_to(self.caller)
+        keys = list(shown.with_owners().filter(team=team)[:_MOST])
+        spent = self.spent([team, *keys, *_members([team])])
+        return Response(
+            {
+                "team_id": team.public_id,
+                "team_info": team_row(team, spent, now),
+                "keys": [key_row(key, spent, now) for key in keys],
+                "team_memberships": self.memberships([team], spent, now)[team.pk],
+            }
+        )
+
+
+class TeamList(TeamsView):
+    """Teams with their members and keys, all at once."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        teams, now, query = self.teams(), timezone.now(), request.query_params
+        if query.get("organization_id"):
+            teams = teams.filter(organization__public_id=query["organization_id"])
+        rows = list(teams.with_people()[:_MOST])
+        keys = list(VirtualKey.objects.live().visible_to(self.caller).with_owners().filter(team__in=rows)[:_MOST])
+        spent, of_team = self.spent([*rows, *keys, *_members(rows)]), defaultdict(list)
+        for key in keys:
+            of_team[key.team_id].append(key_row(key, spent, now))
+        joined = self.memberships(rows, spent, now)
+        return Response(
+            [
+                team_row(team, spent, now) | {"team_memberships": joined[team.pk], "keys": of_team[team.pk]}
+                for team in rows
+            ]
+        )
+
+
+class TeamListPaged(TeamsView):
+    """Teams page by page."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        query, now = request.query_params, timezone.now()
+        page, size = whole_number(query, "page", 1, top=10**9), whole_number(query, "page_size", 10, top=100)
+        if query.get("status") not in (None, "", "deleted"):
+            raise ApiError(400, "status: write deleted, or nothing for those that exist", param="status")
+        teams = sorted_rows(_counted(_filtered(self.teams(), query)), query, _SORTS, default="created_at")
+        total = teams.count()
+        rows: list[Any] = list(teams.with_people()[(page - 1) * size : page * size])
+        spent = self.spent(rows)
+        counts = [{"members_count": team.members_count, "keys_count": team.keys_count} for team in rows]
+        return Response(
+            {
+                "teams": [team_row(team, spent, now) | count for team, count in zip(rows, counts, strict=True)],
+                "total": total,
+                "page": page,
+                "page_size": size,
+                "total_pages": -(-total // size),
+            }
+        )
+
+
+def _filtered(teams: TeamQuerySet, query: Mapping[str, str]) -> TeamQuerySet:
+    if query.get("search"):
+        teams = teams.filter(Q(name__icontains=query["search"]) | Q(public_id=query["search"]))
+    if query.get("team_alias"):
+        teams = teams.filter(name__icontains=query["team_alias"])
+    for name, column in (("team_id", "public_id"), ("organization_id", "organization__public_id")):
+        if query.get(name):
+            teams = teams.filter(**{column: query[name]})
+    return teams
+
+
+def _counted(teams: TeamQuerySet) -> TeamQuerySet:
+    """With `members_count` and `keys_count`, counted by subqueries so that the two do not multiply."""
+    members = Membership.objects.filter(team=OuterRef("pk")).order_by().values("team").annotate(n=Count("pk"))
+    keys = VirtualKey.objects.live().filter(team=OuterRef("pk")).order_by().values("team").annotate(n=Count("pk"))
+    return teams.annotate(
+        members_count=Coalesce(Subquery(members.values("n"), output_field=IntegerField()), 0),
+        keys_count=Coalesce(Subquery(keys.values("n"), output_field=IntegerField()), 0),
+    )
+
+
+def _members(teams: list[Team]) -> list[Membership]:
+    rows = Membership.objects.filter(team__in=teams).select_related("user", "team__organization", "shared_budget")
+    return list(rows.order_by("pk"))

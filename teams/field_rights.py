@@ -1,0 +1,41 @@
+"""Which fields somebody may change who may change the rest of an object. Pure of views; raises ApiError 403."""
+
+from collections.abc import Callable
+from typing import Any
+
+from teams.api_types import ApiError
+from teams.models import Limits
+
+#: Columns of which a lower value, or one where there was none, is less than before.
+_AMOUNTS = {
+    "max_budget_nano": "max_budget", "rpm_limit": "rpm_limit", "tpm_limit": "tpm_limit",
+    "max_parallel_requests": "max_parallel_requests",
+}  # fmt: skip
+#: Columns that are not compared by size: any other value needs who is above.
+_FIXED = {
+    "budget_duration": "budget_duration", "budget_limits": "budget_limits", "model_limits": "model_max_budget",
+    "shared_budget_id": "budget_id", "raise_nano": "temp_budget_increase", "raise_until": "temp_budget_expiry",
+    "blocked": "blocked", "organization_id": "organization_id",
+}  # fmt: skip
+
+
+def never_raised(before: Limits, after: Limits) -> None:
+    """Whoever a limit holds may lower it, not raise it: ApiError 403 naming the field."""
+    for column, name in _AMOUNTS.items():
+        old, new = getattr(before, column), getattr(after, column)
+        if old is not None and (new is None or new > old):
+            raise _refused(name)
+    for column, name in _FIXED.items():
+        if getattr(before, column, None) != getattr(after, column, None):
+            raise _refused(name)
+
+
+def unless_above(above: bool) -> Callable[[Any, Any], None] | None:
+    """The check of a change by somebody who is above the object (none), or whom it holds."""
+    return None if above else never_raised
+
+
+def _refused(name: str) -> ApiError:
+    return ApiError(
+        403, f"{name}: only an admin of the organization or the platform may raise or change it", param=name
+    )

@@ -1,0 +1,72 @@
+"""Finding what a request names, as far as the caller reaches: absent is 404, out of reach 403."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+
+from teams import services
+from teams.actors import Actor
+from teams.api_types import ApiError
+from teams.callers import Caller
+from teams.models import Membership, Organization, Team, User
+from teams.serializers import find_person, find_team, new_person
+
+_NOT_LED = (
+    "Call not allowed. User not proxy admin OR team admin. route={route}, team_id={team}. "
+    "A team admin or an organization admin can do this."
+)
+
+
+def shown_team(public_id: str, caller: Caller) -> Team:
+    """A team that the caller may look at."""
+    team = find_team(public_id, status=404)
+    if not Team.objects.visible_to(caller).filter(pk=team.pk).exists():
+        raise ApiError(403, f"User doesn't have access to team_id={public_id}", param="team_id")
+    return team
+
+
+def managed_team(public_id: str, caller: Caller, route: str) -> Team:
+    """A team whose people and limits the caller may change."""
+    team = find_team(public_id, status=404)
+    if not Team.objects.managed_by(caller).filter(pk=team.pk).exists():
+        raise ApiError(403, _NOT_LED.format(route=route, team=public_id), param="team_id")
+    return team
+
+
+def owned_team(public_id: str, caller: Caller, route: str) -> Team:
+    """A team that the caller may delete or block: as an admin of the platform or of its organization."""
+    team = find_team(public_id, status=404)
+    if not caller.manages_organization(team.organization_id):
+        raise ApiError(403, _NOT_LED.format(route=route, team=public_id), param="team_id")
+    return team
+
+
+def find_member(team: Team, values: Mapping[str, Any]) -> Membership:
+    """The member that `user_id` or `user_email` names. ApiError 400."""
+    field = "user_id" if values.get("user_id") is not None else "user_email"
+    named = values.get(field)
+    if not isinstance(named, str) or not named.strip() or "\0" in named:
+        raise ApiError(400, f"{field}: name the member by user_id or user_email", param=field)
+    lookup = {"user__public_id": named} if field == "user_id" else {"user__email__iexact": named}
+    members = Membership.objects.select_related("user", "team__organization", "shared_budget")
+    member = members.filter(team=team, **lookup).first()
+    if member is None:
+        raise ApiError(400, f"{field}: User {named} is not in team {team.public_id}", param=field)
+    return member
+
+
+def person_of(user_id: str | None, email: str | None, organization: Organization, actor: Actor) -> User:
+    """The named person; one that nobody knows yet joins the organization."""
+    known = find_person(user_id, email)
+    if known is not None:
+        return known
+    user = new_person(user_id, email)
+    user.organization = organization
+    return services.create_user(user, actor=actor)
+
+
+def available_teams() -> list[str]:
+    """Ids of the teams that everybody may join: `default_internal_user_params.available_teams`."""
+    params = settings.LITELLM_SETTINGS.get("default_internal_user_params") or {}
+    return list(params.get("available_teams") or [])

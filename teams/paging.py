@@ -1,0 +1,24 @@
+"""Sorting of lists that are read page by page."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from django.db.models import F, QuerySet
+
+from teams.api_types import ApiError
+
+Q = TypeVar("Q", bound=QuerySet[Any])
+#: What clients call a sort order, and the column or annotation it means.
+Sorts = Mapping[str, str]
+
+
+def sorted_rows(rows: Q, query: Mapping[str, str], sorts: Sorts, *, default: str) -> Q:
+    """By `sort_by` and `sort_order`, what has no value last; ApiError 400 naming an order that there is not."""
+    name, order = query.get("sort_by") or default, (query.get("sort_order") or "desc").lower()
+    if name not in sorts:
+        raise ApiError(400, f"sort_by: write one of {', '.join(sorts)}", param="sort_by")
+    if order not in ("asc", "desc"):
+        raise ApiError(400, "sort_order: write asc or desc", param="sort_order")
+    column = F(sorts[name])
+    placed = column.asc(nulls_last=True) if order == "asc" else column.desc(nulls_last=True)
+    return rows.order_by(placed, "-pk")
