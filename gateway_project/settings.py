@@ -12,7 +12,7 @@ from django.urls import reverse_lazy
 from gateway_project import environment as env
 from keys.sealing import derive_key
 from proxy.config_file import ConfigError, read_config
-from proxy.gate_rules import BadRule, read_rules
+from proxy.gate_rules import BadRule, read_budget_status, read_rules, read_zone
 from proxy.runtime.faults import BadFault
 from proxy.runtime.faults import parse as parse_fault
 from teams.people_rules import BadDefault, check_defaults
@@ -32,7 +32,8 @@ except ConfigError as error:
     raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
 GENERAL_SETTINGS, LITELLM_SETTINGS = CONFIG.general, CONFIG.litellm
 try:
-    GATE_RULES = read_rules(GENERAL_SETTINGS)
+    GATE_RULES, ZONE = read_rules(GENERAL_SETTINGS), read_zone(LITELLM_SETTINGS)
+    FILE_BUDGET_STATUS = read_budget_status(LITELLM_SETTINGS)
     check_defaults(LITELLM_SETTINGS, GENERAL_SETTINGS)
 except (BadRule, BadDefault) as error:
     raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
@@ -181,6 +182,8 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
 BUDGET_STATUS = int(env.choice("LATCHKEY_BUDGET_STATUS", "429", ("400", "402", "422", "429")))
+if not os.environ.keys() & {"LATCHKEY_BUDGET_STATUS", "LATCHKEY_BUDGET_STATUS_FILE"}:
+    BUDGET_STATUS = FILE_BUDGET_STATUS or BUDGET_STATUS
 
 # --- Gateway -----------------------------------------------------------------------------------
 DURABILITY = env.choice("LATCHKEY_DURABILITY", "strict", ("strict", "fast"))

@@ -16,7 +16,7 @@ from proxy.models import Deployment
 from proxy.services import sync_providers
 from spend.book import seed_prices
 from teams.actors import SYSTEM
-from teams.services import ensure_admin
+from teams.services import default_organization, ensure_admin, update_limits
 
 _DEMO_PRICES = {"input_cost_per_token": "0.00000015", "output_cost_per_token": "0.0000006"}
 
@@ -38,6 +38,7 @@ def prepare(*, now: datetime) -> None:
     sync_providers()
     seed_prices(now=now)
     ensure_master_key(settings.MASTER_KEY)
+    _set_zone(settings.ZONE)
     try:
         apply_models(settings.CONFIG.models, Deployment.Source.CONFIG, actor=SYSTEM, now=now)
     except ModelRefused as error:
@@ -53,6 +54,14 @@ def prepare_demo(provider_url: str, *, now: datetime) -> Demo:
     password = settings.ADMIN_PASSWORD or env.generated(folder / "admin_password")
     ensure_admin("admin", password)
     return Demo(password, _demo_key(folder / "demo_key"))
+
+
+def _set_zone(zone: str) -> None:
+    """The default organization's windows begin where the configuration file says, if it says so."""
+    organization = default_organization()
+    if zone and organization.timezone != zone:
+        organization.timezone = zone
+        update_limits(organization, actor=SYSTEM)
 
 
 def _refuse_foreign_salt() -> None:

@@ -42,6 +42,8 @@ class ScopePolicy:
     model_rates: tuple[ModelRate, ...] = ()
     shared: tuple[str, int] | None = None
     """Scope name and version of the shared budget that some of these limits come from."""
+    ident: str = ""
+    """How clients of the API know it: its public id, a tag's name, a key's SHA-256."""
     owner: tuple[str, int] | None = None
     """Scope name and version of the person who owns this key; no link of the chain if it is a team's key."""
 

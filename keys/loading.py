@@ -91,8 +91,17 @@ def policy_of(limits: Limits, *, epoch: int, owner: User | None = None) -> Scope
         models=tuple(limits.allowed_models),
         model_rates=_model_rates(limits),
         shared=(shared.scope, shared.version) if shared else None,
+        ident=_ident(limits),
         owner=(owner.scope, owner.version) if owner else None,
     )
+
+
+def _ident(limits: Limits) -> str:
+    if isinstance(limits, VirtualKey):
+        return limits.token
+    if isinstance(limits, Membership):
+        return f"{limits.team.public_id}:{limits.user.public_id}"
+    return str(limits.name if isinstance(limits, Tag) else getattr(limits, "public_id", limits))
 
 
 def _model_rates(limits: Limits) -> tuple[ModelRate, ...]:

@@ -18,7 +18,7 @@ _TOP = {"model_list", "general_settings", "litellm_settings", "router_settings",
 _READ = {"model_list", "general_settings", "litellm_settings"}
 #: Settings that have a place here; all others are named in a warning. What each means is in docs/configuration.md.
 _GENERAL = {"master_key", *gate_rules.NAMES, *people_rules.GENERAL_NAMES}
-_LITELLM: set[str] = {*people_rules.NAMES}
+_LITELLM = {*gate_rules.LITELLM_NAMES, *people_rules.NAMES}
 _MODEL = {"model_name", "litellm_params", "model_info"}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from teams.budgets import matches
 
@@ -12,6 +13,8 @@ NAMES = frozenset({
     "reject_clientside_metadata_tags", "max_request_size_mb", "allowed_ips", "admin_only_routes",
     "max_parallel_requests", "global_max_parallel_requests",
 })  # fmt: skip
+
+LITELLM_NAMES = frozenset({"timezone", "budget_exceeded_status_code"})
 
 
 class BadRule(ValueError):
@@ -65,6 +68,27 @@ def read_rules(general: Mapping[str, Any]) -> GateRules:
         admin_routes=_texts(general, "admin_only_routes"),
         parallel_limit=min((limit for limit in limits if limit is not None), default=None),
     )
+
+
+def read_zone(litellm: Mapping[str, Any]) -> str:
+    """`litellm_settings.timezone`: where days and months begin, of the default organization and of new ones.
+
+    Raises BadRule.
+    """
+    zone = litellm.get("timezone") or ""
+    try:
+        ZoneInfo(zone or "UTC")
+    except (ValueError, TypeError, AttributeError, OSError, ZoneInfoNotFoundError) as error:
+        raise BadRule(f"litellm_settings.timezone: '{zone}' is no time zone; write e.g. Europe/Berlin") from error
+    return str(zone)
+
+
+def read_budget_status(litellm: Mapping[str, Any]) -> int | None:
+    """`litellm_settings.budget_exceeded_status_code`. Raises BadRule."""
+    status = litellm.get("budget_exceeded_status_code")
+    if status is not None and status not in (400, 402, 422, 429):
+        raise BadRule("litellm_settings.budget_exceeded_status_code: write 400, 402, 422 or 429")
+    return status
 
 
 def _customer_headers(general: Mapping[str, Any]) -> tuple[str, ...]:

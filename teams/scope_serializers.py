@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
+from django.conf import settings
 from django.db import transaction
 from rest_framework import serializers
 
@@ -56,7 +57,8 @@ class OrganizationSerializer(LimitsSerializer):
         public_id = self.validated_data.get("public_id")
         if public_id and Organization.objects.filter(public_id=public_id).exists():
             raise ApiError(400, f"organization_id: '{public_id}' exists already", param="organization_id")
-        organization = Organization(public_id=public_id) if public_id else Organization()
+        zone = settings.ZONE or "UTC"
+        organization = Organization(public_id=public_id, timezone=zone) if public_id else Organization(timezone=zone)
         self.apply(organization)
         organization.full_clean()
         return organization

@@ -12,22 +12,13 @@ from proxy.runtime.catalog import Target
 from proxy.runtime.holds import Held
 from proxy.runtime.plan import NO_LIMIT, Rate
 from proxy.runtime.posting import usd
+from proxy.runtime.refusals import rate_scope
 from proxy.runtime.upstream import Answer
 from teams.scopes import ScopeKind, scope_kind
 
 Headers = list[tuple[bytes, bytes]]
 
 VERSION = (b"x-litellm-version", b"latchkey-0.1.0")
-_SCOPES = {
-    ScopeKind.ORGANIZATION: "organization",
-    ScopeKind.TEAM: "team",
-    ScopeKind.MEMBER: "team_member",
-    ScopeKind.USER: "user",
-    ScopeKind.KEY: "api_key",
-    ScopeKind.CUSTOMER: "end_user",
-    ScopeKind.TAG: "tag",
-}
-_MODEL_SCOPES = {ScopeKind.KEY: "key"}
 #: Of a provider's headers these do not travel on: they are about its connection to us, or keep state with it.
 _KEPT_BACK = frozenset({
     "alt-svc", "connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "nel",
@@ -173,10 +164,7 @@ def _names(rate: Rate, kind: str) -> tuple[bytes, ...]:
 
 
 def _prefix(rate: Rate) -> str:
-    scope = _SCOPES[scope_kind(rate.policy.scope)]
-    if "#" in rate.name:
-        scope = "model_per_" + _MODEL_SCOPES.get(scope_kind(rate.policy.scope), scope)
-    return f"x-ratelimit-{scope}"
+    return f"x-ratelimit-{rate_scope(rate)}"
 
 
 def _printable(model: str) -> str:

@@ -311,11 +311,12 @@ class Holds:
     def _clamped(self, asking: _Asking, reply: list[str]) -> Estimate:
         """A bound that the tightest budget affords, if the client left the output open. Raises budget exceeded."""
         line, admission = asking.moment.lines[int(reply[1])], asking.admission
-        headroom, choices = line.limit_nano - int(reply[2]) - int(reply[3]), admission.call.choices
-        bound = clamp.clamped(asking.bound, admission.target.price, choices, headroom)
+        used, choices = (int(reply[2]), int(reply[3])), admission.call.choices
+        bound = clamp.clamped(asking.bound, admission.target.price, choices, line.limit_nano - sum(used))
         if bound is None or admission.grant.output_cap_policy != clamp.CLAMP:
             fits = None if bound is None else clamp.per_choice(bound, choices)
-            raise refusals.over_budget(line, self._config.budget_status, self._clock(), fits)
+            wanted = worst_case(asking.bound, admission.target.price) if admission.target.price else 0
+            raise refusals.over_budget(line, used, wanted, self._config.budget_status, self._clock(), fits)
         return bound
 
     def _held(self, asking: _Asking, question: dict[str, Any], reply: list[str]) -> Held:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from proxy.gate_rules import BadRule, GateRules, read_rules
+from proxy.gate_rules import BadRule, GateRules, read_budget_status, read_rules, read_zone
 from proxy.runtime.call import Call, read_call
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.routes import CHAT
@@ -111,3 +111,16 @@ def test_a_rule_that_cannot_be_kept_stops_the_start(name: str, value: object) ->
 def test_the_smaller_of_two_limits_of_parallel_calls_counts() -> None:
     assert read_rules({"max_parallel_requests": 7, "global_max_parallel_requests": 5}).parallel_limit == 5
     assert read_rules({"max_request_size_mb": 0.5}).max_body_bytes == 512 * 1024
+
+
+@pytest.mark.parametrize("zone", ["Nowhere/Land", 7, "../etc/passwd"])
+def test_a_time_zone_that_does_not_exist_stops_the_start(zone: object) -> None:
+    with pytest.raises(BadRule, match="timezone"):
+        read_zone({"timezone": zone})
+    assert (read_zone({"timezone": "Asia/Kathmandu"}), read_zone({})) == ("Asia/Kathmandu", "")
+
+
+def test_the_status_of_a_budget_that_is_exceeded_is_one_of_four() -> None:
+    assert (read_budget_status({}), read_budget_status({"budget_exceeded_status_code": 422})) == (None, 422)
+    with pytest.raises(BadRule, match="budget_exceeded_status_code"):
+        read_budget_status({"budget_exceeded_status_code": 500})
