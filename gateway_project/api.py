@@ -14,7 +14,8 @@ from keys.api import KeyBlocking, KeyDelete, KeyGenerate, KeyInfo, KeyRegenerate
 from keys.list_api import KeyList
 from keys.owners_api import UserInfo, UserNew
 from keys.teams_api import TeamInfo, TeamList, TeamListPaged
-from proxy.api import ModelDelete, ModelInfo, ModelNew
+from proxy.api import ModelBlocking, ModelDelete, ModelNew, ModelUpdateByPatch, ModelUpdateByPost
+from proxy.info_api import ModelGroupInfo, ModelInfo, ModelInfoPaged
 from spend.api import SpendLogs, SpendLogsPaged
 from spend.reports import every_window_spend, lifetime_spend, soft_crossings, window_spend
 from teams.api import (
@@ -127,10 +128,16 @@ BUDGETS = [
 ]
 
 MODELS = [
-    at("model/new", ModelNew, ADMIN),
-    at("model/info", ModelInfo, ADMIN),
-    at("v1/model/info", ModelInfo, ADMIN),
-    at("model/delete", ModelDelete, ADMIN),
+    at("model/new", ModelNew, LEADERS),
+    at("model/update", ModelUpdateByPost, LEADERS),
+    at("model/<str:model_id>/update", ModelUpdateByPatch, LEADERS),
+    at("model/delete", ModelDelete, LEADERS),
+    at("model/block", ModelBlocking, LEADERS, blocked=True),
+    at("model/unblock", ModelBlocking, LEADERS, blocked=False),
+    at("model/info", ModelInfo, ANYONE),
+    at("v1/model/info", ModelInfo, ANYONE),
+    at("v2/model/info", ModelInfoPaged, ANYONE),
+    at("model_group/info", ModelGroupInfo, ANYONE),
 ]
 
 SPEND = [

@@ -1,20 +1,22 @@
-"""Management endpoints of models."""
+"""Management endpoints that change models. Team admins may change what belongs to their teams."""
 
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from proxy import services
+from proxy import merging, services
 from proxy.models import Deployment
-from proxy.serializers import ModelSerializer, model_row
-from spend import book
-from teams.api_base import ApiError, ManagementView, required_text
+from proxy.rows import model_rows
+from proxy.serializers import ModelPatchSerializer, ModelSerializer
+from teams.api_base import ApiError, Caller, ManagementView, required_text
+from teams.models import Team
 
-_OWNERS = ("model", "provider")
+_IN_FILE = "Can't edit model. Model in config. Change it in the configuration file, or store it in db via `/model/new`."
 
 
 class ModelNew(ManagementView):
@@ -22,7 +24,9 @@ class ModelNew(ManagementView):
     def post(self, request: Request) -> Response:
         body = ModelSerializer(data=self.body)
         body.is_valid(raise_exception=True)
+        _refuse_foreign(self.caller, body.validated_data)
         model = body.new_model()
+        _refuse_unmanaged(self.caller, model.deployment.team)
         deployment = services.add_deployment(
             model.deployment,
             model.name,
@@ -31,40 +35,114 @@ class ModelNew(ManagementView):
             secret=model.secret,
             price=model.price,
         )
-        return Response(_rows([deployment])[0])
+        return Response(_row(deployment))
 
 
-class ModelInfo(ManagementView):
-    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
-    def get(self, request: Request) -> Response:
-        deployments = Deployment.objects.select_related(*_OWNERS)
-        wanted = request.query_params.get("litellm_model_id")
-        if wanted:
-            deployments = deployments.filter(public_id=wanted)
-            if not deployments:
-                raise ApiError(400, f"Model id = {wanted} not found on litellm proxy", param="litellm_model_id")
-        return Response({"data": _rows(list(deployments))})
+class ModelUpdate(ManagementView):
+    """A merge patch. POST /model/update names the model in `model_info.id`, PATCH in its path."""
+
+    @extend_schema(request=ModelPatchSerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        info = self.body.get("model_info")
+        return self._change(_required_id(info if isinstance(info, dict) else {}, "model_info.id"), status=400)
+
+    @extend_schema(request=ModelPatchSerializer, responses=OpenApiTypes.OBJECT)
+    def patch(self, request: Request, model_id: str) -> Response:
+        return self._change(model_id, status=404)
+
+    def _change(self, public_id: str, *, status: int) -> Response:
+        deployment = _found(self.caller, public_id, status=status)
+        if deployment.source == Deployment.Source.CONFIG:
+            raise ApiError(400, _IN_FILE, param="model_id")
+        body = ModelPatchSerializer(data=self.body)
+        body.is_valid(raise_exception=True)
+        given = body.validated_data
+        _refuse_foreign(self.caller, given)
+        with transaction.atomic():
+            changed = merging.patch(
+                deployment,
+                given.get("model_name") or "",
+                given.get("litellm_params") or {},
+                given.get("model_info") or {},
+                actor=self.caller.actor,
+                now=timezone.now(),
+            )
+            _refuse_unmanaged(self.caller, changed.team)
+        return Response(_row(changed))
+
+
+class ModelUpdateByPost(ModelUpdate):
+    http_method_names = ("post", "options")
+
+
+class ModelUpdateByPatch(ModelUpdate):
+    http_method_names = ("patch", "options")
 
 
 class ModelDelete(ManagementView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        public_id = required_text(self.body, "id")
-        deployment = Deployment.objects.select_related(*_OWNERS, "credential").filter(public_id=public_id).first()
-        if deployment is None:
-            raise ApiError(400, f"Model with id={public_id} not found in db", param="id")
+        deployment = _found(self.caller, required_text(self.body, "id"), status=400)
         if deployment.source == Deployment.Source.CONFIG:
             raise ApiError(400, "id: this model is defined in the configuration file; remove it there", param="id")
+        public_id = deployment.public_id
         services.delete_deployment(deployment, actor=self.caller.actor)
         return Response({"message": f"Model: {public_id} deleted successfully"})
 
 
-def _rows(deployments: list[Deployment]) -> list[dict[str, Any]]:
-    """A deployment's own price wins over the book's."""
-    listed = {deployment.pk: services.price_item(deployment) for deployment in deployments}
-    own = {deployment.pk: deployment.price_item for deployment in deployments}
-    cards = book.cards_at(timezone.now(), [*listed.values(), *own.values()])
-    return [
-        model_row(deployment, cards.get(own[deployment.pk]) or cards.get(listed[deployment.pk]))
-        for deployment in deployments
-    ]
+class ModelBlocking(ManagementView):
+    """POST /model/block and /model/unblock: a blocked deployment is not called; also one of the file."""
+
+    blocked = True
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        field = "model_id" if self.body.get("model_id") is not None else "id"
+        deployment = _found(self.caller, required_text(self.body, field), status=404)
+        return Response(_row(services.set_blocked(deployment, self.blocked, actor=self.caller.actor)))
+
+
+def _found(caller: Caller, public_id: str, *, status: int) -> Deployment:
+    """The named deployment. ApiError if there is none, 403 if the caller may not change it."""
+    rows = Deployment.objects.with_owners()
+    deployment = rows.managed_by(caller).filter(public_id=public_id).first()
+    if deployment is not None:
+        return deployment
+    if rows.visible_to(caller).filter(public_id=public_id).exists():
+        raise _forbidden()
+    raise ApiError(status, f"Model with id={public_id[:128]} not found in db", param="id")
+
+
+def _required_id(info: dict[str, Any], param: str) -> str:
+    public_id = info.get("id")
+    if not isinstance(public_id, str) or not public_id:
+        raise ApiError(400, f"{param}: this field is required and must be a non-empty string", param=param)
+    return public_id
+
+
+def _refuse_unmanaged(caller: Caller, team: Team | None) -> None:
+    """403 for a model of everybody, or of a team that the caller does not lead."""
+    if caller.is_admin or (team is not None and caller.manages_team(team.pk, team.organization_id)):
+        return
+    raise _forbidden()
+
+
+def _refuse_foreign(caller: Caller, given: dict[str, Any]) -> None:
+    """A stored secret is the platform's: who priced a model of their own at nothing would call it at its expense."""
+    if not caller.is_admin and (given.get("litellm_params") or {}).get("litellm_credential_name"):
+        raise ApiError(
+            403, "litellm_credential_name: only platform admins may use stored credentials; send api_key instead",
+            param="litellm_credential_name",
+        )  # fmt: skip
+
+
+def _forbidden() -> ApiError:
+    return ApiError(
+        403, "User does not have permission to make this model call. Platform admins may change every model, team "
+        "admins those whose model_info.team_id is a team of theirs",
+        param="model_info.team_id",
+    )  # fmt: skip
+
+
+def _row(deployment: Deployment) -> dict[str, Any]:
+    return model_rows([deployment], timezone.now())[0]

@@ -10,15 +10,12 @@ from django.utils import timezone
 
 from keys import loading
 from keys.grants import Grant, ScopePolicy
-from proxy import services, vault
-from proxy.models import Deployment
-from proxy.providers import REGISTRY
+from proxy import shelves
 from proxy.runtime import faults
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.journal import BooksUnavailable, Handler, Lane
-from spend import book, rollups
+from spend import rollups
 from spend import services as ledger
-from spend.pricing import PriceCard
 from spend.wire import CounterLoad, CounterRef, Crossing, Intent, Posting
 from teams import changes
 from teams.models import PolicyChange
@@ -29,6 +26,10 @@ log = structlog.get_logger()
 def grants(tokens: Sequence[str]) -> list[Grant | None]:
     found = loading.load_grants(tokens)
     return [found.get(token) for token in tokens]
+
+
+def teams(items: Sequence[tuple[str, int | None, bool]]) -> list[tuple[tuple[ScopePolicy, ...], int, Any] | None]:
+    return [shelves.team_view(*item) for item in items]
 
 
 def customers(items: Sequence[tuple[int, str]]) -> list[ScopePolicy]:
@@ -92,49 +93,11 @@ def policy_changes(items: Sequence[datetime]) -> list[list[tuple[int, str]]]:
 
 
 def catalogs(items: Sequence[None]) -> list[Catalog]:
-    return [load_catalog(timezone.now())] * len(items)
+    return [shelves.load_catalog(timezone.now())] * len(items)
 
 
-def load_catalog(now: datetime) -> Catalog:
-    rows = list(Deployment.objects.filter(blocked=False).select_related("model", "provider", "credential"))
-    priced = book.cards_at(now, {row.price_item for row in rows})
-    listed = {row.pk: services.price_item(row) for row in rows if row.price_item not in priced}
-    by_list = book.cards_at(now, set(listed.values()))
-    priced |= {row.price_item: by_list[listed[row.pk]] for row in rows if listed.get(row.pk) in by_list}
-    models: dict[str, tuple[Target, ...]] = {}
-    for row in rows:
-        target = _target(row, priced)
-        if target is not None:
-            models[row.model.name] = (*models.get(row.model.name, ()), target)
-    return Catalog(models, {row.model.name: int(row.model.created_at.timestamp()) for row in rows})
-
-
-def _target(row: Deployment, priced: dict[str, PriceCard]) -> Target | None:
-    """None, and a red line in the log, for a deployment whose credential cannot be read."""
-    try:
-        secret = services.reveal(row.credential) if row.credential else ""
-    except vault.CannotDecrypt as error:
-        log.error("deployment left out", deployment=row.public_id, reason=str(error))
-        return None
-    if row.credential and row.credential.host != services.host_of(row.base_url):
-        log.error("deployment left out", deployment=row.public_id, reason="its credential is bound to another host")
-        return None
-    return Target(
-        deployment=row.public_id,
-        model=row.model.name,
-        provider=row.provider.slug,
-        upstream_model=row.upstream_model,
-        base_url=row.base_url,
-        mode=row.mode,
-        secret=secret,
-        max_input_tokens=row.max_input_tokens,
-        max_output_tokens=row.max_output_tokens,
-        price=priced.get(row.price_item),
-        is_free=row.is_free,
-        timeout_seconds=row.timeout_seconds,
-        max_retries=row.max_retries,
-        on_disconnect=row.params.get("on_disconnect") or REGISTRY[row.provider.slug].on_disconnect,
-    )
+def concretes(items: Sequence[tuple[int | None, str]]) -> list[tuple[Target, ...]]:
+    return [shelves.concrete(model, team, timezone.now()) for team, model in items]
 
 
 def _guarded(handler: Callable[[Sequence[Any]], Sequence[Any]]) -> Handler:
@@ -196,6 +159,8 @@ _URGENT = (
     adoptions,
     counters,
     catalogs,
+    concretes,
+    teams,
     policy_changes,
 )
 _LATER = (postings, crossings, leases)

@@ -10,13 +10,9 @@ from django.db import transaction
 
 from proxy import services
 from proxy.from_litellm import NewModel, read_model
+from proxy.merging import apply_to
 from proxy.models import Deployment
 from teams.actors import Actor
-
-_COMPARED = (
-    "upstream_model", "base_url", "mode", "max_input_tokens", "max_output_tokens", "is_free", "timeout_seconds",
-    "max_retries", "params", "model_info", "provider_id",
-)  # fmt: skip
 
 
 class ModelRefused(ValueError):
@@ -46,16 +42,7 @@ def _apply(new: NewModel, actor: Actor, now: datetime) -> None:
     if known is None:
         services.add_deployment(new.deployment, new.name, actor=actor, now=now, secret=new.secret, price=new.price)
         return
-    services.complete(new.deployment)
-    if any(getattr(known, name) != getattr(new.deployment, name) for name in _COMPARED):
-        for name in _COMPARED:
-            setattr(known, name, getattr(new.deployment, name))
-        # First the secret, which may have to be bound to another host than before.
-        services.keep_secret(known, new.secret, actor=actor)
-        services.update_deployment(known, actor=actor)
-    services.keep_secret(known, new.secret, actor=actor)
-    if new.price is not None:
-        services.set_own_price(known, new.price, actor=actor, now=now)
+    apply_to(known, new, actor=actor, now=now)
 
 
 def _identity(entry: dict[str, Any]) -> str:

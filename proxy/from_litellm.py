@@ -9,15 +9,25 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from proxy.litellm_prices import is_price, read_price
-from proxy.models import Deployment, Provider
+from proxy.models import Credential, Deployment, Provider
 from proxy.providers import REGISTRY
 from spend import book
 from spend.models import Price
+from teams.models import Team
 
-_USED = {"model", "api_key", "api_base", "base_url", "custom_llm_provider", "timeout", "max_retries", "num_retries"}
+_USED = {
+    "model", "api_key", "api_base", "base_url", "custom_llm_provider", "timeout", "max_retries", "num_retries",
+    "litellm_credential_name",
+}  # fmt: skip
+#: What answers say about a model and clients send back; none of it is theirs to set here.
+_COMPUTED = {
+    "id", "team_id", "team_public_model_name", "db_model", "litellm_provider", "key", "blocked", "created_at",
+    "created_by", "updated_at", "updated_by",
+}  # fmt: skip
 
 #: Parameters that would be kept in clear if we took them. `api_key` is the one that is encrypted.
 _SECRET_WORDS = ("secret", "password", "credential", "private_key", "access_key", "token", "api_key", "headers")
+_HARMLESS = {"litellm_credential_name"}
 _COUNTS = ("max_tokens", "max_input_tokens", "max_output_tokens", "max_completion_tokens", "cost")
 
 
@@ -40,19 +50,28 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
     refuse_secrets(params, allowed="api_key")
     refuse_secrets(info)
     slug, upstream = _provider_and_model(params)
+    _check_wildcard(name, upstream)
+    credential = _credential(params)
     deployment = Deployment(
         provider=Provider.objects.get(slug=slug),
         upstream_model=upstream,
-        base_url=str(params.get("api_base") or params.get("base_url") or ""),
+        base_url=str(params.get("api_base") or params.get("base_url") or (credential.base_url if credential else "")),
+        credential=credential,
+        team=_team(info.get("team_id")),
         mode=_mode(info.get("mode")),
         max_input_tokens=_whole(info, "max_input_tokens"),
         max_output_tokens=_whole(info, "max_output_tokens") or _whole(info, "max_tokens"),
         timeout_seconds=_whole(params, "timeout") or 600,
         max_retries=_whole(params, "max_retries", "num_retries", default=2),
         params={key: value for key, value in params.items() if key not in _USED and not is_price(key)},
-        model_info=info,
+        model_info={key: value for key, value in info.items() if key not in _COMPUTED and not is_price(key)},
         source=source,
     )
+    groups = access_groups(info.get("access_groups"))
+    if source != Deployment.Source.CONFIG:
+        # Those of the file stay the file's; these may be changed one by one.
+        deployment.access_groups = groups
+        deployment.model_info.pop("access_groups", None)
     if params.get("on_disconnect", "drain") not in ("drain", "cancel"):
         raise ValidationError({"litellm_params.on_disconnect": "write 'drain' or 'cancel'"})
     if info.get("id"):
@@ -60,6 +79,41 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
     price = read_price({**info, **params}, has_output=deployment.mode != Deployment.Mode.EMBEDDING)
     deployment.is_free = price is not None and book.card_of(price).is_free
     return NewModel(name, deployment, str(params.get("api_key") or ""), price)
+
+
+def access_groups(value: Any) -> list[str]:
+    """Raises ValidationError unless it is a list of names."""
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(name, str) and 0 < len(name) <= 255 for name in value):
+        raise ValidationError({"model_info.access_groups": "write a list of names"})
+    return list(dict.fromkeys(value))
+
+
+def _check_wildcard(name: str, upstream: str) -> None:
+    if upstream.count("*") > name.count("*"):
+        raise ValidationError({"model_name": f"'{upstream}' needs a name with as many stars, e.g. 'openai/*'"})
+
+
+def _credential(params: dict[str, Any]) -> Credential | None:
+    name = params.get("litellm_credential_name")
+    if not name:
+        return None
+    if params.get("api_key"):
+        raise ValidationError({"litellm_params.api_key": "send either api_key or litellm_credential_name, not both"})
+    credential = Credential.objects.filter(name=name).first() if isinstance(name, str) else None
+    if credential is None:
+        raise ValidationError({"litellm_params.litellm_credential_name": "no credential has this name"})
+    return credential
+
+
+def _team(public_id: Any) -> Team | None:
+    if not public_id:
+        return None
+    team = Team.objects.filter(public_id=public_id).first() if isinstance(public_id, str) else None
+    if team is None:
+        raise ValidationError({"model_info.team_id": f"Team not found, team_id={str(public_id)[:128]}"})
+    return team
 
 
 def _provider_and_model(params: dict[str, Any]) -> tuple[str, str]:
@@ -99,12 +153,12 @@ def _whole(values: dict[str, Any], *names: str, default: int | None = None) -> A
 
 def refuse_secrets(values: dict[str, Any], allowed: str = "") -> None:
     """We keep these objects in clear, so nothing that looks like a secret may be in them, at any depth."""
-    waiting: list[Any] = [{name: value for name, value in values.items() if name != allowed}]
+    waiting: list[Any] = [{name: value for name, value in values.items() if name not in {allowed, *_HARMLESS}}]
     while waiting:
         item = waiting.pop()
         if isinstance(item, dict):
             for name, child in item.items():
-                if _looks_secret(name.lower()):
+                if child is not None and _looks_secret(name.lower()):
                     raise ValidationError(
                         {name: "not supported: the only secret a model takes is litellm_params.api_key"}
                     )

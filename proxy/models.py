@@ -5,9 +5,13 @@ from typing import Self
 from django.db import models
 from django.db.models import Q
 
-from teams.callers import Caller
-from teams.models import new_public_id
-from teams.validators import validate_object
+from keys.loading import load_grants
+from keys.models import VirtualKey
+from proxy.runtime import permit
+from proxy.runtime.catalog import Catalog
+from teams.callers import Caller, Standing
+from teams.models import Team, new_public_id
+from teams.validators import validate_names, validate_object
 
 
 class Provider(models.Model):
@@ -31,6 +35,10 @@ class Credential(models.Model):
     provider = models.ForeignKey(Provider, models.PROTECT, related_name="credentials")
     host = models.CharField(max_length=255, help_text="host[:port] that the secret may be sent to")
     envelope = models.TextField(editable=False)
+    base_url = models.URLField(max_length=500, blank=True, default="")
+    params = models.JSONField("further values", default=dict, blank=True, validators=[validate_object])
+    info = models.JSONField(default=dict, blank=True, validators=[validate_object])
+    is_own = models.BooleanField("made with a model", default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -41,19 +49,11 @@ class Credential(models.Model):
         return self.name
 
 
-class ModelQuerySet(models.QuerySet["LanguageModel"]):
-    def visible_to(self, caller: Caller) -> Self:
-        """Which models exist is no secret inside the company; calling them needs a key that allows it."""
-        return self if caller.is_authenticated else self.none()
-
-
 class LanguageModel(models.Model):
     """A public model name that apps ask for; one or more deployments serve it."""
 
     name = models.CharField("model name", max_length=255, unique=True)
     created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = ModelQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -63,8 +63,31 @@ class LanguageModel(models.Model):
         return self.name
 
 
+class DeploymentQuerySet(models.QuerySet["Deployment"]):
+    def visible_to(self, caller: Caller) -> Self:
+        """Platform admins see all; others what the calling key may call, and what they manage."""
+        if caller.reads_all:
+            return self
+        managed = Q(team__in=caller.leads) | Q(team__organization__in=caller.organizations)
+        return self.filter(Q(pk__in=_callable_by(caller)) | managed)
+
+    def managed_by(self, caller: Caller) -> Self:
+        """Deployments that the caller may change: those of the teams it leads; platform admins all."""
+        if caller.is_admin:
+            return self
+        leads = caller.leads if Standing.TEAM_ADMIN in caller.standings else frozenset()
+        organizations = caller.organizations if Standing.ORG_ADMIN in caller.standings else frozenset()
+        return self.filter(Q(team__in=leads) | Q(team__organization__in=organizations))
+
+    def with_owners(self) -> Self:
+        return self.select_related("model", "provider", "credential", "team")
+
+
 class Deployment(models.Model):
-    """One way to serve a model: a provider's model at a base URL with a credential."""
+    """One way to serve a model: a provider's model at a base URL with a credential.
+
+    With a `team` only keys of that team may call it, and they get it before what serves the name for everybody.
+    """
 
     class Mode(models.TextChoices):
         CHAT = "chat", "Chat"
@@ -89,11 +112,17 @@ class Deployment(models.Model):
     timeout_seconds = models.PositiveIntegerField(default=600)
     max_retries = models.PositiveSmallIntegerField(default=2)
     blocked = models.BooleanField(default=False)
+    team = models.ForeignKey(Team, models.CASCADE, null=True, blank=True, related_name="own_models")
+    access_groups = models.JSONField(default=list, blank=True, validators=[validate_names])
     params = models.JSONField("further parameters", default=dict, blank=True, validators=[validate_object])
     model_info = models.JSONField(default=dict, blank=True, validators=[validate_object])
     source = models.CharField(max_length=8, choices=Source.choices, default=Source.API, editable=False)
+    created_by = models.CharField(max_length=255, blank=True, default="", editable=False)
+    updated_by = models.CharField(max_length=255, blank=True, default="", editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
+
+    objects = DeploymentQuerySet.as_manager()
 
     class Meta:
         ordering = ["model__name", "pk"]
@@ -112,3 +141,57 @@ class Deployment(models.Model):
     def price_item(self) -> str:
         """Name of this deployment's own price in the price book."""
         return f"deployment:{self.public_id}"
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """Access groups it is in: those that were added here, and those that the configuration file names."""
+        return frozenset(self.access_groups) | frozenset(self.model_info.get("access_groups") or ())
+
+    @property
+    def is_wildcard(self) -> bool:
+        return "*" in self.model.name
+
+
+class AccessGroup(models.Model):
+    """Models that an admin adds to what keys and teams may call, beside the models they list themselves."""
+
+    public_id = models.CharField("access group id", max_length=128, unique=True, default=new_public_id)
+    name = models.CharField("access group", max_length=255, unique=True)
+    description = models.TextField(blank=True, default="")
+    model_names = models.JSONField(default=list, blank=True, validators=[validate_names])
+    teams = models.ManyToManyField(Team, related_name="access_groups", blank=True)
+    keys = models.ManyToManyField(VirtualKey, related_name="access_groups", blank=True)
+    created_by = models.CharField(max_length=255, blank=True, default="", editable=False)
+    updated_by = models.CharField(max_length=255, blank=True, default="", editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @staticmethod
+    def granted() -> dict[str, tuple[str, ...]]:
+        """Models that groups add to each scope's own list, by scope."""
+        found: dict[str, tuple[str, ...]] = {}
+        for group in AccessGroup.objects.prefetch_related("teams", "keys"):
+            for scope in (*group.teams.all(), *group.keys.all()):
+                found[scope.scope] = (*found.get(scope.scope, ()), *group.model_names)
+        return found
+
+
+def _callable_by(caller: Caller) -> list[int]:
+    """Deployments that the calling key may call; of a person without one, what its teams and everybody share."""
+    rows = Deployment.objects.filter(blocked=False).select_related("model")
+    grant = load_grants([caller.token]).get(caller.token) if caller.token else None
+    if grant is None:
+        return [row.pk for row in rows if row.team_id is None or row.team_id in caller.teams]
+    granted = Catalog(granted=AccessGroup.granted())
+    return [
+        row.pk
+        for row in rows
+        if row.team_id in (None, grant.owners.team_id)
+        and all(permit.allows(policy, row.model.name, row.groups, granted) for policy in grant.chain)
+    ]

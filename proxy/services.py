@@ -14,6 +14,8 @@ from spend import book
 from spend.models import Price
 from teams import audit, changes
 from teams.actors import Actor
+from teams.models import Team
+from teams.services import update_limits
 
 
 @transaction.atomic
@@ -73,40 +75,50 @@ def add_deployment(
     the price book for this deployment from `now` on. Raises ValidationError naming the field.
     """
     complete(deployment)
-    if price is None and not deployment.is_free and not _has_price(deployment, now):
-        raise ValidationError(
-            {
-                "input_cost_per_token": "no price is known for "
-                f"{deployment.provider.slug}/{deployment.upstream_model}: set input_cost_per_token and "
-                "output_cost_per_token, or mark the model as free"
-            }
-        )
+    if price is None:
+        refuse_unpriced(deployment, now)
     deployment.model = _model(model_name)
     if secret:
-        credential = Credential(
-            name=f"{model_name} {deployment.public_id[:8]}",
-            provider=deployment.provider,
-            host=host_of(deployment.base_url),
-        )
-        deployment.credential = store_credential(credential, secret, actor=actor)
+        deployment.credential = store_credential(_own_credential(deployment), secret, actor=actor)
+    deployment.created_by = deployment.updated_by = actor.label
     deployment.full_clean()
     _refuse_foreign_credential(deployment)
     deployment.save(force_insert=True)
     if price is not None:
         set_own_price(deployment, price, actor=actor, now=now)
+    _list_with_team(deployment, actor)
     audit.record("model.created", deployment, actor=actor)
     changes.publish_catalog()
     return deployment
 
 
 @transaction.atomic
-def update_deployment(deployment: Deployment, *, actor: Actor) -> Deployment:
-    """Save a changed deployment; in force on every worker within a second."""
-    before = audit.snapshot(Deployment.objects.get(pk=deployment.pk))
+def update_deployment(deployment: Deployment, *, actor: Actor, model_name: str = "") -> Deployment:
+    """Save a changed deployment, under another public name if one is given; in force everywhere within a second."""
+    stored = Deployment.objects.with_owners().get(pk=deployment.pk)
+    before = audit.snapshot(stored)
+    if model_name and model_name != stored.model.name:
+        deployment.model = _model(model_name)
+    deployment.updated_by = actor.label
     deployment.full_clean()
     _refuse_foreign_credential(deployment)
     deployment.save()
+    if (stored.model_id, stored.team_id) != (deployment.model_id, deployment.team_id):
+        _unlist_with_team(stored, actor)
+        _list_with_team(deployment, actor)
+        _forget_unserved(stored)
     audit.record("model.updated", deployment, actor=actor, before=before)
+    changes.publish_catalog()
+    return deployment
+
+
+@transaction.atomic
+def set_blocked(deployment: Deployment, blocked: bool, *, actor: Actor) -> Deployment:
+    """A blocked deployment is not called until it is unblocked."""
+    before = audit.snapshot(deployment)
+    deployment.blocked, deployment.updated_by = blocked, actor.label
+    deployment.save(update_fields=["blocked", "updated_by", "updated_at"])
+    audit.record("model.blocked" if blocked else "model.unblocked", deployment, actor=actor, before=before)
     changes.publish_catalog()
     return deployment
 
@@ -119,8 +131,8 @@ def keep_secret(deployment: Deployment, secret: str, *, actor: Actor) -> None:
         return
     if credential is not None and credential.host == host and reveal(credential) == secret:
         return
-    if credential is None:
-        credential = Credential(name=f"{deployment.model.name} {deployment.public_id[:8]}")
+    if credential is None or not credential.is_own:
+        credential = _own_credential(deployment)
     credential.provider, credential.host = deployment.provider, host
     deployment.credential = store_credential(credential, secret, actor=actor)
     deployment.save(update_fields=["credential", "updated_at"])
@@ -139,11 +151,11 @@ def set_own_price(deployment: Deployment, price: Price, *, actor: Actor, now: da
 def delete_deployment(deployment: Deployment, *, actor: Actor) -> None:
     """Remove a deployment; a model that no deployment serves any more disappears with it."""
     audit.record("model.deleted", deployment, actor=actor, before=audit.snapshot(deployment), after={})
-    model, credential = deployment.model, deployment.credential
+    credential = deployment.credential
+    _unlist_with_team(deployment, actor)
     deployment.delete()
-    if not model.deployments.exists():
-        model.delete()
-    if credential is not None and not credential.deployments.exists():
+    _forget_unserved(deployment)
+    if credential is not None and credential.is_own and not credential.deployments.exists():
         delete_credential(credential, actor=actor)
     changes.publish_catalog()
 
@@ -151,8 +163,19 @@ def delete_deployment(deployment: Deployment, *, actor: Actor) -> None:
 def price_item(deployment: Deployment) -> str:
     """Item of the price book that covers the upstream model, under the name the book lists it by."""
     spec = REGISTRY[deployment.provider.slug]
-    found = book.find_item(spec.prices, deployment.upstream_model) if spec.prices else None
+    found = listed_item(deployment)
     return found[0] if found else f"{spec.prices or spec.slug}/{deployment.upstream_model}"
+
+
+def listed_item(deployment: Deployment) -> tuple[str, int | None] | None:
+    """Item and context window in the price book; `base_model` names the model that an upstream name hides."""
+    prices, name = REGISTRY[deployment.provider.slug].prices, deployment.upstream_model
+    base = deployment.model_info.get("base_model")
+    if isinstance(base, str) and base:
+        prefix, slash, rest = base.partition("/")
+        known = slash and prefix in REGISTRY
+        prices, name = (REGISTRY[prefix].prices, rest) if known else (prices or "openai", base)
+    return book.find_item(prices, name) if prices and "*" not in name else None
 
 
 def host_of(base_url: str) -> str:
@@ -166,8 +189,8 @@ def complete(deployment: Deployment) -> None:
     if not deployment.base_url:
         raise ValidationError({"api_base": f"provider '{spec.slug}' has no default address: set api_base"})
     _check_address(deployment.base_url)
-    if deployment.max_input_tokens is None and spec.prices:
-        found = book.find_item(spec.prices, deployment.upstream_model)
+    if deployment.max_input_tokens is None:
+        found = listed_item(deployment)
         deployment.max_input_tokens = found[1] if found else None
 
 
@@ -191,8 +214,28 @@ def _refuse_foreign_credential(deployment: Deployment) -> None:
         raise ValidationError({"credential": f"it is bound to {credential.host}, not to the host of the base URL"})
 
 
-def _has_price(deployment: Deployment, now: datetime) -> bool:
-    return bool(book.cards_at(now, [price_item(deployment)]))
+def refuse_unpriced(deployment: Deployment, now: datetime) -> None:
+    """Raises ValidationError unless the book has a price. A wildcard's models are priced one by one, when called."""
+    listed = REGISTRY[deployment.provider.slug].prices
+    known = listed if "*" in deployment.upstream_model else book.cards_at(now, [price_item(deployment)])
+    if not known and not deployment.is_free:
+        raise ValidationError(
+            {
+                "input_cost_per_token": "no price is known for "
+                f"{deployment.provider.slug}/{deployment.upstream_model}: set input_cost_per_token and "
+                "output_cost_per_token, or mark the model as free"
+            }
+        )
+
+
+def _own_credential(deployment: Deployment) -> Credential:
+    """Unsaved; it comes and goes with its deployment."""
+    return Credential(
+        name=f"{deployment.model.name[:200]} {deployment.public_id}"[:255],
+        provider=deployment.provider,
+        host=host_of(deployment.base_url),
+        is_own=True,
+    )
 
 
 def _model(name: str) -> LanguageModel:
@@ -200,6 +243,34 @@ def _model(name: str) -> LanguageModel:
     if created:
         model.full_clean()
     return model
+
+
+def _forget_unserved(deployment: Deployment) -> None:
+    """A public name that no deployment serves any more is no model."""
+    if not Deployment.objects.filter(model=deployment.model_id).exists():
+        LanguageModel.objects.filter(pk=deployment.model_id).delete()
+
+
+def _list_with_team(deployment: Deployment, actor: Actor) -> None:
+    """A team may call its own models; one that may call everything goes on to do so."""
+    if deployment.team_id is None:
+        return
+    team, name = Team.objects.select_for_update(no_key=True).get(pk=deployment.team_id), deployment.model.name
+    if name not in team.allowed_models:
+        team.allowed_models = [*(team.allowed_models or ["all-proxy-models"]), name]
+        update_limits(team, actor=actor)
+
+
+def _unlist_with_team(deployment: Deployment, actor: Actor) -> None:
+    """Its last deployment of a name takes the name off the team's list, which never becomes one of everything."""
+    if deployment.team_id is None:
+        return
+    others = Deployment.objects.filter(team=deployment.team_id, model=deployment.model_id).exclude(pk=deployment.pk)
+    team = Team.objects.select_for_update(no_key=True).get(pk=deployment.team_id)
+    left = [name for name in team.allowed_models if name != deployment.model.name]
+    if left != team.allowed_models and not others.exists():
+        team.allowed_models = left or ["no-default-models"]
+        update_limits(team, actor=actor)
 
 
 def _context(credential: Credential) -> str:

@@ -24,6 +24,12 @@ def cards_at(now: datetime, items: Iterable[str]) -> dict[str, PriceCard]:
     return {row.item: card_of(row) for row in rows}
 
 
+def items_at(now: datetime, prefix: str) -> list[str]:
+    """Items under a prefix such as `openai/` that have a price."""
+    rows = Price.objects.filter(item__startswith=prefix, valid_from__lte=now)
+    return list(rows.order_by("item").values_list("item", flat=True).distinct())
+
+
 def card_of(row: Price) -> PriceCard:
     """A row as the gateway reads it. What a tier or a service tier does not name, it takes from the base."""
     base: _Values = {

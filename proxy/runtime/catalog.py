@@ -1,8 +1,13 @@
 """What may be called: models and the deployments behind them, as a worker caches them. Pure."""
 
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from spend.pricing import PriceCard
+
+_NONE: frozenset[str] = frozenset()
+_MOST_CONCRETE = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,81 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Shelf:
+    """Models that belong together: those for everybody, or those of one team."""
+
+    models: dict[str, tuple[Target, ...]] = field(default_factory=dict)
+    groups: dict[str, frozenset[str]] = field(default_factory=dict)
+    """Access groups of each model that is in one, wildcards included."""
+    created: dict[str, int] = field(default_factory=dict)
+    """When each model was added, in seconds since 1970; wildcards, and the models listed for them, included."""
+    wildcards: tuple[str, ...] = ()
+    """Names such as `openai/*`, the most specific first."""
+    listed: Mapping[str, str] = field(default_factory=dict)
+    """Models known to exist behind a wildcard, each with the wildcard's name."""
+
+    def wildcard_for(self, model: str) -> str | None:
+        return next((name for name in self.wildcards if captured(name, model) is not None), None)
+
+    def has(self, model: str) -> bool:
+        return model in self.models or (bool(self.wildcards) and self.wildcard_for(model) is not None)
+
+    def groups_of(self, model: str) -> frozenset[str]:
+        if not self.groups:
+            return _NONE
+        name = model if model in self.models else self.wildcard_for(model)
+        return self.groups.get(name or model, _NONE)
+
+    def names(self) -> Iterator[str]:
+        """Everything that can be asked for by name; a wildcard itself is none."""
+        yield from self.models
+        yield from (name for name in self.listed if name not in self.models)
+
+
+@dataclass(frozen=True, slots=True)
 class Catalog:
-    models: dict[str, tuple[Target, ...]]
-    created: dict[str, int]
-    """When each model was added, in seconds since 1970."""
+    everybody: Shelf = field(default_factory=Shelf)
+    of_team: Mapping[int, Shelf] = field(default_factory=dict)
+    """What only keys of a team may call, by the team's primary key. Its models win over those for everybody."""
+    granted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Models that access groups add to a scope's own list, by scope."""
+    announced: int = 0
+    """The newest change that was announced when this was read."""
+    concrete: dict[tuple[int, str], tuple[Target, ...]] = field(default_factory=dict)
+    """Deployments of models that were asked for by way of a wildcard, by team (0: everybody) and name."""
+
+    def shelves(self, team: int | None) -> tuple[Shelf, ...]:
+        own = self.of_team.get(team) if team else None
+        return (self.everybody,) if own is None else (own, self.everybody)
+
+    def shelf_of(self, model: str, team: int | None) -> Shelf | None:
+        """Where a key of `team` finds a model."""
+        return next((shelf for shelf in self.shelves(team) if shelf.has(model)), None)
+
+    def groups_of(self, model: str, team: int | None) -> frozenset[str]:
+        shelf = self.shelf_of(model, team)
+        return _NONE if shelf is None else shelf.groups_of(model)
+
+    def remember(self, model: str, team: int | None, targets: tuple[Target, ...]) -> None:
+        if len(self.concrete) >= _MOST_CONCRETE:
+            self.concrete.clear()
+        self.concrete[team or 0, model] = targets
+
+
+def captured(wildcard: str, model: str) -> tuple[str, ...] | None:
+    """What the stars of a wildcard stand for in a model's name; None if it does not cover the model."""
+    pattern = "(.+)".join(re.escape(part) for part in wildcard.split("*"))
+    match = re.fullmatch(pattern, model)
+    return match.groups() if match else None
+
+
+def filled(wildcard: str, parts: Iterable[str]) -> str:
+    """A wildcard with its stars replaced, in order."""
+    for part in parts:
+        wildcard = wildcard.replace("*", part, 1)
+    return wildcard
+
+
+def by_precision(wildcards: Iterable[str]) -> tuple[str, ...]:
+    """The one that says most comes first."""
+    return tuple(sorted(wildcards, key=lambda name: (name.count("*"), -len(name), name)))

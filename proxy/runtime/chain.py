@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from keys.grants import Grant, ScopePolicy
 from proxy.runtime import answer_headers, caps, errors, faults, permit, posting, relay, usage
 from proxy.runtime.answer_headers import Timing
 from proxy.runtime.call import Call, read_call
@@ -97,11 +98,10 @@ async def admit(
         policies = (*policies, *named, *await gateway.grants.tags(organization, tags))
     model = permit.resolve_alias(grant, call.model)
     try:
-        permit.check_call(grant, policies, model, call.route, request.path, gateway.clock(), gateway.config.rules)
+        targets = await permitted(gateway, grant, policies, model, call.route, request.path)
     except errors.GatewayError:
         await gateway.holds.refuse_stale(organization, policies)
         raise
-    targets = permit.find_targets(await gateway.grants.catalog(model), model)
     target = targets[(gateway.turn() + attempt) % len(targets)]
     return Admission(
         request_id=request_id,
@@ -122,6 +122,21 @@ def _as_wished(target: Target, call: Call) -> Target:
         timeout_seconds=min(target.timeout_seconds, call.timeout or target.timeout_seconds),
         max_retries=target.max_retries if call.retries is None else call.retries,
     )
+
+
+async def permitted(
+    gateway: "Gateway", grant: Grant, policies: tuple[ScopePolicy, ...], model: str, route: Route, path: str
+) -> tuple[Target, ...]:
+    """Deployments that may take the call. Raises 400, 401 or 403, by a catalog that nothing was added to meanwhile."""
+    for last in (False, True):
+        catalog = await gateway.grants.catalog()
+        try:
+            permit.check_call(grant, policies, model, route, path, gateway.clock(), gateway.config.rules, catalog)
+            return permit.callable_targets(await gateway.grants.targets(model, grant.owners.team_id), model)
+        except errors.GatewayError as refusal:
+            if last or refusal.param != "model" or not await gateway.grants.has_news():
+                raise
+    raise AssertionError("the second round returns or raises")
 
 
 async def cut_if_refused(gateway: "Gateway", stream: Stream) -> None:

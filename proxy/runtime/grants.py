@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from keys.grants import Grant, ScopePolicy
-from proxy.runtime.catalog import Catalog
+from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.identify import unknown_key
 from proxy.runtime.journal import BooksUnavailable, Journal
 from teams.scopes import CATALOG
@@ -63,11 +63,34 @@ class Grants:
                 _remember(self._tags, (organization_id, name), policy)
         return tuple(self._tags[organization_id, name] for name in names)
 
-    async def catalog(self, wanted: str = "") -> Catalog:
-        """The catalog; read again if it lacks the wanted model, which may have been added just now."""
-        if self._catalog is None or (wanted and wanted not in self._catalog.models):
+    async def catalog(self) -> Catalog:
+        if self._catalog is None:
             self._catalog = await self._read("catalogs", None)
         return self._catalog
+
+    async def targets(self, model: str, team: int | None) -> tuple[Target, ...]:
+        """Every deployment that serves a model for keys of `team`; none for a model that does not exist."""
+        catalog = await self.catalog()
+        shelf = catalog.shelf_of(model, team)
+        if shelf is None:
+            return ()
+        if model in shelf.models:
+            return shelf.models[model]
+        of_team = None if shelf is catalog.everybody else team
+        known = catalog.concrete.get((of_team or 0, model))
+        if known is None:
+            known = await self._read("concretes", (of_team, model))
+            catalog.remember(model, of_team, known)
+        return known
+
+    async def has_news(self) -> bool:
+        """Whether the catalog is older than what was announced; it is read again then. Asked before a refusal."""
+        catalog = await self.catalog()
+        changes = await self._read("policy_changes", self._clock() - _LOOK_BACK)
+        if not any(scope == CATALOG and pk > catalog.announced for pk, scope in changes):
+            return False
+        self._catalog = None
+        return True
 
     async def _read(self, kind: str, item: object) -> Any:
         """Refused at once while the database is known to be away: who follows the changes notices its return."""

@@ -1,10 +1,13 @@
 """`GET /v1/models`: what the key may use. Costs nothing, so it holds nothing."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 import orjson
 
-from keys.grants import Grant
+from keys.grants import Grant, ScopePolicy
 from proxy.runtime import errors, permit, relay
 from proxy.runtime.catalog import Catalog
 from proxy.runtime.holds import StaleGrant
@@ -15,22 +18,32 @@ from proxy.runtime.routes import MODEL, Route
 if TYPE_CHECKING:
     from proxy.runtime.app import Gateway
 
+_FALLBACKS = ("general", "context_window", "content_policy")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A chain as models are listed for: the key's own, or that of a team it may ask about."""
+
+    policies: tuple[ScopePolicy, ...]
+    team: int | None
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
 
 async def serve(gateway: "Gateway", request: Request, route: Route, name: str) -> None:
     token = identify(request.headers, gateway.config.master_token, gateway.config.rules.key_header)
     grant = await current(gateway, token)
     permit.check_status(grant, grant.chain, gateway.clock())
     permit.check_route(grant, route, request.path, gateway.config.rules)
+    query = dict(parse_qsl(request.query, keep_blank_values=True))
+    view = await _view(gateway, grant, token, query.get("team_id", ""))
+    await gateway.grants.has_news()
     catalog = await gateway.grants.catalog()
-    names = permit.visible_models(grant, catalog)
-    if route is MODEL and name not in names:
-        message = f"The model '{name}' does not exist, or this key may not use it"
-        raise errors.GatewayError(404, "not_found_error", message, "model")
-    answer = (
-        _entry(name, grant, catalog)
-        if route is MODEL
-        else {"object": "list", "data": [_entry(each, grant, catalog) for each in names]}
-    )
+    if route is MODEL:
+        answer = await _one(gateway, view, catalog, name)
+    else:
+        entries = [_entry(each, view, catalog, query) for each in _names(view, catalog, query)]
+        answer = {"object": "list", "data": entries}
     await relay.send_whole(request.send, 200, orjson.dumps(answer), {"content-type": "application/json"})
 
 
@@ -45,6 +58,58 @@ async def current(gateway: "Gateway", token: str) -> Grant:
     return grant
 
 
-def _entry(name: str, grant: Grant, catalog: Catalog) -> dict[str, object]:
-    created = catalog.created.get(grant.aliases.get(name, name), 0)
-    return {"id": name, "object": "model", "created": created, "owned_by": "latchkey"}
+async def _view(gateway: "Gateway", grant: Grant, token: str, team: str) -> View:
+    """Raises 403 for a team that the key's owner is not in."""
+    if not team or team == grant.team_public_id:
+        return View(grant.chain, grant.owners.team_id, grant.aliases)
+    asked = (team, grant.owners.user_id, token == gateway.config.master_token)
+    found = await gateway.journal.ask("teams", asked)
+    if found is None:
+        raise errors.forbidden(f"this key may not list the models of team '{team[:128]}'", "auth_error", "team_id")
+    policies, pk, aliases = found
+    return View(policies, pk, aliases)
+
+
+def _names(view: View, catalog: Catalog, query: Mapping[str, str]) -> list[str]:
+    groups = permit.visible_groups(view.policies, catalog, view.team)
+    if _on(query, "only_model_access_groups"):
+        return groups
+    names = permit.visible_models(view.policies, view.aliases, catalog, view.team)
+    if _on(query, "return_wildcard_routes"):
+        names += permit.visible_wildcards(view.policies, catalog, view.team)
+    return names + (groups if _on(query, "include_model_access_groups") else [])
+
+
+async def _one(gateway: "Gateway", view: View, catalog: Catalog, name: str) -> dict[str, object]:
+    """Also a model that nothing but a wildcard covers, if it can be called."""
+    names = permit.visible_models(view.policies, view.aliases, catalog, view.team)
+    if name not in names and not await _is_callable(gateway, view, catalog, name):
+        message = f"The model '{name}' does not exist, or this key may not use it"
+        raise errors.GatewayError(404, "not_found_error", message, "model")
+    return _entry(name, view, catalog, {})
+
+
+async def _is_callable(gateway: "Gateway", view: View, catalog: Catalog, name: str) -> bool:
+    if not permit.may_call(view.policies, name, catalog, view.team):
+        return False
+    targets = await gateway.grants.targets(name, view.team)
+    return any(target.is_free or target.price is not None for target in targets)
+
+
+def _entry(name: str, view: View, catalog: Catalog, query: Mapping[str, str]) -> dict[str, object]:
+    real = view.aliases.get(name, name)
+    created = next((s.created[real] for s in catalog.shelves(view.team) if real in s.created), 0)
+    entry: dict[str, object] = {"id": name, "object": "model", "created": created, "owned_by": "latchkey"}
+    if _on(query, "include_metadata"):
+        kind = query.get("fallback_type") or _FALLBACKS[0]
+        if kind not in _FALLBACKS:
+            raise errors.invalid(f"Invalid fallback_type: choose one of {', '.join(_FALLBACKS)}", "fallback_type")
+        entry["metadata"] = {"fallbacks": []}
+    return entry
+
+
+def _on(query: Mapping[str, str], name: str) -> bool:
+    value = query.get(name, "").lower()
+    if value not in ("", "0", "1", "true", "false", "yes", "no"):
+        raise errors.invalid(f"{name}: write true or false", name)
+    return value in ("1", "true", "yes")

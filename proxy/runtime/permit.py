@@ -1,6 +1,6 @@
 """Whether a grant allows a call, before anything is held. Pure: judged from the frozen grant alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from keys.grants import Grant, ScopePolicy
@@ -13,7 +13,9 @@ from teams.scopes import ScopeKind, scope_kind
 
 _NO_RULES = GateRules()
 _GROUPS = {"llm_api_routes", "openai_routes"}
-_EVERY_MODEL = {"all-proxy-models", "all-team-models", "*"}
+_EVERY_MODEL = frozenset({"all-proxy-models", "all-team-models", "*"})
+_NO_GROUPS: frozenset[str] = frozenset()
+_EMPTY = Catalog()
 _LEVEL = {
     ScopeKind.ORGANIZATION: "org",
     ScopeKind.TEAM: "team",
@@ -35,14 +37,15 @@ _NAME = {
 
 def check_call(
     grant: Grant, policies: tuple[ScopePolicy, ...], model: str, route: Route, path: str, now: datetime,
-    rules: GateRules = _NO_RULES,
+    rules: GateRules = _NO_RULES, catalog: Catalog = _EMPTY,
 ) -> None:  # fmt: skip
     """Everything about a call that can be refused before it is held, in the order clients know (contract, 1.3)."""
+    groups = catalog.groups_of(model, grant.owners.team_id)
     _refuse_blocked(grant.key)
-    check_model((grant.key,), model)
+    check_model((grant.key,), model, groups, catalog)
     check_status(grant, policies, now)
     # The organization comes last: of two scopes that refuse a model, the nearer one is named.
-    check_model((*policies[1:], policies[0]), model)
+    check_model((*policies[1:], policies[0]), model, groups, catalog)
     check_route(grant, route, path, rules)
 
 
@@ -103,10 +106,12 @@ def resolve_alias(grant: Grant, model: str) -> str:
     return grant.aliases.get(model, model)
 
 
-def check_model(policies: Iterable[ScopePolicy], model: str) -> None:
+def check_model(
+    policies: Iterable[ScopePolicy], model: str, groups: frozenset[str] = _NO_GROUPS, catalog: Catalog = _EMPTY
+) -> None:
     """Raises 403 unless every scope that lists models covers this one. The first that does not is named."""
     for policy in policies:
-        if not allows(policy, model):
+        if not allows(policy, model, groups, catalog):
             level = _LEVEL[scope_kind(policy.scope)]
             raise errors.forbidden(
                 f"{level} not allowed to access model. This {level} may not use '{model}'; "
@@ -116,15 +121,19 @@ def check_model(policies: Iterable[ScopePolicy], model: str) -> None:
             )
 
 
-def allows(policy: ScopePolicy, model: str) -> bool:
-    if not policy.models or _EVERY_MODEL & set(policy.models):
+def allows(policy: ScopePolicy, model: str, groups: frozenset[str] = _NO_GROUPS, catalog: Catalog = _EMPTY) -> bool:
+    """Whether a scope's list covers a model, by its name or by one of the access groups it is in."""
+    if not policy.models or any(_covers(entry, model, groups) for entry in policy.models):
         return True
-    return any(matches(entry, model) for entry in policy.models)
+    return any(matches(entry, model) for entry in catalog.granted.get(policy.scope, ()))
 
 
-def find_targets(catalog: Catalog, model: str) -> tuple[Target, ...]:
+def _covers(entry: str, model: str, groups: frozenset[str]) -> bool:
+    return entry == model or entry in groups or entry in _EVERY_MODEL or matches(entry, model)
+
+
+def callable_targets(targets: tuple[Target, ...], model: str) -> tuple[Target, ...]:
     """Deployments of a model that may be called: priced, or free. Raises 400."""
-    targets = catalog.models.get(model)
     if not targets:
         raise errors.invalid(
             f"Invalid model name passed in model={model}. Call GET /v1/models to see what this key may use", "model"
@@ -141,7 +150,35 @@ def find_targets(catalog: Catalog, model: str) -> tuple[Target, ...]:
     return priced
 
 
-def visible_models(grant: Grant, catalog: Catalog) -> list[str]:
-    """Names that the key may call, aliases included."""
-    names = [name for name in catalog.models if all(allows(policy, name) for policy in grant.chain)]
-    return sorted({*names, *(alias for alias, real in grant.aliases.items() if real in names)})
+def visible_models(
+    policies: Iterable[ScopePolicy], aliases: Mapping[str, str], catalog: Catalog, team: int | None
+) -> list[str]:
+    """Names that a chain may call, aliases included."""
+    policies = tuple(policies)
+    known = {name for shelf in catalog.shelves(team) for name in shelf.names()}
+    names = {name for name in known if may_call(policies, name, catalog, team)}
+    return sorted({*names, *(alias for alias, real in aliases.items() if real in names)})
+
+
+def visible_wildcards(policies: Iterable[ScopePolicy], catalog: Catalog, team: int | None) -> list[str]:
+    """Wildcards all of whose models a chain may call."""
+    policies = tuple(policies)
+    known = {name for shelf in catalog.shelves(team) for name in shelf.wildcards}
+    return sorted(name for name in known if may_call(policies, name, catalog, team))
+
+
+def visible_groups(policies: Iterable[ScopePolicy], catalog: Catalog, team: int | None) -> list[str]:
+    """Access groups with a model that a chain may call."""
+    policies = tuple(policies)
+    found: set[str] = set()
+    for shelf in catalog.shelves(team):
+        for name, groups in shelf.groups.items():
+            if not groups <= found and may_call(policies, name, catalog, team):
+                found |= groups
+    return sorted(found)
+
+
+def may_call(policies: Iterable[ScopePolicy], model: str, catalog: Catalog, team: int | None) -> bool:
+    """Whether every scope of a chain allows a model."""
+    groups = catalog.groups_of(model, team)
+    return all(allows(policy, model, groups, catalog) for policy in policies)

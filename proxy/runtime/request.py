@@ -23,6 +23,7 @@ class Request:
     send: Send
     client: str = ""
     """Address that it came from, as the server sees it."""
+    query: str = ""
 
     @classmethod
     def from_scope(cls, scope: Message, receive: Receive, send: Send) -> "Request":
@@ -31,7 +32,8 @@ class Request:
         for name, value in scope["headers"]:
             headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
         path, client = scope.get("path") or unquote(scope["raw_path"].decode()), scope.get("client")
-        return cls(scope["method"], path, headers, receive, send, client[0] if client else "")
+        query = scope.get("query_string", b"").decode("latin-1")
+        return cls(scope["method"], path, headers, receive, send, client[0] if client else "", query)
 
 
 async def read_body(request: Request, config: GatewayConfig) -> bytes:

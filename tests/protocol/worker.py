@@ -212,7 +212,7 @@ class Worker:
 
     async def _admission(self, token: str, output_cap: int | None) -> Admission:
         grant = await self.grants.get(token)
-        target = (await self.grants.catalog(MODEL)).models[MODEL][0]
+        target = (await self.grants.targets(MODEL, None))[0]
         return Admission("request-1", grant, grant.chain, None, (), call_of(output_cap), target, 1)
 
 

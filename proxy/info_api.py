@@ -1,0 +1,92 @@
+"""Management endpoints that show models: to each caller those that its key may call."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from proxy.models import Deployment
+from proxy.rows import Row, group_rows, model_rows
+from teams.api_base import ApiError, ManagementView, whole_number
+
+_SORTS: dict[str, Callable[[Row], Any]] = {
+    "model_name": lambda row: row["model_name"],
+    "created_at": lambda row: row["created_at"],
+    "updated_at": lambda row: row["updated_at"],
+    "costs": lambda row: row["model_info"]["input_cost_per_token"] or 0,
+    "status": lambda row: row["model_info"]["db_model"],
+}
+
+
+class ModelInfo(ManagementView):
+    """GET /model/info and /v1/model/info."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        deployments = Deployment.objects.with_owners().visible_to(self.caller)
+        wanted = request.query_params.get("litellm_model_id")
+        if wanted:
+            deployments = deployments.filter(public_id=wanted)
+            if not deployments:
+                raise ApiError(400, f"Model id = {wanted} not found on litellm proxy", param="litellm_model_id")
+        return Response({"data": model_rows(_of_team(deployments, request), timezone.now())})
+
+
+class ModelInfoPaged(ManagementView):
+    """GET /v2/model/info: a page of what a search finds."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        page, size = whole_number(query, "page", 1, top=10**6), whole_number(query, "size", 50, top=1000)
+        rows = model_rows(self._found(request), timezone.now())
+        sort = query.get("sortBy") or query.get("sort_by") or query.get("sort") or "model_name"
+        if sort not in _SORTS:
+            raise ApiError(400, f"sortBy: choose one of {', '.join(_SORTS)}", param="sortBy")
+        order = query.get("sortOrder") or query.get("sort_order") or "asc"
+        if order not in ("asc", "desc"):
+            raise ApiError(400, "sortOrder: write asc or desc", param="sortOrder")
+        rows.sort(key=_SORTS[sort], reverse=order == "desc")
+        return Response(
+            {
+                "data": rows[(page - 1) * size : page * size],
+                "total_count": len(rows),
+                "current_page": page,
+                "total_pages": -(-len(rows) // size),
+                "size": size,
+            }
+        )
+
+    def _found(self, request: Request) -> QuerySet[Deployment]:
+        query = request.query_params
+        deployments = _of_team(Deployment.objects.with_owners().visible_to(self.caller), request)
+        if query.get("model"):
+            deployments = deployments.filter(model__name=query["model"])
+        if query.get("modelId"):
+            deployments = deployments.filter(public_id=query["modelId"])
+        if query.get("search"):
+            text = query["search"]
+            deployments = deployments.filter(Q(model__name__icontains=text) | Q(upstream_model__icontains=text))
+        return deployments
+
+
+class ModelGroupInfo(ManagementView):
+    """GET /model_group/info: one row per public name, or the one of `?model_group=`."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        deployments = Deployment.objects.with_owners().visible_to(self.caller).filter(blocked=False)
+        wanted = request.query_params.get("model_group")
+        if wanted:
+            deployments = deployments.filter(model__name=wanted)
+        return Response({"data": group_rows(model_rows(deployments, timezone.now()))})
+
+
+def _of_team(deployments: QuerySet[Deployment], request: Request) -> QuerySet[Deployment]:
+    team = request.query_params.get("teamId") or request.query_params.get("team_id")
+    return deployments.filter(Q(team__public_id=team) | Q(team__isnull=True)) if team else deployments

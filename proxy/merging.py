@@ -1,0 +1,90 @@
+"""Changing a deployment to what a body in LiteLLM's shape says: all of it, or only what is named."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from proxy import services
+from proxy.from_litellm import NewModel, read_model
+from proxy.litellm_prices import show_prices
+from proxy.models import Deployment
+from spend import book
+from teams.actors import Actor
+from teams.api_fields import plain_json
+
+_COMPARED = (
+    "upstream_model", "base_url", "mode", "max_input_tokens", "max_output_tokens", "is_free", "timeout_seconds",
+    "max_retries", "params", "model_info", "provider_id", "team_id",
+)  # fmt: skip
+
+
+@transaction.atomic
+def apply_to(known: Deployment, new: NewModel, *, actor: Actor, now: datetime) -> Deployment:
+    """Make `known` what `new` says; nothing is written where nothing differs."""
+    services.complete(new.deployment)
+    columns = (*_COMPARED, "credential_id") if new.deployment.credential_id else _COMPARED
+    columns = columns if known.source == Deployment.Source.CONFIG else (*columns, "access_groups")
+    if new.name != known.model.name or any(getattr(known, n) != getattr(new.deployment, n) for n in columns):
+        for name in columns:
+            setattr(known, name, getattr(new.deployment, name))
+        # First the secret, which may have to be bound to another host than before.
+        services.keep_secret(known, new.secret, actor=actor)
+        services.update_deployment(known, actor=actor, model_name=new.name)
+    services.keep_secret(known, new.secret, actor=actor)
+    if new.price is not None:
+        services.set_own_price(known, new.price, actor=actor, now=now)
+    return known
+
+
+@transaction.atomic
+def patch(
+    known: Deployment, name: str, params: Mapping[str, Any], info: Mapping[str, Any], *, actor: Actor, now: datetime
+) -> Deployment:
+    """A merge patch: what is not named keeps its value. Raises ValidationError naming the field."""
+    own = book.cards_at(now, [known.price_item]).get(known.price_item)
+    kept = _params(known, params) | {field: usd for field, usd in show_prices(own).items() if usd is not None}
+    merged = {**kept, **{field: value for field, value in params.items() if value is not None}}
+    kept_info = _info(known, same_model="model" not in params)
+    merged_info = {**kept_info, **{field: value for field, value in info.items() if value is not None}}
+    new = plain(read_model(name or known.model.name, merged, merged_info, Deployment.Source(known.source)))
+    if new.price is None:
+        new.deployment.is_free = known.is_free
+        services.refuse_unpriced(new.deployment, now)
+    return apply_to(known, new, actor=actor, now=now)
+
+
+def _params(known: Deployment, given: Mapping[str, Any]) -> dict[str, Any]:
+    """`litellm_params` as they are; what another upstream or another secret makes void is left out."""
+    credential = known.credential if known.credential and not known.credential.is_own else None
+    kept = {
+        **known.params,
+        "model": f"{known.provider.slug}/{known.upstream_model}",
+        "api_base": known.base_url,
+        "timeout": known.timeout_seconds,
+        "max_retries": known.max_retries,
+        "litellm_credential_name": credential.name if credential else None,
+    }
+    moved = given.get("model") is not None and not str(given["model"]).startswith(f"{known.provider.slug}/")
+    void = {"api_base"} if moved or given.get("base_url") or given.get("litellm_credential_name") else set()
+    void |= {"litellm_credential_name"} if given.get("api_key") else set()
+    return {field: value for field, value in kept.items() if field not in void}
+
+
+def _info(known: Deployment, *, same_model: bool) -> dict[str, Any]:
+    sizes = {"max_input_tokens": known.max_input_tokens, "max_output_tokens": known.max_output_tokens}
+    return {
+        **known.model_info,
+        **(sizes if same_model else {}),
+        "mode": known.mode,
+        "team_id": known.team.public_id if known.team else None,
+        "access_groups": known.access_groups or known.model_info.get("access_groups"),
+    }
+
+
+def plain(model: NewModel) -> NewModel:
+    """Prices were read exactly; what is merely kept goes into a JSON column."""
+    model.deployment.params = plain_json(model.deployment.params)
+    model.deployment.model_info = plain_json(model.deployment.model_info)
+    return model

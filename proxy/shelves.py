@@ -1,0 +1,140 @@
+"""Reading the catalog: from rows of models, prices and access groups to the view that gateway workers cache."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+from django.db.models import Max
+
+from keys.grants import ScopePolicy
+from keys.loading import policy_of
+from proxy import services, vault
+from proxy.models import AccessGroup, Deployment
+from proxy.providers import REGISTRY
+from proxy.runtime.catalog import Catalog, Shelf, Target, by_precision, captured, filled
+from spend import book
+from spend.pricing import PriceCard
+from teams.actors import MASTER
+from teams.callers import Caller
+from teams.models import PolicyChange, Team, User
+from teams.reach import MASTER_ROLE, caller_of
+
+log = structlog.get_logger()
+
+
+def load_catalog(now: datetime) -> Catalog:
+    # First what was announced: a change that is committed from here on is news.
+    announced = PolicyChange.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    by_team: dict[int | None, list[Deployment]] = defaultdict(list)
+    for row in _rows():
+        by_team[row.team_id].append(row)
+    priced = _prices([row for rows in by_team.values() for row in rows], now)
+    shelves = {team: _shelf(rows, priced, now) for team, rows in by_team.items()}
+    return Catalog(
+        everybody=shelves.pop(None, Shelf()),
+        of_team={team: shelf for team, shelf in shelves.items() if team is not None},
+        granted=AccessGroup.granted(),
+        announced=announced,
+    )
+
+
+def concrete(model: str, team: int | None, now: datetime) -> tuple[Target, ...]:
+    """Deployments of a model that only a wildcard covers, each priced as the model that it then is."""
+    rows = [row for row in _rows().filter(team=team, model__name__contains="*") if captured(row.model.name, model)]
+    best = next(iter(by_precision({row.model.name for row in rows})), None)
+    targets = []
+    for row in rows:
+        if row.model.name == best:
+            row.upstream_model = filled(row.upstream_model, captured(row.model.name, model) or ())
+            row.upstream_model = row.upstream_model.removeprefix(f"{row.provider.slug}/")
+            found = services.listed_item(row)
+            row.max_input_tokens = row.max_input_tokens or (found[1] if found else None)
+            targets.append(_target(row, _prices([row], now)))
+    return tuple(replace(target, model=model) for target in targets if target is not None)
+
+
+def team_view(
+    public_id: str, user_pk: int | None, is_master: bool
+) -> tuple[tuple[ScopePolicy, ...], int, dict[str, str]] | None:
+    """Chain, primary key and aliases of a team that somebody may ask about; None if they may not."""
+    asker = User.objects.filter(pk=user_pk).first() if user_pk else None
+    caller = Caller(MASTER, MASTER_ROLE) if is_master else caller_of(asker) if asker else Caller(MASTER)
+    team = Team.objects.visible_to(caller).select_related("organization", "shared_budget").filter(public_id=public_id)
+    found = team.first()
+    if found is None:
+        return None
+    epoch = found.organization.epoch
+    return (policy_of(found.organization, epoch=epoch), policy_of(found, epoch=epoch)), found.pk, found.model_aliases
+
+
+def _rows() -> Any:
+    return Deployment.objects.filter(blocked=False).with_owners()
+
+
+def _shelf(rows: Iterable[Deployment], priced: Mapping[str, PriceCard], now: datetime) -> Shelf:
+    models: dict[str, tuple[Target, ...]] = {}
+    groups: dict[str, frozenset[str]] = {}
+    created, wildcards, listed = {}, set(), dict[str, str]()
+    for row in rows:
+        name, at = row.model.name, int(row.model.created_at.timestamp())
+        created[name] = at
+        if row.groups:
+            groups[name] = groups.get(name, frozenset()) | row.groups
+        if row.is_wildcard:
+            wildcards.add(name)
+            found = dict.fromkeys(known_behind(row, now), name)
+            listed |= found
+            created |= dict.fromkeys(found, at)
+        elif (target := _target(row, priced)) is not None:
+            models[name] = (*models.get(name, ()), target)
+    return Shelf(models, groups, created, by_precision(wildcards), listed)
+
+
+def known_behind(row: Deployment, now: datetime) -> list[str]:
+    """Names of the models with a price that a wildcard covers."""
+    prefix = f"{REGISTRY[row.provider.slug].prices}/"
+    names = []
+    for item in book.items_at(now, prefix) if prefix != "/" else ():
+        parts = captured(row.upstream_model, item.removeprefix(prefix))
+        if parts is not None and row.model.name.count("*") == len(parts):
+            names.append(filled(row.model.name, parts))
+    return names
+
+
+def _prices(rows: list[Deployment], now: datetime) -> dict[str, PriceCard]:
+    """The price in force of each deployment that has one: its own, else the book's."""
+    priced = book.cards_at(now, {row.price_item for row in rows})
+    listed = {row.price_item: services.price_item(row) for row in rows if row.price_item not in priced}
+    by_list = book.cards_at(now, set(listed.values()))
+    return priced | {own: by_list[item] for own, item in listed.items() if item in by_list}
+
+
+def _target(row: Deployment, priced: Mapping[str, PriceCard]) -> Target | None:
+    """None, and a red line in the log, for a deployment whose credential cannot be read."""
+    try:
+        secret = services.reveal(row.credential) if row.credential else ""
+    except vault.CannotDecrypt as error:
+        log.error("deployment left out", deployment=row.public_id, reason=str(error))
+        return None
+    if row.credential and row.credential.host != services.host_of(row.base_url):
+        log.error("deployment left out", deployment=row.public_id, reason="its credential is bound to another host")
+        return None
+    return Target(
+        deployment=row.public_id,
+        model=row.model.name,
+        provider=row.provider.slug,
+        upstream_model=row.upstream_model,
+        base_url=row.base_url,
+        mode=row.mode,
+        secret=secret,
+        max_input_tokens=row.max_input_tokens,
+        max_output_tokens=row.max_output_tokens,
+        price=priced.get(row.price_item),
+        is_free=row.is_free,
+        timeout_seconds=row.timeout_seconds,
+        max_retries=row.max_retries,
+        on_disconnect=row.params.get("on_disconnect") or REGISTRY[row.provider.slug].on_disconnect,
+    )

@@ -1,0 +1,98 @@
+"""/model/info, /v2/model/info and /model_group/info: what is shown, to whom, and in which order."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from proxy import services
+from tests.api.conftest import Api
+from tests.api.test_models import NEW, SECRET
+from tests.factories import issue
+
+
+@pytest.fixture(autouse=True)
+def providers(db: None) -> None:
+    services.sync_providers()
+
+
+def add(api: Api, name: str, public_id: str, params: dict[str, Any] | None = None, **info: Any) -> None:
+    body = {"model_name": name, "litellm_params": NEW["litellm_params"] | (params or {})}  # type: ignore[operator]
+    assert api.post("/model/new", body | {"model_info": {"id": public_id, **info}}).status == 200
+
+
+def names(answer: Any) -> list[str]:
+    return [row["model_name"] for row in answer.json["data"]]
+
+
+def test_a_key_sees_the_models_that_it_may_call(api: Api) -> None:
+    add(api, "alpha", "1")
+    add(api, "beta", "2", access_groups=["greek"])
+    _, everything = issue()
+    _, one = issue(allowed_models=["alpha"])
+    _, group = issue(allowed_models=["greek"])
+    _, none = issue(allowed_models=["no-default-models"])
+    assert names(api.get("/model/info")) == ["alpha", "beta"]
+    assert names(api.get("/model/info", bearer=everything)) == ["alpha", "beta"]
+    assert names(api.get("/model/info", bearer=one)) == ["alpha"]
+    assert names(api.get("/v2/model/info", bearer=group)) == ["beta"]
+    assert names(api.get("/model/info", bearer=none)) == []
+    refused = api.get("/model/info", {"litellm_model_id": "2"}, bearer=one)
+    assert refused.status == 400
+    assert SECRET not in api.get("/model/info", bearer=everything).text
+
+
+def test_pages_are_sorted_and_searched(api: Api) -> None:
+    for number, name in enumerate(["c", "a", "b"]):
+        add(api, name, str(number), {"input_cost_per_token": number})
+    first = api.get("/v2/model/info", {"page": 1, "size": 2}).json
+    assert [row["model_name"] for row in first["data"]] == ["a", "b"]
+    assert {k: v for k, v in first.items() if k != "data"} == {
+        "total_count": 3,
+        "current_page": 1,
+        "total_pages": 2,
+        "size": 2,
+    }
+    assert names(api.get("/v2/model/info", {"page": 2, "size": 2})) == ["c"]
+    assert names(api.get("/v2/model/info", {"sortBy": "costs", "sortOrder": "desc"})) == ["b", "a", "c"]
+    assert names(api.get("/v2/model/info", {"search": "A"})) == ["a"]
+    assert names(api.get("/v2/model/info", {"model": "c"})) == ["c"]
+    assert names(api.get("/v2/model/info", {"modelId": "1"})) == ["a"]
+
+
+@pytest.mark.parametrize("query", [{"page": "0"}, {"size": "x"}, {"sortBy": "mood"}, {"sortOrder": "up"}])
+def test_a_bad_page_is_400(api: Api, query: dict[str, str]) -> None:
+    answer = api.get("/v2/model/info", query)
+    assert (answer.status, answer.error["param"]) == (400, next(iter(query)))
+
+
+def test_a_group_adds_up_its_deployments(api: Api) -> None:
+    add(api, "alpha", "1", {"rpm": 10, "tpm": 100}, max_input_tokens=1000, supports_vision=True)
+    add(api, "alpha", "2", {"rpm": 5, "input_cost_per_token": 9e-7}, max_input_tokens=4000)
+    add(api, "beta", "3")
+    data = api.get("/model_group/info").json["data"]
+    assert [row["model_group"] for row in data] == ["alpha", "beta"]
+    alpha = data[0]
+    assert (alpha["providers"], alpha["mode"], alpha["max_input_tokens"]) == (["openai"], "chat", 4000)
+    assert (alpha["rpm"], alpha["tpm"], alpha["input_cost_per_token"]) == (15, 100, Decimal("9e-7"))
+    assert (alpha["supports_vision"], alpha["supports_function_calling"]) == (True, False)
+    assert [row["model_group"] for row in api.get("/model_group/info", {"model_group": "beta"}).json["data"]] == [
+        "beta"
+    ]
+
+
+@pytest.mark.parametrize("path", ["/model/info", "/v2/model/info", "/model_group/info"])
+def test_a_list_takes_as_many_queries_for_many_models_as_for_one(api: Api, path: str) -> None:
+    _, secret = issue()
+    add(api, "a", "0")
+    with CaptureQueriesContext(
+        connection,
+    ) as few:
+        api.get(path, bearer=secret)
+    for number in range(1, 5):
+        add(api, f"m{number}", str(number))
+    with CaptureQueriesContext(connection) as many:
+        api.get(path, bearer=secret)
+    assert len(many) == len(few)

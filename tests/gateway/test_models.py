@@ -1,0 +1,130 @@
+"""Which models a key may call and list: access groups, wildcards, aliases, models of one team."""
+
+import secrets
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.gateway.running import Running
+from tests.gateway.upstream import Books
+
+pytestmark = pytest.mark.xdist_group("gateway")
+RATES = {"input_cost_per_token": 0.000001, "output_cost_per_token": 0.000002}
+
+
+def add(latchkey: Running, books: Books, name: str, info: dict[str, Any] | None = None, **params: Any) -> str:
+    house = {"model": "openai/real-model", "api_base": books.url, **RATES}
+    body = {"model_name": name, "litellm_params": house | params, "model_info": info or {}}
+    public_id: str = latchkey.manage("POST", "/model/new", json=body)["model_id"]
+    return public_id
+
+
+def listed(latchkey: Running, key: str, path: str = "/v1/models", **query: Any) -> list[str]:
+    answer = latchkey.http.get(path, params=query, headers={"authorization": f"Bearer {key}"})
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["object"] == "list"
+    return [row["id"] for row in answer.json()["data"]]
+
+
+def refused(answer: httpx.Response, status: int) -> str:
+    assert answer.status_code == status, answer.text
+    error = answer.json()["error"]
+    assert error["code"] == str(status)
+    return str(error["type"])
+
+
+def unique(name: str) -> str:
+    return f"{name}-{secrets.token_hex(4)}"
+
+
+def test_a_model_is_callable_as_soon_as_it_is_made_and_not_once_it_is_blocked(latchkey: Running, books: Books) -> None:
+    name, key = unique("fresh"), latchkey.new_key()
+    assert refused(latchkey.chat(key, model=name), 400) == "invalid_request_error"
+    public_id = add(latchkey, books, name)
+    assert latchkey.chat(key, model=name).status_code == 200
+    assert name in listed(latchkey, key)
+    latchkey.manage("POST", "/model/delete", json={"id": public_id})
+    assert name not in listed(latchkey, key)
+
+
+def test_an_unknown_model_is_400_and_a_forbidden_one_403(latchkey: Running, books: Books) -> None:
+    free, narrow = latchkey.new_key(), latchkey.new_key(models=["gpt-books"])
+    unknown = latchkey.chat(free, model="no-such-model")
+    assert refused(unknown, 400) == "invalid_request_error"
+    assert "Invalid model name passed in model=no-such-model" in unknown.text
+    denied = latchkey.chat(narrow, model="gpt-free")
+    assert refused(denied, 403) == "key_model_access_denied"
+    assert "not allowed to access model" in denied.text
+    assert books.bodies == []
+
+
+def test_an_access_group_opens_its_models(latchkey: Running, books: Books) -> None:
+    name, group = unique("grouped"), unique("group")
+    add(latchkey, books, name, {"access_groups": [group]})
+    key = latchkey.new_key(models=[group])
+    assert latchkey.chat(key, model=name).status_code == 200
+    assert refused(latchkey.chat(key, model="gpt-books"), 403) == "key_model_access_denied"
+    assert listed(latchkey, key) == [name]
+    assert listed(latchkey, key, include_model_access_groups="true") == [name, group]
+    assert listed(latchkey, key, only_model_access_groups="true") == [group]
+
+
+def test_a_wildcard_serves_and_prices_each_model_behind_it(latchkey: Running, books: Books) -> None:
+    prefix = unique("w")
+    unpriced = dict.fromkeys(RATES)
+    public_id = add(latchkey, books, f"{prefix}/*", model="openai/*", **unpriced)
+    key = latchkey.new_key(models=[f"{prefix}/*"])
+    answer = latchkey.chat(key, model=f"{prefix}/gpt-4o-mini")
+    assert answer.status_code == 200, answer.text
+    assert books.bodies[-1]["model"] == "gpt-4o-mini"
+    ((cost, model),) = latchkey.key_rows(key, "amount_nano, model")
+    assert cost > 0
+    assert model == f"{prefix}/gpt-4o-mini"
+    assert refused(latchkey.chat(key, model=f"{prefix}/never-heard-of"), 400) == "model_not_priced"
+    names = listed(latchkey, key)
+    assert f"{prefix}/gpt-4o-mini" in names
+    assert f"{prefix}/*" not in names
+    assert f"{prefix}/*" in listed(latchkey, key, return_wildcard_routes="true")
+    one = latchkey.http.get(f"/v1/models/{prefix}/gpt-4o-mini", headers={"authorization": f"Bearer {key}"})
+    assert one.json()["id"] == f"{prefix}/gpt-4o-mini"
+    latchkey.manage("POST", "/model/delete", json={"id": public_id})
+
+
+def test_a_teams_model_serves_its_keys_alone(latchkey: Running, books: Books) -> None:
+    team = latchkey.manage("POST", "/team/new", json={"team_alias": unique("byok")})["team_id"]
+    name = unique("ours")
+    add(latchkey, books, name, {"team_id": team})
+    inside, outside = latchkey.new_key(team_id=team), latchkey.new_key()
+    assert latchkey.chat(inside, model=name).status_code == 200
+    assert latchkey.chat(inside).status_code == 200
+    assert refused(latchkey.chat(outside, model=name), 400) == "invalid_request_error"
+    assert name in listed(latchkey, inside)
+    assert name not in listed(latchkey, outside)
+    master = latchkey.manage("GET", "/v1/models", params={"team_id": team})
+    assert name in [row["id"] for row in master["data"]]
+    foreign = latchkey.http.get(f"/v1/models?team_id={team}", headers={"authorization": f"Bearer {outside}"})
+    assert refused(foreign, 403) == "auth_error"
+
+
+def test_aliases_are_resolved_before_the_check_and_the_route(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(models=["gpt-books"], aliases={"mine": "gpt-books", "theirs": "gpt-free"})
+    assert latchkey.chat(key, model="mine").status_code == 200
+    assert refused(latchkey.chat(key, model="theirs"), 403) == "key_model_access_denied"
+    assert listed(latchkey, key) == ["gpt-books", "mine"]
+
+
+def test_the_list_has_openais_shape_and_takes_litellms_parameters(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(models=["gpt-books"])
+    headers = {"authorization": f"Bearer {key}"}
+    for path in ("/v1/models", "/models"):
+        (row,) = latchkey.http.get(path, headers=headers).json()["data"]
+        assert row.keys() == {"id", "object", "created", "owned_by"}
+        assert (row["id"], row["object"]) == ("gpt-books", "model")
+        assert isinstance(row["created"], int)
+    (row,) = latchkey.http.get("/v1/models?include_metadata=true", headers=headers).json()["data"]
+    assert row["metadata"] == {"fallbacks": []}
+    bad = latchkey.http.get("/v1/models?include_metadata=true&fallback_type=x", headers=headers)
+    assert refused(bad, 400) == "invalid_request_error"
+    assert refused(latchkey.http.get("/v1/models?return_wildcard_routes=maybe", headers=headers), 400)
+    assert refused(latchkey.http.get("/v1/models/gpt-free", headers=headers), 404) == "not_found_error"

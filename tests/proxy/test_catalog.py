@@ -1,0 +1,191 @@
+"""Which deployments a name stands for: wildcards, access groups, models of one team."""
+
+from typing import Any
+
+import pytest
+
+from keys.grants import ScopePolicy
+from proxy import services, shelves
+from proxy.from_litellm import read_model
+from proxy.models import AccessGroup, Deployment
+from proxy.runtime import permit
+from proxy.runtime.catalog import Catalog, Shelf, by_precision, captured, filled
+from proxy.runtime.errors import GatewayError
+from spend import book
+from teams.actors import MASTER
+from teams.models import Team
+from tests.factories import NOON, issue
+from tests.proxy.calls import target
+
+RATES = {"input_cost_per_token": "0.000001", "output_cost_per_token": "0.000002"}
+
+
+def policy(*models: str, scope: str = "key:1") -> ScopePolicy:
+    return ScopePolicy(scope=scope, label=scope, version=1, models=models)
+
+
+def catalog(**groups: frozenset[str]) -> Catalog:
+    return Catalog(everybody=Shelf(models={"house": (target(),), "other": (target(),)}, groups=groups))
+
+
+def allowed(models: tuple[str, ...], name: str, known: Catalog) -> bool:
+    return permit.may_call([policy(*models)], name, known, None)
+
+
+@pytest.mark.parametrize(
+    ("models", "name", "expected"),
+    [
+        ((), "house", True),
+        (("house",), "house", True),
+        (("house",), "other", False),
+        (("openai/*",), "openai/gpt-4o", True),
+        (("openai/*",), "groq/gpt-4o", False),
+        (("bedrock/anthropic.*",), "bedrock/anthropic.claude-3", True),
+        (("bedrock/anthropic.*",), "bedrock/meta.llama", False),
+        (("all-team-models",), "house", True),
+        (("all-proxy-models",), "house", True),
+        (("no-default-models",), "house", False),
+        (("no-default-models", "house"), "house", True),
+        (("cheap",), "house", True),
+        (("cheap",), "other", False),
+        (("cheap", "other"), "other", True),
+    ],
+)
+def test_a_list_of_models_covers_what_it_names(models: tuple[str, ...], name: str, expected: bool) -> None:
+    assert allowed(models, name, catalog(house=frozenset({"cheap"}))) is expected
+
+
+@pytest.mark.parametrize(
+    ("scope", "kind"),
+    [("key:1", "key"), ("team:1", "team"), ("user:1", "user"), ("org:1", "org"), ("customer:1", "customer")],
+)
+def test_a_refused_model_names_the_level(scope: str, kind: str) -> None:
+    with pytest.raises(GatewayError) as refusal:
+        permit.check_model([policy("other", scope=scope)], "house")
+    error = refusal.value
+    assert (error.status, error.type, error.param) == (403, f"{kind}_model_access_denied", "model")
+    assert "not allowed to access model" in error.message
+
+
+def test_what_access_groups_grant_widens_the_list_of_that_scope_alone() -> None:
+    known = Catalog(granted={"key:1": ("house",)})
+    assert permit.may_call([policy("other")], "house", known, None)
+    assert not permit.may_call([policy("other", scope="team:1"), policy("other")], "house", known, None)
+
+
+@pytest.mark.parametrize(
+    ("wildcard", "model", "parts"),
+    [
+        ("openai/*", "openai/gpt-4o", ("gpt-4o",)),
+        ("openai/*", "openai/", None),
+        ("openai/*", "groq/x", None),
+        ("*", "anything/at-all", ("anything/at-all",)),
+        ("a.*-*", "a.x-y", ("x", "y")),
+        ("gpt(1)*", "gpt(1)x", ("x",)),
+    ],
+)
+def test_a_wildcard_captures_what_its_stars_stand_for(wildcard: str, model: str, parts: Any) -> None:
+    assert captured(wildcard, model) == parts
+
+
+def test_stars_are_filled_in_order_and_the_most_precise_wildcard_wins() -> None:
+    assert filled("a/*/b/*", ("1", "2")) == "a/1/b/2"
+    assert by_precision(["*", "openai/*", "openai/gpt-*"]) == ("openai/gpt-*", "openai/*", "*")
+
+
+# --- Read from the database ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def providers(db: None) -> None:
+    services.sync_providers()
+    book.seed_prices(now=NOON)
+
+
+def add(name: str, info: dict[str, Any] | None = None, **params: Any) -> Deployment:
+    house = {"model": "openai_like/llama", "api_base": "https://llm.example.com/v1", **RATES}
+    new = read_model(name, house | params, info or {}, Deployment.Source.API)
+    return services.add_deployment(new.deployment, new.name, actor=MASTER, now=NOON, secret=new.secret, price=new.price)
+
+
+def wildcard(**params: Any) -> Deployment:
+    unpriced = dict.fromkeys(RATES)
+    return add("openai/*", model="openai/*", api_base=None, **{**unpriced, **params})
+
+
+def test_each_model_behind_a_wildcard_has_the_price_of_the_book(providers: None) -> None:
+    wildcard()
+    (found,) = shelves.concrete("openai/gpt-4o-mini", None, NOON)
+    assert (found.model, found.upstream_model) == ("openai/gpt-4o-mini", "gpt-4o-mini")
+    assert found.max_input_tokens == 128_000
+    assert found.price is not None
+    assert found.price.base.input == 150_000
+    (unheard,) = shelves.concrete("openai/unheard-of", None, NOON)
+    assert unheard.price is None
+    with pytest.raises(GatewayError, match="model_not_priced"):
+        permit.callable_targets((unheard,), "openai/unheard-of")
+    assert shelves.concrete("groq/x", None, NOON) == ()
+
+
+def test_a_wildcards_own_price_holds_for_all_of_its_models(providers: None) -> None:
+    wildcard(**RATES)
+    (found,) = shelves.concrete("openai/unheard-of", None, NOON)
+    assert found.price is not None
+    assert found.price.base.input == 1_000_000
+
+
+def test_a_wildcard_lists_the_models_that_have_a_price(providers: None) -> None:
+    wildcard()
+    shelf = shelves.load_catalog(NOON).everybody
+    assert shelf.models == {}
+    assert "openai/gpt-4o-mini" in set(shelf.names())
+    assert shelf.wildcards == ("openai/*",)
+
+
+def test_a_wildcard_of_a_provider_without_a_price_list_needs_a_price(providers: None) -> None:
+    with pytest.raises(Exception, match="no price is known"):
+        add("vllm/*", model="hosted_vllm/*", **dict.fromkeys(RATES))
+    with pytest.raises(Exception, match="as many stars"):
+        add("plain", model="openai/*")
+
+
+def test_a_teams_model_wins_for_its_keys_and_exists_for_nobody_else(providers: None, search: Team) -> None:
+    add("shared", model="openai_like/everybody")
+    add("shared", {"team_id": search.public_id}, model="openai_like/ours")
+    add("own", {"team_id": search.public_id})
+    known = shelves.load_catalog(NOON)
+    mine, everybody = known.shelf_of("shared", search.pk), known.shelf_of("shared", None)
+    assert mine is not None and everybody is not None
+    assert mine.models["shared"][0].upstream_model == "ours"
+    assert everybody.models["shared"][0].upstream_model == "everybody"
+    assert known.shelf_of("own", None) is None
+    assert known.shelf_of("own", search.pk + 1) is None
+
+
+def test_a_teams_access_group_opens_nothing_to_others(providers: None, search: Team) -> None:
+    """A team that puts a model of its own into a group must not open the model of that name to everybody."""
+    add("dear")
+    add("dear", {"team_id": search.public_id, "access_groups": ["cheap"]})
+    known = shelves.load_catalog(NOON)
+    assert known.groups_of("dear", None) == frozenset()
+    assert known.groups_of("dear", search.pk) == {"cheap"}
+
+
+def test_a_blocked_deployment_is_not_in_the_catalog(providers: None) -> None:
+    services.set_blocked(add("house"), True, actor=MASTER)
+    assert shelves.load_catalog(NOON).shelf_of("house", None) is None
+
+
+def test_access_groups_grant_to_the_scopes_they_are_assigned_to(providers: None, search: Team) -> None:
+    key, _ = issue()
+    group = AccessGroup.objects.create(name="g", model_names=["house"])
+    group.teams.add(search)
+    group.keys.add(key)
+    assert shelves.load_catalog(NOON).granted == {search.scope: ("house",), key.scope: ("house",)}
+
+
+def test_only_who_is_in_a_team_may_ask_for_its_models(providers: None, search: Team, grace: Any, linus: Any) -> None:
+    assert shelves.team_view(search.public_id, grace.pk, False) is not None
+    assert shelves.team_view(search.public_id, None, True) is not None
+    assert shelves.team_view(search.public_id, linus.pk, False) is None
+    assert shelves.team_view(search.public_id, None, False) is None
