@@ -79,6 +79,7 @@ class Books:
                     self._copies("spend_hold", f"t.id = '{hold}'", numbers, holds),
                     self._copies("spend_ledgerentry", f"t.id = {entry}", numbers, entries),
                     self._rollups(f"e.id > {last}"),
+                    self._activity(f"e.id > {last}"),
                 )
         self.analyze()
 
@@ -130,6 +131,21 @@ class Books:
             f"INSERT INTO spend_rollup ({names}) SELECT s.value, {quarter}, e.model, {sums} "
             f"FROM spend_ledgerentry e, {each} WHERE {which} GROUP BY 1, 2, 3 "
             f"ON CONFLICT (scope, quarter, model) DO UPDATE SET {updates}"
+        )
+
+    def _activity(self, which: str) -> str:
+        """The activity of new postings, as `spend.activity.add` would have written it; they carry no tags."""
+        day = "(e.admitted_at AT TIME ZONE 'UTC')::date" if self.sqlite is None else "date(e.admitted_at)"
+        owners = [f"{name}_id" for name in ("key", "customer", "user", "team", "organization")]
+        labels = {"day": day, "tag": "''"} | {name: f"coalesce(e.{name}, 0)" for name in owners}
+        labels |= {name: f"e.{name}" for name in ("model", "upstream_model", "provider", "call_type")}
+        summed = [name for name in self._columns("spend_activity") if name not in {"id", "requests", *labels}]
+        names, sums = ", ".join(["requests", *summed]), ", ".join(["count(*)", *(f"sum(e.{name})" for name in summed)])
+        updates = ", ".join(f"{name} = spend_activity.{name} + excluded.{name}" for name in ["requests", *summed])
+        return (
+            f"INSERT INTO spend_activity ({', '.join(labels)}, {names}) SELECT {', '.join(labels.values())}, {sums} "
+            f"FROM spend_ledgerentry e WHERE {which} GROUP BY {', '.join(map(str, range(1, len(labels) + 1)))} "
+            f"ON CONFLICT ({', '.join(labels)}) DO UPDATE SET {updates}"
         )
 
     def _with_key(self, old: int, new: str) -> str:

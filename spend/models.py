@@ -80,6 +80,16 @@ class Attribution(models.Model):
         abstract = True
 
 
+class HoldQuerySet(models.QuerySet["Hold"]):
+    def visible_to(self, caller: Caller) -> Self:
+        """As the ledger."""
+        return self if caller.reads_all else self.filter(_own(caller))
+
+    def failed(self) -> Self:
+        """Attempts that were called off: the provider was not reached, or refused, and charged nothing."""
+        return self.filter(state=Hold.State.VOID, key__isnull=False)
+
+
 class Hold(Attribution):
     """A durable intent: the worst-case cost of one attempt, written before the provider is called."""
 
@@ -100,10 +110,14 @@ class Hold(Attribution):
     attempt = models.PositiveSmallIntegerField(default=1)
     lease_until = models.DateTimeField()
 
+    objects = HoldQuerySet.as_manager()
+
     class Meta:
         indexes = [
             models.Index(fields=["organization"], condition=Q(state="pending"), name="spend_hold_pending"),
             models.Index(fields=["lease_until"], condition=Q(state="pending"), name="spend_hold_lease"),
+            models.Index(fields=["admitted_at"], condition=Q(state="void"), name="spend_hold_void"),
+            models.Index(fields=["request_id"], condition=Q(state="void"), name="spend_hold_void_request"),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(amount_nano__gte=0), name="spend_hold_not_negative"),
@@ -115,13 +129,17 @@ class Hold(Attribution):
         return f"{self.id} ({self.state})"
 
 
+def _own(caller: Caller) -> Q:
+    """Calls of the caller, and of the teams and organizations that the caller leads."""
+    own = Q(team_id__in=caller.leads) | Q(organization_id__in=caller.organizations)
+    own |= Q(key_id=caller.key_pk) if caller.key_pk else Q()
+    return own | (Q(user_id=caller.user_pk) if caller.user_pk else Q())
+
+
 class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
     def visible_to(self, caller: Caller) -> Self:
         """Platform admins read the whole ledger; others their own calls and those of what they lead."""
-        if caller.reads_all:
-            return self
-        own = Q(key=caller.key_pk) if caller.user_pk is None else Q(user=caller.user_pk) | Q(key=caller.key_pk)
-        return self.filter(own | Q(team__in=caller.leads) | Q(organization__in=caller.organizations))
+        return self if caller.reads_all else self.filter(_own(caller))
 
 
 class LedgerEntry(Attribution):
@@ -167,6 +185,7 @@ class LedgerEntry(Attribution):
             models.Index(fields=["key", "admitted_at"], name="spend_entry_key"),
             models.Index(fields=["admitted_at"], name="spend_entry_at"),
             models.Index(fields=["request_id"], name="spend_entry_request"),
+            models.Index(fields=["response_id"], condition=~Q(response_id=""), name="spend_entry_response"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["hold"], condition=Q(kind="charge"), name="spend_one_charge_per_hold"),
@@ -207,6 +226,61 @@ class Rollup(models.Model):
 
     def __str__(self) -> str:
         return f"{self.scope} {self.quarter:%Y-%m-%d %H:%M}"
+
+
+class ActivityQuerySet(models.QuerySet["Activity"]):
+    def visible_to(self, caller: Caller) -> Self:
+        """As the ledger."""
+        return self if caller.reads_all else self.filter(_own(caller))
+
+
+class Activity(models.Model):
+    """Sums of the ledger per UTC day and everything that reports tell apart; written with each posting.
+
+    The row whose `tag` is empty counts every call once; further rows count it for each of its tags. Owners are
+    primary keys, 0 for none, as SQL takes no two NULLs for the same.
+    """
+
+    day = models.DateField()
+    organization_id = models.BigIntegerField()
+    team_id = models.BigIntegerField()
+    user_id = models.BigIntegerField()
+    key_id = models.BigIntegerField()
+    customer_id = models.BigIntegerField()
+    tag = models.CharField(max_length=255)
+    model = models.CharField(max_length=255)
+    upstream_model = models.CharField(max_length=255)
+    provider = models.CharField(max_length=64)
+    call_type = models.CharField(max_length=32)
+    amount_nano = models.BigIntegerField(default=0)
+    requests = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+
+    objects = ActivityQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "activity"
+        indexes = [
+            models.Index(fields=["day"], name="spend_activity_day"),
+            models.Index(fields=["organization_id", "day"], name="spend_activity_org"),
+            models.Index(fields=["team_id", "day"], name="spend_activity_team"),
+            models.Index(fields=["user_id", "day"], name="spend_activity_user"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=[
+                    "key_id", "day", "model", "upstream_model", "provider", "call_type", "tag", "customer_id",
+                    "user_id", "team_id", "organization_id",
+                ],
+                name="spend_activity_once",
+            )
+        ]  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.day} key:{self.key_id} {self.model}"
 
 
 class CrossingQuerySet(models.QuerySet["Crossing"]):

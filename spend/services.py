@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import orjson
 from django.db import connection, transaction
 
-from spend import rollups, wire
+from spend import activity, rollups, wire
 from spend.models import Crossing, Hold, LedgerEntry
 from spend.rows import ENTRIES, HOLDS, attribution_of, entry_row, hold_row, orphan_row
 from spend.wire import Intent, Posting
@@ -54,6 +54,7 @@ def _post(postings: Sequence[Posting], now: datetime, *, raising: bool) -> dict[
         fresh = [by_id[hold_id] for hold_id in charged if hold_id in closed]
         ENTRIES.run([entry_row(posting, now) for posting in fresh])
         rollups.add(rollups.Sums.of_posting(posting) for posting in fresh)
+        activity.add(activity.Deed.of_posting(posting) for posting in fresh)
     stands = dict.fromkeys(voided, 0) | {p.intent.hold_id: p.amount_nano or 0 for p in fresh}
     missing = by_id.keys() - stands.keys()
     return stands | settled_amounts(missing) if missing else stands
@@ -96,6 +97,7 @@ def post_orphans(*, now: datetime, grace: timedelta = timedelta(0)) -> list[str]
         _close([hold.pk for hold in rows], Hold.State.POSTED)
         ENTRIES.run([orphan_row(hold, now) for hold in rows])
         rollups.add(rollups.Sums.of_orphan(hold) for hold in rows)
+        activity.add(activity.Deed.of_orphan(hold) for hold in rows)
     return [hold.pk for hold in rows]
 
 
@@ -125,6 +127,7 @@ def correct(entry: LedgerEntry, amount_nano: int, *, reason: str, actor: Actor, 
     correction.finished_at = correction.posted_at = now
     correction.save(force_insert=True)
     rollups.add([rollups.Sums.of_correction(correction)])
+    activity.add([activity.Deed.of_correction(correction)])
     # Counters are mirrors: a new epoch makes the gateway read them from the ledger again.
     changes.raise_epoch(entry.organization_id)
     audit.record("ledger.corrected", correction, actor=actor, after={"amount_nano": amount_nano, "reason": reason})

@@ -16,15 +16,23 @@ CREATE TABLE spend_hold (id TEXT PRIMARY KEY, key_id INTEGER, model TEXT, scopes
   lease_until TEXT, state TEXT);
 CREATE TABLE spend_ledgerentry (id INTEGER PRIMARY KEY AUTOINCREMENT, hold_id TEXT UNIQUE, key_id INTEGER, model TEXT,
   scopes TEXT, admitted_at TEXT, finished_at TEXT, posted_at TEXT, request_id TEXT, amount_nano INTEGER,
-  input_tokens INTEGER, output_tokens INTEGER);
+  input_tokens INTEGER, output_tokens INTEGER, customer_id INTEGER, user_id INTEGER, team_id INTEGER,
+  organization_id INTEGER DEFAULT 1, upstream_model TEXT DEFAULT 'u', provider TEXT DEFAULT 'p',
+  call_type TEXT DEFAULT 'chat', cached_tokens INTEGER DEFAULT 0, cache_write_tokens INTEGER DEFAULT 0);
 CREATE TABLE spend_rollup (id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT, quarter TEXT, model TEXT,
   amount_nano INTEGER, requests INTEGER, input_tokens INTEGER, output_tokens INTEGER, UNIQUE (scope, quarter, model));
+CREATE TABLE spend_activity (id INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT, organization_id INTEGER, team_id INTEGER,
+  user_id INTEGER, key_id INTEGER, customer_id INTEGER, tag TEXT, model TEXT, upstream_model TEXT, provider TEXT,
+  call_type TEXT, amount_nano INTEGER, requests INTEGER, input_tokens INTEGER, output_tokens INTEGER,
+  cached_tokens INTEGER, cache_write_tokens INTEGER, UNIQUE (key_id, day, model, upstream_model, provider, call_type,
+  tag, customer_id, user_id, team_id, organization_id));
 CREATE INDEX spend_entry_at ON spend_ledgerentry (admitted_at);
 CREATE UNIQUE INDEX spend_one_charge ON spend_ledgerentry (hold_id);
 INSERT INTO keys_virtualkey VALUES (7, 'real', 'hash', 'bench', 100);
 INSERT INTO spend_hold VALUES ('h1', 7, 'canned', '["organization:1", "key:7"]', '2026-01-31 12:00:00', '', 'posted');
-INSERT INTO spend_ledgerentry VALUES (1, 'h1', 7, 'canned', '["organization:1", "key:7"]', '2026-01-31 12:00:00',
-  '2026-01-31 12:00:01', '2026-01-31 12:00:01', 'r1', 190, 12, 16);
+INSERT INTO spend_ledgerentry (id, hold_id, key_id, model, scopes, admitted_at, finished_at, posted_at, request_id,
+  amount_nano, input_tokens, output_tokens) VALUES (1, 'h1', 7, 'canned', '["organization:1", "key:7"]',
+  '2026-01-31 12:00:00', '2026-01-31 12:00:01', '2026-01-31 12:00:01', 'r1', 190, 12, 16);
 """
 
 
@@ -66,6 +74,8 @@ def test_rollups_add_up_to_the_new_postings_on_every_scope(books: Books) -> None
     sums = books.execute(
         "SELECT sum(requests), sum(amount_nano), sum(input_tokens) FROM spend_rollup WHERE scope = 'organization:1'"
     )
+    activity = books.execute("SELECT sum(requests), sum(amount_nano), sum(input_tokens) FROM spend_activity")
+    assert activity == sums
     keys = books.execute("SELECT sum(requests) FROM spend_rollup WHERE scope LIKE 'key:%'")
     assert (sums, keys) == ([(199, 199 * 190, 199 * 12)], [(199,)])
     assert books.execute("SELECT count(*) FROM spend_rollup WHERE strftime('%M', quarter) % 15 <> 0") == [(0,)]

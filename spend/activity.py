@@ -1,0 +1,75 @@
+"""Sums of the ledger per day and everything that reports tell apart, added in the transaction of each posting."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from spend.bulk import Insert
+from spend.models import Activity, Hold, LedgerEntry
+from spend.wire import Posting
+
+#: What one row is about, in the order of its unique constraint (rows are added in sorted order).
+_LABELS = (
+    "key_id", "day", "model", "upstream_model", "provider", "call_type", "tag", "customer_id", "user_id", "team_id",
+    "organization_id",
+)  # fmt: skip
+SUMS = ("amount_nano", "requests", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens")
+_ADDED = ", ".join(f"{name} = spend_activity.{name} + excluded.{name}" for name in SUMS)
+_ADD = Insert(Activity, (*_LABELS, *SUMS), conflict=f"({', '.join(_LABELS)}) DO UPDATE SET {_ADDED}")
+
+_Amounts = tuple[int, int, int, int, int, int]
+
+
+@dataclass(slots=True)
+class Deed:
+    """What one entry adds to the row of its kind, and to one more for each of its tags."""
+
+    labels: tuple[int, date, str, str, str, str]
+    tags: Iterable[str]
+    owners: tuple[int, int, int, int]
+    amounts: _Amounts
+
+    @classmethod
+    def of_posting(cls, posting: Posting) -> "Deed":
+        intent, usage = posting.intent, posting.usage
+        owners = intent.owners
+        return cls(
+            (owners.key_id, _day(intent.admitted_at), intent.model, intent.upstream_model, intent.provider,
+             intent.call_type),
+            intent.tags,
+            (intent.customer_id or 0, owners.user_id or 0, owners.team_id or 0, owners.organization_id),
+            (posting.amount_nano or 0, 1, usage.input, usage.output, usage.cached, usage.cache_write),
+        )  # fmt: skip
+
+    @classmethod
+    def of_orphan(cls, hold: Hold) -> "Deed":
+        return cls._of_row(hold, (hold.amount_nano, 1, hold.input_estimate, hold.output_cap, 0, 0))
+
+    @classmethod
+    def of_correction(cls, entry: LedgerEntry) -> "Deed":
+        return cls._of_row(entry, (entry.amount_nano, 0, 0, 0, 0, 0))
+
+    @classmethod
+    def _of_row(cls, row: Hold | LedgerEntry, amounts: _Amounts) -> "Deed":
+        labels = (row.key_id or 0, _day(row.admitted_at), row.model, row.upstream_model, row.provider, row.call_type)
+        owners = (row.customer_id or 0, row.user_id or 0, row.team_id or 0, row.organization_id)
+        return cls(labels, row.tags, owners, amounts)
+
+
+def add(deeds: Iterable[Deed]) -> None:
+    """Add entries to their rows."""
+    rows: dict[tuple[Any, ...], _Amounts] = {}
+    for deed in deeds:
+        a, b, c, d, e, f = deed.amounts
+        for tag in ("", *deed.tags):
+            row = (*deed.labels, tag, *deed.owners)
+            known = rows.get(row)
+            rows[row] = deed.amounts if known is None else (
+                known[0] + a, known[1] + b, known[2] + c, known[3] + d, known[4] + e, known[5] + f
+            )  # fmt: skip
+    _ADD.run([(*row, *rows[row]) for row in sorted(rows)])
+
+
+def _day(at: datetime) -> date:
+    return at.astimezone(UTC).date()

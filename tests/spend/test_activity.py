@@ -1,0 +1,78 @@
+"""Activity per day is a sum of the ledger, whichever way an entry comes about, and also after the migration."""
+
+import importlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.db.models import Sum
+
+from keys.models import VirtualKey
+from spend import services
+from spend.models import Activity, LedgerEntry
+from teams.actors import MASTER
+from teams.models import Team, User
+from tests.factories import NOON, intent_for, issue, posting_of
+
+pytestmark = pytest.mark.django_db
+MIDNIGHT = datetime(2026, 3, 11, tzinfo=UTC)
+
+
+@pytest.fixture
+def key(search: Team, grace: User) -> VirtualKey:
+    """A key of a team's member with charges on two days, an orphan, a correction, and a call that failed."""
+    key, _ = issue(team=search, user=grace)
+    at = (NOON, MIDNIGHT - timedelta(microseconds=1), MIDNIGHT)
+    charged = [posting_of(intent_for(key, at=each, tags=("a", "b")), 10**n) for n, each in enumerate(at)]
+    failed = posting_of(intent_for(key), None)
+    orphan = intent_for(key, amount_nano=7000, lease_until=NOON)
+    services.write_intents([*(each.intent for each in (*charged, failed)), orphan])
+    services.post([*charged, failed], now=NOON)
+    services.post_orphans(now=NOON + timedelta(seconds=1))
+    services.correct(LedgerEntry.objects.get(amount_nano=100), -30, reason="refund", actor=MASTER, now=MIDNIGHT)
+    return key
+
+
+def rows() -> list[tuple[object, ...]]:
+    names = [field.name for field in Activity._meta.concrete_fields if field.name != "id"]
+    return sorted(Activity.objects.values_list(*names))
+
+
+def test_it_adds_up_to_the_ledger(key: VirtualKey) -> None:
+    every = Activity.objects.filter(tag="")
+    of_ledger = LedgerEntry.objects.filter(kind="charge").count()
+    sums = every.aggregate(nano=Sum("amount_nano"), calls=Sum("requests"), tokens=Sum("input_tokens"))
+    assert sums["nano"] == LedgerEntry.objects.aggregate(total=Sum("amount_nano"))["total"] == 111 + 7000 - 30
+    assert sums["calls"] == of_ledger == 4
+    assert sums["tokens"] == LedgerEntry.objects.aggregate(total=Sum("input_tokens"))["total"]
+    assert {row.day.day: row.amount_nano for row in every} == {10: 7011, 11: 70}
+
+
+def test_each_tag_counts_every_call_that_has_it(key: VirtualKey) -> None:
+    sums = Activity.objects.exclude(tag="").values_list("tag").annotate(Sum("amount_nano"), Sum("requests"))
+    assert sorted(sums) == [("a", 81, 3), ("b", 81, 3)]
+
+
+def test_owners_are_those_of_the_entry(key: VirtualKey, search: Team, grace: User) -> None:
+    owners = Activity.objects.values_list("key_id", "team_id", "user_id", "organization_id", "customer_id").distinct()
+    assert list(owners) == [(key.pk, search.pk, grace.pk, key.organization_id, 0)]
+
+
+def test_the_migration_makes_the_same_rows_from_the_ledger(key: VirtualKey) -> None:
+    written = rows()
+    Activity.objects.all().delete()
+    migration = importlib.import_module("spend.migrations.0009_activity")
+    migration.fill(apps, Editor)
+    assert rows() == written
+
+
+class Editor:
+    """SQLite's schema editor will not open inside a transaction; the migration only executes statements."""
+
+    connection = connection
+
+    @staticmethod
+    def execute(sql: str, params: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(sql)
