@@ -50,15 +50,15 @@ _SPENT = {"spent": window_spend}
 _ALL = {**_SPENT, "used": every_window_spend, "crossed": soft_crossings}
 
 KEYS = [
-    at("key/generate", KeyGenerate, ADMIN, **_SPENT),
+    at("key/generate", KeyGenerate, PEOPLE, **_SPENT),
     at("key/info", KeyInfo, ANYONE, **_ALL),
-    at("key/update", KeyUpdate, ADMIN, **_SPENT),
-    at("key/delete", KeyDelete, ADMIN),
-    at("key/block", KeyBlocking, ADMIN, **_SPENT, blocked=True),
-    at("key/unblock", KeyBlocking, ADMIN, **_SPENT, blocked=False),
-    at("key/list", KeyList, ADMIN, **_SPENT),
-    at("key/regenerate", KeyRegenerate, ADMIN, **_SPENT),
-    at("key/<str:key>/regenerate", KeyRegenerate, ADMIN, **_SPENT),
+    at("key/update", KeyUpdate, PEOPLE, **_SPENT),
+    at("key/delete", KeyDelete, PEOPLE),
+    at("key/block", KeyBlocking, PEOPLE, **_SPENT, blocked=True),
+    at("key/unblock", KeyBlocking, PEOPLE, **_SPENT, blocked=False),
+    at("key/list", KeyList, EVERY_PERSON, **_SPENT),
+    at("key/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
+    at("key/<str:key>/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
 ]
 
 _MEMBERS = {**_SPENT, "ever": lifetime_spend}

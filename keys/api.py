@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from keys import services
+from keys import rights, services
 from keys.models import VirtualKey
 from keys.rows import info_row, issued_row, key_row
 from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key
@@ -37,10 +37,13 @@ class KeyView(ScopeView):
 class KeyGenerate(KeyView):
     @extend_schema(request=NewKeySerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        body, now, actor = NewKeySerializer(data=self.body), timezone.now(), self.caller.actor
+        rights.judge_fields(self.caller, self.body)
+        body = NewKeySerializer(data=rights.with_owner(self.caller, self.body))
+        now, actor = timezone.now(), self.caller.actor
         body.is_valid(raise_exception=True)
         with transaction.atomic():
             key = body.fill(VirtualKey(), actor=actor, now=now)
+            rights.judge_new(self.caller, key)
             secret = services.issue_key(key, actor=actor, custom=body.validated_data.get("key"))
         return Response(issued_row(key, secret, self.spent([key]), now))
 
@@ -54,25 +57,12 @@ class KeyInfo(KeyView):
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         asked, now = request.query_params.get("key"), timezone.now()
-        if self.caller.is_admin:
-            if not asked:
-                raise ApiError(404, "key: name a key; the master key is not in the database", param="key")
-            key = find_key(asked, deleted=True)
-        else:
-            key = self._itself(asked)
+        if not asked and not self.caller.token:
+            raise ApiError(404, "key: name a key; the master key is not in the database", param="key")
+        key = rights.described_key(self.caller, asked or self.caller.token)
         info = info_row(key, self.spent([key]), self.used([key]), now)
         info["soft_budget_crossed_at"] = self.crossed([key]).get(key.scope)
         return Response({"key": asked or key.token, "info": info})
-
-    def _itself(self, asked: str | None) -> VirtualKey:
-        """The calling key; 403 alike for a foreign key and for one that does not exist."""
-        try:
-            key = find_key(asked or self.caller.token)
-        except ApiError:
-            key = None
-        if key is None or key.pk != self.caller.key_pk:
-            raise ApiError(403, "You are not allowed to access this key's info.", param="key")
-        return key
 
 
 class KeyUpdate(KeyView):
@@ -82,10 +72,9 @@ class KeyUpdate(KeyView):
     def post(self, request: Request) -> Response:
         named, now, actor = _named(self.body), timezone.now(), self.caller.actor
         with transaction.atomic():
-            key = find_key(named, locked=True)
-            body = KeySerializer(key, data=self.body, partial=True)
-            body.is_valid(raise_exception=True)
-            key = services.update_key(body.fill(key, actor=actor, now=now), actor=actor, now=now)
+            key = rights.managed_key(self.caller, named, "/key/update", locked=True)
+            key = changed_key(key, KeySerializer, self, route="/key/update", now=now)
+            key = services.update_key(key, actor=actor, now=now)
         return Response(self.row(key, now) | {"key": named})
 
 
@@ -95,6 +84,7 @@ class KeyDelete(ManagementView):
         found = _by_name(required_names(self.body, "key_aliases")) if "key_aliases" in self.body else _by_key(self.body)
         if not found:
             raise ApiError(404, "No keys found", param="keys")
+        rights.refuse_unmanaged(self.caller, [key for _, key in found], "/key/delete")
         with transaction.atomic():
             for _, key in found:
                 services.delete_key(key, actor=self.caller.actor)
@@ -108,7 +98,8 @@ class KeyBlocking(KeyView):
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        key = find_key(required_text(self.body, "key"))
+        route = "/key/block" if self.blocked else "/key/unblock"
+        key = rights.led_key(self.caller, required_text(self.body, "key"), route)
         change = services.block_key if self.blocked else services.unblock_key
         change(key, actor=self.caller.actor)
         return Response(self.row(VirtualKey.objects.with_owners().get(pk=key.pk), timezone.now()))
@@ -121,15 +112,30 @@ class KeyRegenerate(KeyView):
     def post(self, request: Request, key: str = "") -> Response:
         named, now, actor = key or _named(self.body), timezone.now(), self.caller.actor
         with transaction.atomic():
-            row = find_key(named, locked=True)
+            row = rights.managed_key(self.caller, named, "/key/regenerate", locked=True)
+            rights.judge_new_secret(self.caller, row)
             body = RegenerateSerializer(row, data=self.body, partial=True)
             body.is_valid(raise_exception=True)
             values = body.validated_data
             if values.keys() - {"new_key", "grace_period"}:
-                services.update_key(body.fill(row, actor=actor, now=now), actor=actor, now=now)
+                row = changed_key(row, RegenerateSerializer, self, route="/key/regenerate", now=now)
+                services.update_key(row, actor=actor, now=now)
             grace = {"grace": values["grace_period"]} if "grace_period" in values else {}
             secret = services.regenerate_key(row, actor=actor, custom=values.get("new_key"), now=now, **grace)
         return Response(issued_row(row, secret, self.spent([row]), now))
+
+
+def changed_key(
+    key: VirtualKey, form: type[KeySerializer], view: ManagementView, *, route: str, now: datetime
+) -> VirtualKey:
+    """The locked key with the body's changes in it, unsaved, if the caller may make them."""
+    stored = VirtualKey.objects.with_owners().get(pk=key.pk)
+    rights.judge_fields(view.caller, view.body, stored)
+    body = form(key, data=view.body, partial=True)
+    body.is_valid(raise_exception=True)
+    body.fill(key, actor=view.caller.actor, now=now)
+    rights.judge_change(view.caller, key, stored, route=route)
+    return key
 
 
 def _named(body: dict[str, Any]) -> str:

@@ -35,7 +35,7 @@ class KeyList(KeyView):
         query = request.query_params
         page = whole_number(query, "page", 1, top=10**9)
         size = whole_number(query, "size", 10, top=100)
-        keys = _sorted(_filtered(query), query)
+        keys = _sorted(_filtered(VirtualKey.objects.visible_to(self.caller), query), query)
         total = keys.count()
         rows = list(keys[(page - 1) * size : page * size])
         full = query.get("return_full_object", "").lower() == "true"
@@ -53,8 +53,8 @@ class KeyList(KeyView):
         return [key_row(key, spent, now) | {"status": status_of(key, now)} for key in rows]
 
 
-def _filtered(query: Any) -> KeyQuerySet:
-    keys = _with_status(VirtualKey.objects.with_owners(), query.get("status") or "")
+def _filtered(keys: KeyQuerySet, query: Any) -> KeyQuerySet:
+    keys = _with_status(keys.with_owners(), query.get("status") or "")
     for name, column in _EXACT.items():
         if query.get(name):
             keys = keys.filter(**{column: query[name]})

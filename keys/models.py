@@ -32,19 +32,33 @@ class KeyQuerySet(models.QuerySet["VirtualKey"]):
         listed = caller.granted.get("/key/list", frozenset())
         return self.filter(own | Q(team__in=listed | caller.leads) | Q(organization__in=caller.organizations))
 
+    def described_to(self, caller: Caller) -> Self:
+        """Keys whose limits and spend the caller may read: visible ones, and those of the teams it is in."""
+        if caller.reads_all:
+            return self
+        seen = VirtualKey.objects.visible_to(caller).values("pk")
+        teams = caller.teams | ({caller.key_team} if caller.key_team else set())
+        return self.filter(Q(pk__in=seen) | Q(team__in=teams))
+
+    def led_by(self, caller: Caller, route: str = "") -> Self:
+        """Keys of teams and organizations that the caller leads, and of those that grant it `route`."""
+        if caller.is_admin:
+            return self
+        standings = caller.standings
+        leads = caller.leads if Standing.TEAM_ADMIN in standings else frozenset()
+        granted = caller.granted.get(route, frozenset()) if Standing.MEMBER in standings else frozenset()
+        organizations = caller.organizations if Standing.ORG_ADMIN in standings else frozenset()
+        return self.filter(Q(team__in=leads | granted) | Q(organization__in=organizations))
+
     def managed_by(self, caller: Caller, route: str) -> Self:
         """Keys that the caller may change by `route`: own ones, and those of teams and organizations it leads.
 
         A plain member of a team gets at the team's keys only by the routes that the team grants.
         """
-        if caller.is_admin:
-            return self
-        standings = caller.standings
-        personal = Q(user=caller.user_pk, team__isnull=True) if Standing.USER in standings else Q(pk__in=())
-        leads = caller.leads if Standing.TEAM_ADMIN in standings else frozenset()
-        granted = caller.granted.get(route, frozenset()) if Standing.MEMBER in standings else frozenset()
-        organizations = caller.organizations if Standing.ORG_ADMIN in standings else frozenset()
-        return self.filter(personal | Q(team__in=leads | granted) | Q(organization__in=organizations))
+        if caller.is_admin or Standing.USER not in caller.standings:
+            return self.led_by(caller, route)
+        led = VirtualKey.objects.led_by(caller, route).values("pk")
+        return self.filter(Q(user=caller.user_pk, team__isnull=True) | Q(pk__in=led))
 
     def with_owners(self) -> Self:
         return self.select_related(*OWNERS)

@@ -1,0 +1,181 @@
+"""What a caller may put into a key: never more than what the caller has.
+
+The chain enforces the limits of owners at every call. Here a wider limit is refused when it is written, and a key
+that is itself limited passes its limits on, so that it is never the way to a key without them.
+"""
+
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+
+from keys.models import VirtualKey
+from teams.api_types import ApiError
+from teams.budgets import matches
+from teams.models import Limits
+from teams.windows import duration_delta
+
+#: Column, name in the API.
+_NUMBERS = (
+    ("max_budget_nano", "max_budget"),
+    ("rpm_limit", "rpm_limit"),
+    ("tpm_limit", "tpm_limit"),
+    ("max_parallel_requests", "max_parallel_requests"),
+)
+#: What an owner needs `self_serve_budget_policy` for. Column, name in the API.
+_BUDGETS = (
+    ("max_budget_nano", "max_budget"),
+    ("soft_budget_nano", "soft_budget"),
+    ("budget_duration", "budget_duration"),
+    ("budget_limits", "budget_limits"),
+    ("model_limits", "model_max_budget"),
+    ("shared_budget_id", "budget_id"),
+    ("raise_nano", "temp_budget_increase"),
+    ("raise_until", "temp_budget_expiry"),
+)
+#: They narrow to what the owner may call anyway.
+_NARROWING = frozenset({"all-team-models", "no-default-models"})
+_EVERYTHING = frozenset({"*", "all-proxy-models"})
+_FOR_EVER = timedelta(days=100_000)
+POLICIES = ("disabled", "lower_only", "ceiling")
+
+
+def inherit(key: VirtualKey, minter: VirtualKey) -> None:
+    """Fill what a new key leaves open with the limits of the key that makes it."""
+    if key.effective("max_budget_nano") is None and minter.effective("max_budget_nano") is not None:
+        key.max_budget_nano = minter.effective("max_budget_nano")
+        key.budget_duration = key.budget_duration or minter.schedule[0]
+    for column in ("rpm_limit", "tpm_limit", "max_parallel_requests"):
+        if key.effective(column) is None:
+            setattr(key, column, minter.effective(column))
+    key.allowed_models = key.allowed_models or list(minter.allowed_models)
+    key.budget_limits = key.budget_limits or list(minter.effective("budget_limits"))
+    key.model_limits = {**minter.limits_by_model, **key.model_limits}
+    key.allowed_routes = key.allowed_routes or list(minter.allowed_routes)
+    key.expires_at = key.expires_at or minter.expires_at
+
+
+def refuse_beyond_owners(key: VirtualKey, owners: Iterable[Limits], changed: frozenset[str]) -> None:
+    """ApiError 400 naming a limit that is wider than that of who the key belongs to. Nothing set is no wider."""
+    for owner in owners:
+        for column, name in _NUMBERS:
+            top, wanted = owner.effective(column), key.effective(column)
+            if column in changed and None not in (top, wanted) and wanted > top:
+                raise _beyond(name, f"{owner.scope_kind.value} '{owner}'")
+        top, soft = owner.effective("max_budget_nano"), key.effective("soft_budget_nano")
+        if "soft_budget_nano" in changed and None not in (top, soft) and soft > top:
+            raise _beyond("soft_budget", f"{owner.scope_kind.value} '{owner}'")
+        if "allowed_models" in changed:
+            _refuse_models(key.allowed_models, owner)
+
+
+def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset[str]) -> None:
+    """ApiError 400 naming a limit that is wider than the calling key's, or that lifts one which the calling key has."""
+    checks = {
+        "budget_duration": changed & {"max_budget_nano", "budget_duration"} and _is_shorter(key, minter),
+        "models": "allowed_models" in changed and minter.allowed_models and not key.allowed_models,
+        "budget_limits": "budget_limits" in changed and not _within_windows(key, minter),
+        "model_max_budget": "model_limits" in changed
+        and not _within_models(key.limits_by_model, minter.limits_by_model),
+        "expires": "expires_at" in changed and _outlives(key, minter),
+    }
+    for column, name in _NUMBERS:
+        top, wanted = minter.effective(column), key.effective(column)
+        checks[name] = column in changed and top is not None and (wanted is None or wanted > top)
+    for name, is_beyond in checks.items():
+        if is_beyond:
+            raise _beyond(name, "the key that calls")
+    if "allowed_models" in changed:
+        _refuse_models(key.allowed_models, minter)
+
+
+def refuse_own_budget(key: VirtualKey, stored: VirtualKey) -> None:
+    """ApiError 403 unless `self_serve_budget_policy` lets an owner change the budget of an own key like this."""
+    changed = [(column, name) for column, name in _BUDGETS if getattr(key, column) != getattr(stored, column)]
+    if not changed:
+        return
+    policy = policy_in_force()
+    if policy == "ceiling" and any(owner.effective("max_budget_nano") is not None for owner in owners_of(key)):
+        return
+    for column, name in changed:
+        if policy != "lower_only" or not _lowers(column, key, stored):
+            raise ApiError(
+                403, f"{name}: only admins may change the budget of a key like this "
+                f"(self_serve_budget_policy: {policy}); ask an admin of the team or the platform", param=name,
+            )  # fmt: skip
+
+
+def policy_in_force() -> str:
+    for section in (settings.GENERAL_SETTINGS, settings.LITELLM_SETTINGS):
+        if section.get("self_serve_budget_policy"):
+            return str(section["self_serve_budget_policy"])
+    return "lower_only"
+
+
+def owners_of(key: VirtualKey) -> list[Limits]:
+    """Whose limits govern the key from above: a team and its member, or a person."""
+    if key.team is None:
+        return [key.user] if key.user else []
+    member = key.team.memberships.select_related("user", "shared_budget").filter(user=key.user_id).first()
+    return [key.team, *([member] if member else [])]
+
+
+def _refuse_models(wanted: Iterable[str], owner: Limits) -> None:
+    top = owner.allowed_models
+    if not top or _EVERYTHING.intersection(top):
+        return
+    foreign = [name for name in wanted if name not in _NARROWING and not any(matches(entry, name) for entry in top)]
+    if foreign:
+        listed = ", ".join(sorted(foreign)[:5])
+        raise ApiError(400, f"models: {owner.scope_kind.value} '{owner}' does not allow {listed}", param="models")
+
+
+def _is_shorter(key: VirtualKey, minter: VirtualKey) -> bool:
+    """Whether the budget comes anew more often than the calling key's."""
+    return minter.effective("max_budget_nano") is not None and _length(key.schedule[0]) < _length(minter.schedule[0])
+
+
+def _outlives(key: VirtualKey, minter: VirtualKey) -> bool:
+    return minter.expires_at is not None and (key.expires_at is None or key.expires_at > minter.expires_at)
+
+
+def _within_windows(key: VirtualKey, minter: VirtualKey) -> bool:
+    """Whether each further window of the calling key stays, with at most its amount."""
+    own = {window["duration"]: window["max_nano"] for window in key.effective("budget_limits")}
+    tops = minter.effective("budget_limits")
+    return all(own.get(window["duration"], window["max_nano"] + 1) <= window["max_nano"] for window in tops)
+
+
+def _within_models(own: Mapping[str, Mapping[str, Any]], top: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether each limit of a model stays, with at most its amount and the same duration."""
+    pairs = [
+        (name, own.get(model, {}).get(name), value) for model, limits in top.items() for name, value in limits.items()
+    ]
+    return all(
+        mine == value if name == "duration" else mine is not None and mine <= value for name, mine, value in pairs
+    )
+
+
+def _lowers(column: str, key: VirtualKey, stored: VirtualKey) -> bool:
+    """Whether a change can only make the key spend less."""
+    if column == "max_budget_nano":
+        before, after = stored.effective(column), key.effective(column)
+        return after is not None and (before is None or after <= before)
+    if column == "soft_budget_nano":
+        return True
+    if column == "budget_limits":
+        kept = {window["duration"]: window["max_nano"] for window in key.budget_limits}
+        return all(kept.get(one["duration"], one["max_nano"] + 1) <= one["max_nano"] for one in stored.budget_limits)
+    if column == "model_limits":
+        return _within_models(key.model_limits, stored.model_limits)
+    # A duration without an amount limits nothing; with one, a first amount brings its own.
+    return column == "budget_duration" and stored.effective("max_budget_nano") is None
+
+
+def _length(duration: str) -> timedelta:
+    return duration_delta(duration.removeprefix("rolling ")) if duration else _FOR_EVER
+
+
+def _beyond(name: str, whose: str) -> ApiError:
+    return ApiError(400, f"{name}: is beyond what {whose} has; write a value within it", param=name)

@@ -1,0 +1,217 @@
+"""Who may do what with which key, and with which of its fields. Platform admins may do everything.
+
+Which rows a caller reaches is decided by `visible_to`, `led_by` and `managed_by`; here the refusals are worded, and
+what a caller may write is judged by comparing the row before with the row after, whatever body it came from.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from keys.bounds import inherit, owners_of, refuse_beyond_minter, refuse_beyond_owners, refuse_own_budget
+from keys.models import VirtualKey
+from keys.serializers import find_key
+from teams.api_types import ApiError
+from teams.callers import Caller
+from teams.models import Membership, Team
+
+#: Fields that only platform admins write, also inside `metadata`.
+ADMIN_FIELDS = (
+    "allowed_routes", "allowed_passthrough_routes", "permissions", "throttle_on_budget_exceeded",
+    "end_user_budget_id", "disable_global_guardrails", "default_estimated_output_tokens",
+    "default_estimated_output_tokens_per_model", "spend",
+)  # fmt: skip
+_COLUMNS = frozenset(
+    {
+        "max_budget_nano", "soft_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit",
+        "tpm_limit", "max_parallel_requests", "allowed_models", "expires_at", "allowed_routes", "shared_budget_id",
+        "raise_nano",
+    }
+)  # fmt: skip
+#: A shared budget stands in for all of these.
+_SHARED = frozenset(
+    {"max_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit", "tpm_limit",
+     "max_parallel_requests", "soft_budget_nano"}
+)  # fmt: skip
+_MAKE = "/key/generate"
+
+
+def leads(caller: Caller, key: VirtualKey) -> bool:
+    """Whether the caller administers the platform, the key's team, or its organization."""
+    return caller.manages_team(key.team_id, key.organization_id)
+
+
+def described_key(caller: Caller, named: str) -> VirtualKey:
+    """The key that `named` names, if the caller may read about it; 404 of an unknown key, 403 of a foreign one."""
+    try:
+        key = find_key(named, deleted=True)
+    except ApiError:
+        # Whether a key exists is told only to those who may see every key.
+        if caller.reads_all:
+            raise
+        key = None
+    if key is None or not VirtualKey.objects.described_to(caller).filter(pk=key.pk).exists():
+        raise ApiError(403, "You are not allowed to access this key's info.", param="key")
+    return key
+
+
+def managed_key(caller: Caller, named: str, route: str, *, locked: bool = False) -> VirtualKey:
+    """The key that `named` names, if the caller may change it by `route`. ApiError 404, 403, or 401 in a team."""
+    key = find_key(named, locked=locked)
+    refuse_unmanaged(caller, [key], route)
+    return key
+
+
+def refuse_unmanaged(caller: Caller, keys: list[VirtualKey], route: str) -> None:
+    managed = VirtualKey.objects.managed_by(caller, route)
+    _refuse_others(
+        caller, keys, set(managed.filter(pk__in=[key.pk for key in keys]).values_list("pk", flat=True)), route
+    )
+
+
+def led_key(caller: Caller, named: str, route: str, *, locked: bool = False) -> VirtualKey:
+    """As `managed_key`, for what owners may not do themselves: only leaders, and whom a team grants it."""
+    key = find_key(named, locked=locked)
+    led = VirtualKey.objects.led_by(caller, route).filter(pk=key.pk).values_list("pk", flat=True)
+    _refuse_others(caller, [key], set(led), route)
+    return key
+
+
+def _refuse_others(caller: Caller, keys: list[VirtualKey], reached: set[int], route: str) -> None:
+    for key in keys:
+        if key.pk in reached:
+            continue
+        if key.team is not None and key.team_id in caller.teams:
+            raise _not_granted(route, key.team)
+        raise ApiError(403, f"You are not allowed to use {route} on this key", param="key")
+
+
+def with_owner(caller: Caller, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body of a new key with its owner in it: people make keys for themselves, service accounts for their team."""
+    sent = dict(body)
+    if caller.is_admin:
+        return sent
+    if caller.user_pk is None and caller.key_team and not sent.get("team_id"):
+        sent["team_id"] = Team.objects.values_list("public_id", flat=True).get(pk=caller.key_team)
+    in_organization = sent.get("organization_id") and caller.organizations
+    if caller.user_pk is not None and not sent.get("user_id") and not in_organization:
+        sent["user_id"] = caller.user_id
+    return sent
+
+
+def judge_fields(caller: Caller, body: Mapping[str, Any], stored: VirtualKey | None = None) -> None:
+    """ApiError 403 naming a field that only platform admins write. Empty values change nothing on a new key."""
+    if caller.is_admin:
+        return
+    metadata = body.get("metadata")
+    for values in (body, metadata if isinstance(metadata, dict) else {}):
+        for name in ADMIN_FIELDS:
+            known = _stored(stored, name)
+            if name in values and values[name] != known and (values[name] or known):
+                raise ApiError(403, f"{name}: only proxy admins may set it", param=name)
+    if body.get("key_type") == "management":
+        raise ApiError(403, "key_type: only proxy admins may make keys of the type management", param="key_type")
+
+
+def judge_new(caller: Caller, key: VirtualKey, *, route: str = _MAKE, service_account: bool = False) -> None:
+    """Judge an unsaved, filled key; what it leaves open is filled with the limits of the calling key."""
+    if caller.is_admin:
+        return
+    _judge_place(caller, key, route, service_account=service_account)
+    minter = _minter(caller)
+    if minter is not None:
+        inherit(key, minter)
+        refuse_beyond_minter(key, minter, _COLUMNS)
+        _judge_routes(key, minter)
+    refuse_beyond_owners(key, owners_of(key), _COLUMNS)
+
+
+def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey, *, route: str) -> None:
+    """Judge a changed, unsaved key against `stored`, the same row as it is."""
+    if caller.is_admin:
+        return
+    if (key.team_id, key.user_id, key.organization_id) != (stored.team_id, stored.user_id, stored.organization_id):
+        _judge_move(caller, key, stored)
+    is_leader = leads(caller, stored)
+    if key.blocked != stored.blocked and not is_leader:
+        raise ApiError(403, "blocked: only admins of the team or the platform may change it", param="blocked")
+    if key.allowed_routes != stored.allowed_routes and stored.allowed_routes:
+        raise ApiError(403, "allowed_routes: only proxy admins may change them", param="allowed_routes")
+    if not is_leader:
+        refuse_own_budget(key, stored)
+    changed = frozenset(column for column in _COLUMNS if getattr(key, column) != getattr(stored, column))
+    changed |= _SHARED if "shared_budget_id" in changed else frozenset()
+    minter = _minter(caller)
+    if minter is not None:
+        refuse_beyond_minter(key, minter, changed)
+    refuse_beyond_owners(key, owners_of(key), changed)
+
+
+def judge_new_secret(caller: Caller, key: VirtualKey) -> None:
+    """A limited key is no way to the secret of a key with wider limits. ApiError 400."""
+    minter = _minter(caller)
+    if caller.is_admin or minter is None or minter.pk == key.pk:
+        return
+    refuse_beyond_minter(key, minter, _COLUMNS)
+    _judge_routes(key, minter)
+
+
+def _judge_place(caller: Caller, key: VirtualKey, route: str, *, service_account: bool) -> None:
+    """Whose key it may become."""
+    if key.team is not None:
+        _judge_team(caller, key, key.team, route)
+    elif service_account or (key.user is None and not caller.manages_organization(key.organization_id)):
+        field = "organization_id" if key.user is None else "team_id"
+        raise ApiError(403, f"{field}: only admins may make keys that belong to nobody", param=field)
+    elif key.user_id not in (None, caller.user_pk) and not caller.manages_organization(key.organization_id):
+        raise ApiError(403, "user_id: you can only make keys for yourself", param="user_id")
+
+
+def _judge_team(caller: Caller, key: VirtualKey, team: Team, route: str) -> None:
+    leader = caller.manages_team(team.pk, team.organization_id)
+    if not leader and not caller.is_granted(route, team.pk):
+        raise _not_granted(route, team)
+    if key.user_id is None or key.user_id == caller.user_pk:
+        return
+    if not leader or not Membership.objects.filter(team=team, user=key.user_id).exists():
+        raise ApiError(
+            403, "user_id: you can only make keys for yourself and members of a team you lead", param="user_id"
+        )
+
+
+def _judge_move(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
+    """A key may move to where the caller could have made it; only who leads its team takes it out of there."""
+    if stored.team_id is not None and key.team_id != stored.team_id:
+        if not caller.manages_team(stored.team_id, stored.organization_id):
+            raise ApiError(403, "team_id: only admins of the team may take a key out of it", param="team_id")
+        if key.team_id is None and not caller.manages_organization(stored.organization_id):
+            raise ApiError(403, "team_id: only admins may take a key out of every team", param="team_id")
+    if key.user_id is None and stored.user_id is not None and not leads(caller, stored):
+        raise ApiError(403, "user_id: only admins may take a key from its owner", param="user_id")
+    _judge_place(caller, key, _MAKE, service_account=False)
+
+
+def _judge_routes(key: VirtualKey, minter: VirtualKey) -> None:
+    """A key that is narrowed to some routes makes no key that opens others."""
+    if minter.allowed_routes and not (key.allowed_routes and set(key.allowed_routes) <= set(minter.allowed_routes)):
+        raise ApiError(403, "allowed_routes: the key that calls is narrowed to fewer routes", param="allowed_routes")
+
+
+def _minter(caller: Caller) -> VirtualKey | None:
+    return VirtualKey.objects.with_owners().filter(pk=caller.key_pk).first() if caller.key_pk else None
+
+
+def _stored(key: VirtualKey | None, name: str) -> Any:
+    """What a field that only admins write holds already, so that sending it again unchanged is no change."""
+    if key is None:
+        return None
+    return key.allowed_routes if name == "allowed_routes" else key.metadata.get(name)
+
+
+def _not_granted(route: str, team: Team) -> ApiError:
+    return ApiError(
+        401,
+        f"Team member does not have permissions for endpoint: {route}. Ask an admin of team {team.public_id} to "
+        "grant it with /team/permissions_update",
+        kind="team_member_permission_error",
+        param=route,
+    )
