@@ -15,6 +15,7 @@ from keys.list_api import KeyList
 from keys.owners_api import UserInfo, UserNew
 from keys.teams_api import TeamInfo, TeamList, TeamListPaged
 from proxy.api import ModelBlocking, ModelDelete, ModelNew, ModelUpdateByPatch, ModelUpdateByPost
+from proxy.groups_api import GrantsView, GrantView, GroupDelete, GroupInfo, GroupList, GroupNew, GroupUpdate
 from proxy.info_api import ModelGroupInfo, ModelInfo, ModelInfoPaged
 from spend.api import SpendLogs, SpendLogsPaged
 from spend.reports import every_window_spend, lifetime_spend, soft_crossings, window_spend
@@ -138,6 +139,13 @@ MODELS = [
     at("v1/model/info", ModelInfo, ANYONE),
     at("v2/model/info", ModelInfoPaged, ANYONE),
     at("model_group/info", ModelGroupInfo, ANYONE),
+    at("access_group/new", GroupNew, ADMIN),
+    at("access_group/list", GroupList, ADMIN),
+    at("access_group/<str:group>/info", GroupInfo, ADMIN),
+    at("access_group/<str:group>/update", GroupUpdate, ADMIN),
+    at("access_group/<str:group>/delete", GroupDelete, ADMIN),
+    at("v1/access_group", GrantsView, ADMIN),
+    at("v1/access_group/<str:group_id>", GrantView, ADMIN),
 ]
 
 SPEND = [

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.gateway.running import Running
+from tests.gateway.running import MASTER, Running, eventually
 from tests.gateway.upstream import Books
 
 pytestmark = pytest.mark.xdist_group("gateway")
@@ -128,3 +128,14 @@ def test_the_list_has_openais_shape_and_takes_litellms_parameters(latchkey: Runn
     assert refused(bad, 400) == "invalid_request_error"
     assert refused(latchkey.http.get("/v1/models?return_wildcard_routes=maybe", headers=headers), 400)
     assert refused(latchkey.http.get("/v1/models/gpt-free", headers=headers), 404) == "not_found_error"
+
+
+def test_a_granted_model_is_callable_until_the_grant_ends(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(models=["gpt-books"])
+    assert refused(latchkey.chat(key, model="gpt-free"), 403) == "key_model_access_denied"
+    body = {"access_group_name": unique("grant"), "access_model_names": ["gpt-free"], "assigned_key_ids": [key]}
+    group = latchkey.manage("POST", "/v1/access_group", json=body)["access_group_id"]
+    assert latchkey.chat(key, model="gpt-free").status_code == 200
+    headers = {"authorization": f"Bearer {MASTER}"}
+    assert latchkey.http.delete(f"/v1/access_group/{group}", headers=headers).status_code == 204
+    eventually(lambda: latchkey.chat(key, model="gpt-free").status_code == 403)

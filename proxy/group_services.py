@@ -1,0 +1,80 @@
+"""Every change to access groups: names that models are put under, and grants of models to keys and teams."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+
+from keys.models import VirtualKey
+from proxy.models import AccessGroup, Deployment
+from teams import audit, changes
+from teams.actors import Actor
+from teams.models import Team
+
+
+def members(name: str) -> list[Deployment]:
+    """Deployments that are in an access group, also by the configuration file."""
+    return [row for row in Deployment.objects.with_owners() if name in row.groups]
+
+
+@transaction.atomic
+def set_members(name: str, wanted: Iterable[Deployment], *, actor: Actor) -> int:
+    """Have exactly these deployments in the group; returns how many rows changed. Raises ValidationError."""
+    keep = {row.pk for row in wanted}
+    changed = 0
+    for row in Deployment.objects.with_owners().select_for_update(of=("self",), no_key=True):
+        if row.pk in keep and name not in row.groups:
+            changed += _set_groups(row, [*row.access_groups, name], actor)
+        elif row.pk not in keep and name in row.groups:
+            if name in (row.model_info.get("access_groups") or ()):
+                raise ValidationError(
+                    {"access_group": f"the configuration file puts model '{row.model}' into '{name}'; change it there"}
+                )
+            changed += _set_groups(row, [group for group in row.access_groups if group != name], actor)
+    if changed:
+        changes.publish_catalog()
+    return changed
+
+
+@transaction.atomic
+def save_group(
+    group: AccessGroup, *, teams: Iterable[Team] | None, keys: Iterable[VirtualKey] | None, actor: Actor
+) -> AccessGroup:
+    """Save a new or changed group; None leaves its teams or keys as they are. In force within a second."""
+    created = group.pk is None
+    before = {} if created else _snapshot(AccessGroup.objects.get(pk=group.pk))
+    group.created_by = group.created_by or actor.label
+    group.updated_by = actor.label
+    group.full_clean()
+    group.save()
+    if teams is not None:
+        group.teams.set(teams)
+    if keys is not None:
+        group.keys.set(keys)
+    action = "access_group.created" if created else "access_group.updated"
+    audit.record(action, group, actor=actor, before=before, after=_snapshot(group))
+    changes.publish_catalog()
+    return group
+
+
+@transaction.atomic
+def delete_group(group: AccessGroup, *, actor: Actor) -> None:
+    audit.record("access_group.deleted", group, actor=actor, before=_snapshot(group), after={})
+    group.delete()
+    changes.publish_catalog()
+
+
+def _set_groups(row: Deployment, groups: list[str], actor: Actor) -> int:
+    before = audit.snapshot(row)
+    row.access_groups, row.updated_by = groups, actor.label
+    row.save(update_fields=["access_groups", "updated_by", "updated_at"])
+    audit.record("model.updated", row, actor=actor, before=before)
+    return 1
+
+
+def _snapshot(group: AccessGroup) -> dict[str, Any]:
+    return audit.snapshot(group) | {
+        "teams": sorted(group.teams.values_list("public_id", flat=True)),
+        "keys": sorted(group.keys.values_list("public_id", flat=True)),
+    }

@@ -1,0 +1,152 @@
+"""/access_group/... and /v1/access_group: models under a name, and models granted to keys and teams."""
+
+from typing import Any
+
+import pytest
+
+from proxy import services
+from proxy.models import AccessGroup, Deployment
+from teams.models import AuditEvent, PolicyChange, Team, User
+from tests.api.conftest import Answer, Api
+from tests.api.test_models import NEW
+from tests.factories import issue
+
+
+@pytest.fixture(autouse=True)
+def models(api: Api) -> None:
+    services.sync_providers()
+    for name in ("alpha", "beta"):
+        assert api.post("/model/new", NEW | {"model_name": name, "model_info": {"id": name}}).status == 200
+
+
+def put(api: Api, path: str, body: Any, **how: Any) -> Answer:
+    return api._answer(api.client.put(path, body, content_type="application/json", **api._headers(**how)))
+
+
+def delete(api: Api, path: str, **how: Any) -> Answer:
+    return api._answer(api.client.delete(path, **api._headers(**how)))
+
+
+def groups(public_id: str) -> list[str]:
+    return sorted(Deployment.objects.get(public_id=public_id).groups)
+
+
+def test_models_are_put_under_a_name_and_taken_out_again(api: Api) -> None:
+    made = api.post("/access_group/new", {"access_group": "greek", "model_names": ["alpha", "beta"]})
+    assert made.status == 200, made.text
+    assert made.json == {
+        "access_group": "greek",
+        "model_names": ["alpha", "beta"],
+        "model_ids": None,
+        "models_updated": 2,
+    }
+    info = api.get("/access_group/greek/info").json
+    assert info == {"access_group": "greek", "model_names": ["alpha", "beta"], "deployment_count": 2}
+    assert api.get("/access_group/list").json == {"access_groups": [info]}
+    assert put(api, "/access_group/greek/update", {"model_names": ["beta"]}).json["models_updated"] == 1
+    assert (groups("alpha"), groups("beta")) == ([], ["greek"])
+    row = next(r for r in api.get("/model/info").json["data"] if r["model_name"] == "beta")
+    assert row["model_info"]["access_groups"] == ["greek"]
+    gone = delete(api, "/access_group/greek/delete").json
+    assert (gone["access_group"], gone["models_updated"]) == ("greek", 1)
+    assert api.get("/access_group/greek/info").status == 404
+
+
+def test_a_group_may_name_single_deployments(api: Api) -> None:
+    made = api.post("/access_group/new", {"access_group": "greek", "model_ids": ["alpha"]})
+    assert (made.status, groups("alpha"), groups("beta")) == (200, ["greek"], [])
+
+
+def test_a_change_of_a_group_is_announced(api: Api) -> None:
+    PolicyChange.objects.all().delete()
+    api.post("/access_group/new", {"access_group": "greek", "model_names": ["alpha"]})
+    assert PolicyChange.objects.filter(scope="catalog:0").exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 400),
+        ({"access_group": " "}, 400),
+        ({"access_group": "g"}, 400),
+        ({"access_group": "g", "model_names": []}, 400),
+        ({"access_group": "g", "model_names": ["nobody"]}, 400),
+        ({"access_group": "taken", "model_names": ["alpha"]}, 409),
+    ],
+)
+def test_a_bad_group_is_refused_in_the_words_of_its_clients(api: Api, body: dict[str, Any], status: int) -> None:
+    api.post("/access_group/new", {"access_group": "taken", "model_names": ["beta"]})
+    answer = api.post("/access_group/new", body)
+    assert answer.status == status, answer.text
+    assert answer.json["detail"]["error"]
+    assert groups("alpha") == []
+
+
+def test_a_group_that_does_not_exist_is_404(api: Api) -> None:
+    assert put(api, "/access_group/none/update", {"model_names": ["alpha"]}).status == 404
+    assert delete(api, "/access_group/none/delete").status == 404
+
+
+def test_what_the_file_says_is_changed_in_the_file(api: Api) -> None:
+    Deployment.objects.filter(public_id="alpha").update(
+        source=Deployment.Source.CONFIG, model_info={"access_groups": ["filed"]}
+    )
+    assert delete(api, "/access_group/filed/delete").status == 400
+    assert put(api, "/access_group/filed/update", {"model_names": ["alpha", "beta"]}).status == 200
+
+
+def test_a_grant_is_made_read_changed_and_deleted(api: Api, search: Team) -> None:
+    key, secret = issue(allowed_models=["alpha"])
+    body = {"access_group_name": "more", "access_model_names": ["beta"], "assigned_key_ids": [secret]}
+    made = api.post("/v1/access_group", body)
+    assert made.status == 201, made.text
+    row = made.json
+    assert (row["access_group_name"], row["access_model_names"]) == ("more", ["beta"])
+    assert (row["assigned_key_ids"], row["assigned_team_ids"]) == ([key.token], [])
+    assert secret not in made.text
+    path = f"/v1/access_group/{row['access_group_id']}"
+    assert api.get(path).json == row
+    assert api.get("/v1/access_group").json == [row]
+    changed = put(api, path, {"description": "more of it", "assigned_team_ids": [search.public_id]}).json
+    assert (changed["description"], changed["assigned_team_ids"]) == ("more of it", [search.public_id])
+    assert changed["assigned_key_ids"] == [key.token]
+    assert delete(api, path).status == 204
+    assert api.get(path).status == 404
+    actions = AuditEvent.objects.filter(action__startswith="access_group.").values_list("action", flat=True)
+    assert sorted(actions) == ["access_group.created", "access_group.deleted", "access_group.updated"]
+
+
+def test_a_key_sees_what_it_is_granted(api: Api) -> None:
+    key, secret = issue(allowed_models=["alpha"])
+    group = {"access_group_name": "more", "access_model_names": ["beta"], "assigned_key_ids": [key.token]}
+    api.post("/v1/access_group", group)
+    shown = [row["model_name"] for row in api.get("/model/info", bearer=secret).json["data"]]
+    assert shown == ["alpha", "beta"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 400),
+        ({"access_group_name": "more"}, 409),
+        ({"access_group_name": "x", "access_model_names": "beta"}, 400),
+        ({"access_group_name": "x", "assigned_team_ids": ["nobody"]}, 400),
+        ({"access_group_name": "x", "assigned_key_ids": ["0" * 64]}, 400),
+        ({"access_group_name": "x", "access_mcp_server_ids": ["server"]}, 400),
+        ({"access_group_name": "x", "access_agent_ids": ["agent"]}, 400),
+    ],
+)
+def test_a_bad_grant_is_refused(api: Api, body: dict[str, Any], status: int) -> None:
+    api.post("/v1/access_group", {"access_group_name": "more"})
+    answer = api.post("/v1/access_group", body)
+    assert answer.status == status, answer.text
+    assert "detail" in answer.json
+    assert AccessGroup.objects.count() == 1
+
+
+def test_groups_are_for_platform_admins(api: Api, grace: User) -> None:
+    _, secret = issue(user=grace)
+    new = {"access_group": "g", "model_names": ["alpha"]}
+    assert api.post("/access_group/new", new, bearer=secret).status == 401
+    assert api.post("/v1/access_group", {"access_group_name": "x"}, bearer=secret).status == 401
+    assert api.get("/access_group/list", bearer=secret).status == 401
