@@ -32,7 +32,7 @@ except ConfigError as error:
     raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
 GENERAL_SETTINGS, LITELLM_SETTINGS = CONFIG.general, CONFIG.litellm
 try:
-    GATE_RULES, ZONE = read_rules(GENERAL_SETTINGS), read_zone(LITELLM_SETTINGS)
+    GATE_RULES, ZONE = read_rules(GENERAL_SETTINGS, CONFIG.router), read_zone(LITELLM_SETTINGS)
     FILE_BUDGET_STATUS = read_budget_status(LITELLM_SETTINGS)
     check_defaults(LITELLM_SETTINGS, GENERAL_SETTINGS)
 except (BadRule, BadDefault) as error:

@@ -15,10 +15,11 @@ from proxy import gate_rules
 from teams import people_rules
 
 _TOP = {"model_list", "general_settings", "litellm_settings", "router_settings", "environment_variables"}
-_READ = {"model_list", "general_settings", "litellm_settings"}
+_READ = {"model_list", "general_settings", "litellm_settings", "router_settings"}
 #: Settings that have a place here; all others are named in a warning. What each means is in docs/configuration.md.
 _GENERAL = {"master_key", *gate_rules.NAMES, *people_rules.GENERAL_NAMES}
 _LITELLM = {*gate_rules.LITELLM_NAMES, *people_rules.NAMES}
+_ROUTER = {*gate_rules.ROUTER_NAMES}
 _MODEL = {"model_name", "litellm_params", "model_info"}
 
 
@@ -33,6 +34,8 @@ class Config:
     """`general_settings` without the master key."""
     litellm: Mapping[str, Any] = field(default_factory=dict)
     """`litellm_settings`."""
+    router: Mapping[str, Any] = field(default_factory=dict)
+    """`router_settings`."""
     models: tuple[dict[str, Any], ...] = ()
     """Entries of `model_list`: {model_name, litellm_params, model_info}, as `/model/new` takes them."""
     warnings: tuple[str, ...] = field(default=())
@@ -52,12 +55,14 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
     litellm = _section(data, "litellm_settings", environ)
     warnings += [f"general_settings.{name}: unknown setting, ignored" for name in general.keys() - _GENERAL]
     warnings += [f"litellm_settings.{name}: unknown setting, ignored" for name in litellm.keys() - _LITELLM]
+    router = _section(data, "router_settings", environ)
+    warnings += [f"router_settings.{name}: unknown setting, ignored" for name in router.keys() - _ROUTER]
     models = data.get("model_list") or []
     if not isinstance(models, list):
         raise ConfigError("model_list must be a list of models")
     entries = tuple(_model(index, entry, environ, warnings) for index, entry in enumerate(models))
     master_key = str(general.pop("master_key", None) or "")
-    return Config(master_key, general, litellm, entries, tuple(sorted(warnings)))
+    return Config(master_key, general, litellm, router, entries, tuple(sorted(warnings)))
 
 
 def _load(path: Path) -> dict[str, Any]:

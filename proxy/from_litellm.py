@@ -74,6 +74,7 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
         deployment.model_info.pop("access_groups", None)
     if params.get("on_disconnect", "drain") not in ("drain", "cancel"):
         raise ValidationError({"litellm_params.on_disconnect": "write 'drain' or 'cancel'"})
+    names(params.get("tags"), "litellm_params.tags")
     if info.get("id"):
         deployment.public_id = str(info["id"])
     price = read_price({**info, **params}, has_output=deployment.mode != Deployment.Mode.EMBEDDING)
@@ -83,10 +84,15 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
 
 def access_groups(value: Any) -> list[str]:
     """Raises ValidationError unless it is a list of names."""
+    return names(value, "model_info.access_groups")
+
+
+def names(value: Any, field: str) -> list[str]:
+    """Raises ValidationError unless it is a list of names, or None."""
     if value is None:
         return []
     if not isinstance(value, list) or not all(isinstance(name, str) and 0 < len(name) <= 255 for name in value):
-        raise ValidationError({"model_info.access_groups": "write a list of names"})
+        raise ValidationError({field: "write a list of names"})
     return list(dict.fromkeys(value))
 
 

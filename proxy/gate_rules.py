@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,6 +15,7 @@ NAMES = frozenset({
     "max_parallel_requests", "global_max_parallel_requests",
 })  # fmt: skip
 
+ROUTER_NAMES = frozenset({"enable_tag_filtering"})
 LITELLM_NAMES = frozenset({"timezone", "budget_exceeded_status_code"})
 
 
@@ -36,6 +38,8 @@ class GateRules:
     """Paths, or `prefix/*`, for platform admins alone."""
     parallel_limit: int | None = None
     """Calls at once, of all keys together."""
+    tag_filtering: bool = False
+    """Whether the tags of a call choose among the deployments of its model."""
 
     def may_come_from(self, address: str) -> bool:
         if not self.networks:
@@ -52,8 +56,8 @@ class GateRules:
         return any(matches(entry, form) for entry in self.admin_routes for form in (path, bare, "/v1" + bare))
 
 
-def read_rules(general: Mapping[str, Any]) -> GateRules:
-    """Raises BadRule."""
+def read_rules(general: Mapping[str, Any], router: Mapping[str, Any] = MappingProxyType({})) -> GateRules:
+    """From `general_settings` and `router_settings`. Raises BadRule."""
     limits = [_number(general, name) for name in ("max_parallel_requests", "global_max_parallel_requests")]
     size = general.get("max_request_size_mb")
     if size is not None and (isinstance(size, bool) or not isinstance(size, int | float) or not 0 < size < 2**20):
@@ -67,6 +71,7 @@ def read_rules(general: Mapping[str, Any]) -> GateRules:
         networks=tuple(_network(item) for item in _texts(general, "allowed_ips")),
         admin_routes=_texts(general, "admin_only_routes"),
         parallel_limit=min((limit for limit in limits if limit is not None), default=None),
+        tag_filtering=_flag(router, "enable_tag_filtering", "router_settings"),
     )
 
 
@@ -111,10 +116,10 @@ def _header(value: Any, name: str) -> str:
     return value.lower()
 
 
-def _flag(general: Mapping[str, Any], name: str) -> bool:
-    value = general.get(name)
+def _flag(settings: Mapping[str, Any], name: str, section: str = "general_settings") -> bool:
+    value = settings.get(name)
     if value is not None and not isinstance(value, bool):
-        raise BadRule(f"general_settings.{name}: write true or false")
+        raise BadRule(f"{section}.{name}: write true or false")
     return bool(value)
 
 

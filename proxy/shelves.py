@@ -137,4 +137,5 @@ def _target(row: Deployment, priced: Mapping[str, PriceCard]) -> Target | None:
         timeout_seconds=row.timeout_seconds,
         max_retries=row.max_retries,
         on_disconnect=row.params.get("on_disconnect") or REGISTRY[row.provider.slug].on_disconnect,
+        tags=frozenset(row.params.get("tags") or ()),
     )

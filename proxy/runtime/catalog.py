@@ -29,6 +29,8 @@ class Target:
     max_retries: int
     on_disconnect: str = "drain"
     """What becomes of a stream whose client went away: `drain` reads it to its end, `cancel` hangs up."""
+    tags: frozenset[str] = _NONE
+    """Of calls that this deployment is for, where tags choose among deployments."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,8 @@ async def admit(
     model = permit.resolve_alias(grant, call.model)
     try:
         targets = await permitted(gateway, grant, policies, model, call.route, request.path)
+        if gateway.config.rules.tag_filtering:
+            targets = permit.for_tags(targets, tags, model)
     except errors.GatewayError:
         await gateway.holds.refuse_stale(organization, policies)
         raise

@@ -14,6 +14,8 @@ from teams.scopes import ScopeKind, scope_kind
 _NO_RULES = GateRules()
 _GROUPS = {"llm_api_routes", "openai_routes"}
 _EVERY_MODEL = frozenset({"all-proxy-models", "all-team-models", "*"})
+#: Tag of the deployments for calls that no other tag places.
+_REST = "default"
 _NO_GROUPS: frozenset[str] = frozenset()
 _EMPTY = Catalog()
 _LEVEL = {
@@ -148,6 +150,27 @@ def callable_targets(targets: tuple[Target, ...], model: str) -> tuple[Target, .
             {"x-should-retry": "false"},
         )
     return priced
+
+
+def for_tags(targets: tuple[Target, ...], tags: tuple[str, ...], model: str) -> tuple[Target, ...]:
+    """Deployments that share a tag with the call; without one, those tagged `default`. Raises 401.
+
+    A call without tags may go to every deployment of a model that has none for the rest (contract, 8).
+    """
+    wanted = frozenset(tags)
+    chosen = tuple(target for target in targets if target.tags & wanted)
+    chosen = chosen or tuple(target for target in targets if _REST in target.tags)
+    if chosen or not wanted:
+        return chosen or targets
+    untagged = tuple(target for target in targets if not target.tags)
+    if not untagged:
+        raise errors.unauthorized(
+            f"Not allowed to access model due to tags configuration: no deployment of '{model}' has one of the tags "
+            f"{', '.join(sorted(wanted))}, and none is tagged '{_REST}'",
+            "auth_error",
+            "tags",
+        )
+    return untagged
 
 
 def visible_models(
