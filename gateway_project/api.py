@@ -17,7 +17,7 @@ from keys.teams_api import TeamInfo, TeamList, TeamListPaged
 from proxy.api import ModelBlocking, ModelDelete, ModelNew, ModelUpdateByPatch, ModelUpdateByPost
 from proxy.groups_api import GrantsView, GrantView, GroupDelete, GroupInfo, GroupList, GroupNew, GroupUpdate
 from proxy.info_api import ModelGroupInfo, ModelInfo, ModelInfoPaged
-from spend.api import SpendLogs, SpendLogsPaged
+from spend.api import SpendLogs, SpendLogsOne, SpendLogsPaged, SpendLogsSession
 from spend.reports import every_window_spend, lifetime_spend, soft_crossings, window_spend
 from teams.api import (
     TeamBlocking,
@@ -149,8 +149,11 @@ MODELS = [
 ]
 
 SPEND = [
-    at("spend/logs", SpendLogs, ADMIN),
-    at("spend/logs/v2", SpendLogsPaged, ADMIN),
+    at("spend/logs", SpendLogs, ANYONE),
+    at("spend/logs/v2", SpendLogsPaged, ANYONE),
+    at("spend/logs/ui", SpendLogsPaged, ANYONE),
+    at("spend/logs/session/ui", SpendLogsSession, ANYONE),
+    at("spend/logs/ui/<str:request_id>", SpendLogsOne, ANYONE),
 ]
 
 HEALTH = [

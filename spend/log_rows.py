@@ -1,0 +1,111 @@
+"""Entries and failed attempts in the shape of LiteLLM's spend log. `spend` is exact USD; never a prompt."""
+
+from datetime import datetime
+from typing import Any
+
+from spend.models import Hold, LedgerEntry
+from teams.money import usd_from_nano
+
+#: What a row shows of others, to be selected with it.
+OWNERS = ("organization", "key", "team", "user", "customer")
+
+
+def log_row(entry: LedgerEntry) -> dict[str, Any]:
+    """One posting."""
+    return {
+        "request_id": entry.response_id or entry.request_id,
+        "spend": usd_from_nano(entry.amount_nano),
+        "total_tokens": entry.input_tokens + entry.output_tokens,
+        "prompt_tokens": entry.input_tokens,
+        "completion_tokens": entry.output_tokens,
+        "endTime": entry.finished_at,
+        "completionStartTime": entry.first_byte_at,
+        "request_duration_ms": round((entry.finished_at - entry.admitted_at).total_seconds() * 1000),
+        **_attribution(entry),
+        "status": "success",
+        "metadata": _whose(entry) | {"status": "success"} | _amounts(entry),
+    }
+
+
+def failed_row(hold: Hold) -> dict[str, Any]:
+    """One attempt that was called off and cost nothing. The books keep neither its end nor the reason."""
+    return {
+        "request_id": hold.request_id,
+        "spend": usd_from_nano(0),
+        "total_tokens": 0,
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "endTime": None,
+        "completionStartTime": None,
+        "request_duration_ms": None,
+        **_attribution(hold),
+        "status": "failure",
+        "metadata": _whose(hold) | {"status": "failure", "error_information": None, "hold_id": hold.pk},
+    }
+
+
+def started(row: dict[str, Any]) -> datetime:
+    at: datetime = row["startTime"]
+    return at
+
+
+def _attribution(row: Hold | LedgerEntry) -> dict[str, Any]:
+    return {
+        "litellm_call_id": row.request_id,
+        "call_type": row.call_type,
+        "api_key": row.token or (row.key.token if row.key else ""),
+        "startTime": row.admitted_at,
+        "model": row.upstream_model,
+        "model_group": row.model,
+        "model_id": row.deployment,
+        "custom_llm_provider": row.provider,
+        "api_base": "",
+        "user": row.user.public_id if row.user else "",
+        "team_id": row.team.public_id if row.team else None,
+        "organization_id": row.organization.public_id,
+        "end_user": row.customer.public_id if row.customer else "",
+        "cache_hit": "False",
+        "cache_key": "",
+        "request_tags": row.tags,
+        "requester_ip_address": None,
+        "messages": {},
+        "response": {},
+        "proxy_server_request": {},
+        # All attempts of one call, and their corrections, are one session.
+        "session_id": row.request_id,
+        "mcp_namespaced_tool_name": None,
+        "agent_id": None,
+    }
+
+
+def _whose(row: Hold | LedgerEntry) -> dict[str, Any]:
+    """Whose call it was."""
+    return {
+        "user_api_key": row.token,
+        "user_api_key_alias": row.key.alias if row.key else None,
+        "user_api_key_user_id": row.user.public_id if row.user else None,
+        "user_api_key_team_id": row.team.public_id if row.team else None,
+        "user_api_key_team_alias": row.team.name if row.team else None,
+        "user_api_key_org_id": row.organization.public_id,
+    }
+
+
+def _amounts(entry: LedgerEntry) -> dict[str, Any]:
+    """Where the amount comes from."""
+    return {
+        "kind": entry.kind,
+        "usage_source": entry.usage_source,
+        "usage_object": {
+            "prompt_tokens": entry.input_tokens,
+            "completion_tokens": entry.output_tokens,
+            "total_tokens": entry.input_tokens + entry.output_tokens,
+            "cached_tokens": entry.cached_tokens,
+            "cache_write_tokens": entry.cache_write_tokens,
+            "reasoning_tokens": entry.reasoning_tokens,
+            **entry.further_usage,
+        },
+        "amount_nano_usd": entry.amount_nano,
+        "price_id": entry.price_id,
+        "hold_id": entry.hold_id,
+        "overrun": entry.overrun,
+    }
