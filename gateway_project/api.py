@@ -12,8 +12,8 @@ from gateway_project.api_access import ADMIN, ADMIN_READS, ANYONE, EVERY_PERSON,
 from gateway_project.api_health import HealthOfModels
 from keys.api import KeyBlocking, KeyDelete, KeyGenerate, KeyInfo, KeyRegenerate, KeyUpdate
 from keys.list_api import KeyList
-from keys.owners_api import UserInfo, UserNew
 from keys.teams_api import TeamInfo, TeamList, TeamListPaged
+from keys.users_api import UserInfo, UserList, UserNew
 from proxy.api import ModelBlocking, ModelDelete, ModelNew, ModelUpdateByPatch, ModelUpdateByPost
 from proxy.groups_api import GrantsView, GrantView, GroupDelete, GroupInfo, GroupList, GroupNew, GroupUpdate
 from proxy.info_api import ModelGroupInfo, ModelInfo, ModelInfoPaged
@@ -32,10 +32,26 @@ from teams.api import (
 from teams.api_base import ManagementView
 from teams.budgets_api import BudgetDelete, BudgetInfo, BudgetList, BudgetNew, BudgetSettings, BudgetUpdate
 from teams.customers_api import CustomerBlocking, CustomerInfo, CustomerNew, CustomerUpdate
+from teams.invitations_api import (
+    InvitationDelete,
+    InvitationInfo,
+    InvitationNew,
+    InvitationUpdate,
+    OnboardingClaim,
+    OnboardingToken,
+)  # fmt: skip
 from teams.members_api import MemberAdd, MemberAddMany, MemberDelete, MemberMe, MemberUpdate
 from teams.organizations_api import OrganizationInfo, OrganizationList, OrganizationNew, OrganizationUpdate
 from teams.tags_api import TagDelete, TagInfo, TagList, TagNew, TagUpdate
-from teams.users_api import UserUpdate
+from teams.users_api import (
+    PasswordChange,
+    UserDelete,
+    UserFilter,
+    UserRoles,
+    UserRowInfo,
+    UserUpdate,
+    UserUpdateMany,
+)  # fmt: skip
 
 
 def at(route: str, view: type[ManagementView], access: Access, **kwargs: Any) -> URLPattern:
@@ -87,9 +103,24 @@ TEAMS = [
 ]
 
 USERS = [
-    at("user/new", UserNew, ADMIN, **_SPENT),
-    at("user/info", UserInfo, ADMIN, **_SPENT),
-    at("user/update", UserUpdate, ADMIN, **_SPENT),
+    at("user/new", UserNew, ORG_LEADERS, **_SPENT),
+    at("user/info", UserInfo, ANYONE, **_SPENT),
+    at("v2/user/info", UserRowInfo, ANYONE, **_SPENT),
+    at("user/list", UserList, ORG_LEADERS, **_SPENT),
+    at("user/get_users", UserList, ORG_LEADERS, **_SPENT),
+    at("user/update", UserUpdate, EVERY_PERSON, **_SPENT),
+    at("user/bulk_update", UserUpdateMany, ADMIN, **_SPENT),
+    at("user/delete", UserDelete, ORG_LEADERS),
+    at("user/available_roles", UserRoles, EVERY_PERSON),
+    at("user/filter/ui", UserFilter, EVERY_PERSON),
+    at("user/password/change", PasswordChange, EVERY_PERSON),
+    at("invitation/new", InvitationNew, ORG_LEADERS),
+    at("invitation/info", InvitationInfo, ORG_LEADERS, http_method_names=["get", "options"]),
+    at("invitation/update", InvitationUpdate, ORG_LEADERS),
+    at("invitation/delete", InvitationDelete, ORG_LEADERS),
+    # Their link is what lets the invited in.
+    at("onboarding/get_token", OnboardingToken, ANYONE, **_OPEN),
+    at("onboarding/claim_token", OnboardingClaim, ANYONE, **_OPEN),
 ]
 
 ORGANIZATIONS = [

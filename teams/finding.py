@@ -66,6 +66,16 @@ def person_of(user_id: str | None, email: str | None, organization: Organization
     return services.create_user(user, actor=actor)
 
 
+def managed_person(caller: Caller, public_id: str, *, param: str = "user_id") -> User:
+    """A person whose account the caller may change; to who may not, somebody foreign looks like somebody absent."""
+    user = find_person(public_id)
+    if user is not None and User.objects.managed_by(caller).filter(pk=user.pk).exists():
+        return user
+    if caller.is_admin:
+        raise ApiError(404, f"{param}: User not found, passed user_id={public_id}", param=param)
+    raise ApiError(403, f"{param}: you cannot change user {public_id}; an admin of its organization can", param=param)
+
+
 def available_teams() -> list[str]:
     """Ids of the teams that everybody may join: `default_internal_user_params.available_teams`."""
     params = settings.LITELLM_SETTINGS.get("default_internal_user_params") or {}

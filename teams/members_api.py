@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -111,10 +112,10 @@ class MemberAddMany(MembersView):
             form.is_valid(raise_exception=True)
             with transaction.atomic():
                 member = _add(team, form.validated_data["member"][0], limits, self.caller.actor)
-        except (ApiError, ValidationError, IntegrityError) as error:
+        except (ApiError, ValidationError, ModelValidationError, IntegrityError) as error:
             return who | {
                 "success": False,
-                "error": _said(error),
+                "error": said(error),
                 "updated_user": None,
                 "updated_team_membership": None,
             }
@@ -185,12 +186,14 @@ def _add(team: Team, entry: Mapping[str, Any], limits: MembershipSerializer, act
     return services.add_member(member, actor=actor)
 
 
-def _said(error: ApiError | ValidationError | IntegrityError) -> str:
+def said(error: ApiError | ValidationError | ModelValidationError | IntegrityError) -> str:
+    """What one entry of many was refused for."""
     if isinstance(error, ApiError):
         return error.message
     if isinstance(error, IntegrityError):
-        return "somebody else added the same member at the same time"
-    return "; ".join(_texts(error.detail))
+        return "somebody else changed the same at the same time"
+    detail = error.detail if isinstance(error, ValidationError) else error.messages
+    return "; ".join(_texts(detail))
 
 
 def _texts(detail: Any) -> list[str]:

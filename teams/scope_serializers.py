@@ -14,7 +14,7 @@ from teams.api_types import ApiError
 from teams.limit_serializers import LimitsSerializer
 from teams.models import Customer, Limits, Membership, Organization, Tag, Team, User
 from teams.promises import refuse_promises
-from teams.serializers import TEAM_COLUMNS, MemberSerializer, PermissionsField, find_organization, refuse_beyond
+from teams.serializers import TEAM_COLUMNS, MemberSerializer, PermissionsField, find_organization, refuse_beyond, taken
 from teams.services import default_organization
 
 L = TypeVar("L", bound=Limits)
@@ -93,9 +93,19 @@ class UserUpdateSerializer(LimitsSerializer):
     user_email = serializers.EmailField(source="email", max_length=254, required=False, allow_null=True)
     user_alias = TextField(source="alias", max_length=255, required=False, allow_null=True)
     user_role = serializers.ChoiceField(source="role", choices=User.Role.choices, required=False, allow_null=True)
+    sso_user_id = TextField(source="sso_id", max_length=255, required=False, allow_null=True)
 
-    columns = LimitsSerializer.columns | {"email", "alias", "role"}
+    columns = LimitsSerializer.columns | {"email", "alias", "role", "sso_id"}
     null_keeps = LimitsSerializer.null_keeps | {"role"}
+
+    def apply(self, instance: Any, **how: Any) -> Any:
+        user: User = super().apply(instance, **how)
+        if self.validated_data.get("role"):
+            leads = user.role.startswith(User.Role.PROXY_ADMIN)
+            user.is_staff, user.is_superuser = leads, user.is_superuser and user.role == User.Role.PROXY_ADMIN
+        if taken(user):
+            raise ApiError(400, f"{taken(user)}: User already exists with this {taken(user)}", param=taken(user))
+        return user
 
 
 class MembershipSerializer(LimitsSerializer):

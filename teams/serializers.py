@@ -10,6 +10,7 @@ from teams.api_types import ApiError
 from teams.callers import MEMBER_ROUTES
 from teams.limit_serializers import LimitsSerializer, TermsSerializer
 from teams.models import Limits, Membership, Organization, SharedBudget, Team, User
+from teams.people_defaults import complete_person
 
 Fields = dict[str, Any]
 
@@ -124,26 +125,41 @@ class UserSerializer(LimitsSerializer):
     user_email = serializers.EmailField(source="email", max_length=254, required=False, allow_null=True)
     user_alias = TextField(source="alias", max_length=255, required=False, allow_null=True)
     user_role = serializers.ChoiceField(source="role", choices=User.Role.choices, required=False, allow_null=True)
+    sso_user_id = TextField(source="sso_id", max_length=255, required=False, allow_null=True)
     organization_id = TextField(max_length=128, required=False, allow_null=True)
+    organizations = NamesField(required=False, allow_null=True)
+    team_id = TextField(max_length=128, required=False, allow_null=True)
     teams = TeamOfUserSerializer(many=True, required=False, allow_null=True)
     auto_create_key = serializers.BooleanField(default=True)
 
-    columns = LimitsSerializer.columns | {"public_id", "email", "alias", "role"}
-    null_keeps = LimitsSerializer.null_keeps | {"public_id"}
+    columns = LimitsSerializer.columns | {"public_id", "email", "alias", "role", "sso_id"}
+    null_keeps = LimitsSerializer.null_keeps | {"public_id", "role"}
 
     def user(self) -> User:
         """An unsaved, validated person. A taken id or e-mail is 409."""
-        user = self.apply(User())
+        user = complete_person(self.apply(User()), role_given=bool(self.validated_data.get("role")))
         _refuse_taken(user)
-        organization = find_organization(self.validated_data)
-        if organization is not None:
-            user.organization = organization
+        organizations = self.homes()
+        if organizations:
+            user.organization = organizations[0]
+        user.is_staff = user.role.startswith(User.Role.PROXY_ADMIN)
         user.username = free_username(user.email or user.public_id)
         user.full_clean(exclude=["password", "username"])
         return user
 
+    def homes(self) -> list[Organization]:
+        """The organizations that the body names, the home first."""
+        home, others = self.validated_data.get("organization_id"), self.validated_data.get("organizations") or []
+        names = list(dict.fromkeys([*([home] if home else []), *others]))
+        found = [find_organization({"organization_id": name}) for name in names]
+        return [organization for organization in found if organization is not None]
+
     def memberships(self, user: User) -> list[Membership]:
         """Unsaved memberships of the teams that the body names."""
+        teams = list(self.validated_data.get("teams") or [])
+        alone = self.validated_data.get("team_id")
+        if alone and alone not in [entry["team_id"] for entry in teams]:
+            teams.append({"team_id": alone, "user_role": Membership.Role.USER})
         return [
             Membership(
                 team=find_team(entry["team_id"], param="teams"),
@@ -151,7 +167,7 @@ class UserSerializer(LimitsSerializer):
                 role=entry["user_role"],
                 max_budget_nano=entry.get("max_budget_in_team"),
             )
-            for entry in self.validated_data.get("teams") or []
+            for entry in teams
         ]
 
 
@@ -185,6 +201,7 @@ def new_person(user_id: str | None, email: str | None = None) -> User:
     if user_id:
         user.public_id = user_id
     user.username = free_username(email or user.public_id)
+    complete_person(user)
     user.full_clean(exclude=["password", "username"])
     return user
 
@@ -220,9 +237,17 @@ def _is_set(amount: int | None) -> bool:
     return amount is not None
 
 
+def taken(user: User) -> str:
+    """Which of a person's names somebody else has already; '' if none."""
+    others = User.objects.live().exclude(pk=user.pk)
+    if others.filter(public_id=user.public_id).exists():
+        return "user_id"
+    if user.email and others.filter(email__iexact=user.email).exists():
+        return "user_email"
+    return "sso_user_id" if user.sso_id and others.filter(sso_id=user.sso_id).exists() else ""
+
+
 def _refuse_taken(user: User) -> None:
-    people = User.objects.live()
-    if people.filter(public_id=user.public_id).exists():
-        raise ApiError(409, f"user_id: User with id {user.public_id} already exists", param="user_id")
-    if user.email and people.filter(email__iexact=user.email).exists():
-        raise ApiError(409, "user_email: User with this email already exists", param="user_email")
+    field = taken(user)
+    if field:
+        raise ApiError(409, f"{field}: User already exists with this {field}", param=field)

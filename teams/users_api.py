@@ -1,15 +1,38 @@
-"""Management endpoints of people alone; those that show or make keys are in `keys.owners_api`."""
+"""Management endpoints of people alone; those that show or make keys are in `keys.users_api`."""
 
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from teams.api_base import ApiError, ScopeView, required_text
-from teams.rows import team_ids, user_row
+from teams import departures, services
+from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text, whole_number
+from teams.callers import Caller
+from teams.finding import managed_person
+from teams.members_api import said
+from teams.models import Membership, User
+from teams.rows import Row, team_ids, user_row
 from teams.scope_serializers import UserUpdateSerializer, patched
 from teams.serializers import find_person
+
+_MOST = 500
+#: What people may change about themselves.
+_HARMLESS = frozenset({"user_id", "user_email", "user_alias"})
+_KNOWN = frozenset(UserUpdateSerializer().fields) | {"password", "organization_id", "organizations", "teams"}
+_ROLES: dict[str, tuple[str, str]] = {
+    "proxy_admin": ("Admin (All Permissions)", "admin over the platform, has all permissions"),
+    "proxy_admin_viewer": ("Admin (View Only)", "view all keys, view all spend"),
+    "internal_user": ("Internal User (Create/Delete/View)", "view/create/delete their own keys, view their own spend"),
+    "internal_user_viewer": ("Internal User (View Only)", "view their own keys, view their own spend"),
+}
 
 
 class UserUpdate(ScopeView):
@@ -17,13 +40,176 @@ class UserUpdate(ScopeView):
 
     @extend_schema(request=UserUpdateSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        if self.body.get("password") is not None:
-            raise ApiError(422, "password is not accepted here; set it in the admin", param="password")
-        field = "user_id" if self.body.get("user_id") is not None else "user_email"
-        named = required_text(self.body, field)
-        user = find_person(**{"user_id": named} if field == "user_id" else {"user_id": None, "email": named})
-        if user is None:
-            raise ApiError(404, f"User {named} not found", param=field)
-        user = patched(user, UserUpdateSerializer, self.body, self.caller.actor)
+        user = changed(self.caller, self.body)
         row = user_row(user, team_ids(user), self.spent([user]), timezone.now())
         return Response({"user_id": user.public_id, "data": row})
+
+
+class UserUpdateMany(ScopeView):
+    """Changes of many people; who cannot be changed is named, and the others are nevertheless."""
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        results = [self._result(entry) for entry in self._entries()]
+        good = sum(1 for result in results if result["success"])
+        return Response(
+            {
+                "results": results,
+                "total_requested": len(results),
+                "successful_updates": good,
+                "failed_updates": len(results) - good,
+            }
+        )
+
+    def _entries(self) -> list[Any]:
+        entries: Any = self.body.get("users")
+        if self.body.get("all_users") is True:
+            updates = self.body.get("user_updates")
+            if not isinstance(updates, dict) or not updates:
+                raise ApiError(400, "user_updates: write what to change about everybody", param="user_updates")
+            names = User.objects.live().order_by("pk").values_list("public_id", flat=True)[: _MOST + 1]
+            entries = [{**updates, "user_id": name} for name in names]
+        if not isinstance(entries, list) or not entries or len(entries) > _MOST:
+            raise ApiError(400, f"users: write a list of 1 to {_MOST} people", param="users")
+        return entries
+
+    def _result(self, entry: Any) -> Row:
+        entry = entry if isinstance(entry, dict) else {}
+        who: Row = {"user_id": entry.get("user_id"), "user_email": entry.get("user_email")}
+        try:
+            with transaction.atomic():
+                user = changed(self.caller, entry)
+        except (ApiError, ValidationError, ModelValidationError, IntegrityError) as error:
+            return who | {"success": False, "error": said(error), "updated_user": None}
+        row = user_row(user, team_ids(user), self.spent([user]), timezone.now())
+        return {"user_id": user.public_id, "user_email": user.email or None, "success": True, "error": None} | {
+            "updated_user": row
+        }
+
+
+class UserDelete(ManagementView):
+    """Keys stop working, memberships end; the ledger and the trail keep the person, whose id is free again."""
+
+    detail_errors = True
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        names = list(dict.fromkeys(required_names(self.body, "user_ids")))
+        users = [managed_person(self.caller, name, param="user_ids") for name in names]
+        for user in users:
+            _refuse_elsewhere(self.caller, user)
+        with transaction.atomic():
+            for user in users:
+                departures.delete_user(user, actor=self.caller.actor)
+        return Response(len(users))
+
+
+class UserRowInfo(ScopeView):
+    """GET /v2/user/info: one person's row; whom the caller cannot see is not there."""
+
+    detail_errors = True
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        named = request.query_params.get("user_id") or self.caller.user_id
+        people = User.objects.live().visible_to(self.caller).select_related("organization", "shared_budget")
+        user = people.filter(public_id=named).first() if named else None
+        if user is None:
+            raise ApiError(404, f"User not found, passed user_id={named}", param="user_id")
+        return Response(user_row(user, team_ids(user), self.spent([user]), timezone.now()))
+
+
+class UserRoles(ManagementView):
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        return Response(
+            {role: {"ui_label": label, "description": description} for role, (label, description) in _ROLES.items()}
+        )
+
+
+class UserFilter(ManagementView):
+    """People by a part of their id or e-mail, as pickers ask for them."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        page, size = whole_number(query, "page", 1, top=10**6), whole_number(query, "page_size", 50, top=100)
+        people = User.objects.live().visible_to(self.caller).order_by("-pk")
+        found = Q()
+        for name, column in (("user_id", "public_id"), ("user_email", "email"), ("user_alias", "alias")):
+            if query.get(name):
+                found |= Q(**{f"{column}__icontains": query[name]})
+        rows = people.filter(found)[(page - 1) * size : page * size]
+        return Response(
+            [
+                {"user_id": row.public_id, "user_email": row.email or None, "user_alias": row.alias or None}
+                for row in rows
+            ]
+        )
+
+
+class PasswordChange(ManagementView):
+    """A person's own password for signing in; who has one already names it."""
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        user = User.objects.live().filter(pk=self.caller.user_pk).first() if self.caller.user_pk else None
+        if user is None:
+            raise ApiError(400, "this key belongs to nobody who could sign in", param="user_id")
+        new = required_text(self.body, "new_password")
+        current = self.body.get("current_password")
+        if user.has_usable_password() and not (isinstance(current, str) and user.check_password(current)):
+            raise ApiError(403, "current_password: is not right", param="current_password")
+        try:
+            validate_password(new, user)
+        except ModelValidationError as error:
+            raise ApiError(400, f"new_password: {' '.join(error.messages)}", param="new_password") from error
+        services.set_password(user, new, actor=self.caller.actor)
+        return Response({"message": "Password changed successfully", "user_id": user.public_id})
+
+
+def changed(caller: Caller, body: dict[str, Any]) -> User:
+    """Save a change of the person that a body names, as far as the caller's rights over its fields go."""
+    if body.get("password") is not None:
+        raise ApiError(422, "password is not accepted here; send an invitation instead", param="password")
+    user = _named(caller, body)
+    if caller.is_admin:
+        return patched(user, UserUpdateSerializer, body, caller.actor)
+    if user.pk == caller.user_pk:
+        wrong = sorted((body.keys() & _KNOWN) - _HARMLESS)
+        if wrong:
+            raise ApiError(403, f"{wrong[0]}: only an admin may change this about you", param=wrong[0])
+        return patched(user, UserUpdateSerializer, body, caller.actor)
+    managed_person(caller, user.public_id)
+    return patched(user, UserUpdateSerializer, body, caller.actor, check=_no_platform_role)
+
+
+def _named(caller: Caller, body: dict[str, Any]) -> User:
+    field = "user_id" if body.get("user_id") is not None else "user_email"
+    if field == "user_email" and body.get("user_email") is None and caller.user_id:
+        body = {**body, "user_id": caller.user_id}
+        field = "user_id"
+    named = required_text(body, field)
+    user = find_person(named) if field == "user_id" else find_person(None, named)
+    if user is None and not caller.is_admin:
+        raise ApiError(403, f"{field}: you cannot change user {named}", param=field)
+    if user is None:
+        raise ApiError(404, f"User {named} not found", param=field)
+    return user
+
+
+def _no_platform_role(before: User, after: User) -> None:
+    if before.role != after.role and after.role.startswith(User.Role.PROXY_ADMIN):
+        raise ApiError(403, "user_role: only a platform admin may make others admins", param="user_role")
+
+
+def _refuse_elsewhere(caller: Caller, user: User) -> None:
+    """An organization admin deletes only people who are nowhere else, and nobody deletes the own account."""
+    if user.pk == caller.user_pk:
+        raise ApiError(400, "user_ids: somebody else has to delete your own account", param="user_ids")
+    if caller.is_admin:
+        return
+    elsewhere = user.organization_memberships.exclude(organization__in=caller.organizations).exists()
+    in_teams = Membership.objects.filter(user=user).exclude(team__organization__in=caller.organizations).exists()
+    if elsewhere or in_teams:
+        raise ApiError(403, f"user_ids: {user.public_id} belongs to organizations that are not yours", param="user_ids")

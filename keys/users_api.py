@@ -1,0 +1,188 @@
+"""Endpoints about people that show their keys, or make the first one."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, IntegerField, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from keys import services
+from keys.api import KeyView
+from keys.models import KeyQuerySet, VirtualKey
+from keys.rows import key_row
+from keys.serializers import NewKeySerializer
+from teams import services as people
+from teams.api_base import ApiError, whole_number
+from teams.models import Membership, Organization, OrganizationMembership, Team, User, UserQuerySet
+from teams.paging import Sorts, sorted_rows
+from teams.promises import refuse_promises
+from teams.rows import team_ids, team_ids_of, team_row, user_row
+from teams.serializers import UserSerializer, find_person, find_team
+
+#: /user/info of an admin lists everything; beyond this many, /key/list and /user/list page.
+_MOST = 1000
+_KEY_FIELDS = (
+    "key", "key_alias", "duration", "expires", "models", "aliases", "tags", "key_type", "allowed_routes",
+    "output_cap_policy", "team_id",
+)  # fmt: skip
+_SORTS: Sorts = {
+    "user_id": "public_id", "user_email": "email", "user_alias": "alias", "user_role": "role", "created_at": "pk",
+    "updated_at": "updated_at", "max_budget": "max_budget_nano", "key_count": "key_count",
+}  # fmt: skip
+#: Filters of /user/list that name values exactly, several of them with commas between.
+_EXACT = {"user_ids": "public_id", "sso_user_ids": "sso_id", "organization_ids": "organization__public_id"}
+_NO_KEY: dict[str, Any] = dict.fromkeys(("key", "key_name", "key_alias", "token", "token_id", "expires"))
+
+
+class UserNew(KeyView):
+    @extend_schema(request=UserSerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        if self.body.get("password") is not None:
+            raise ApiError(422, "password is not accepted here; send an invitation instead", param="password")
+        refuse_promises(self.body)
+        body, actor = UserSerializer(data=self.body), self.caller.actor
+        body.is_valid(raise_exception=True)
+        user, organizations = body.user(), body.homes()
+        self._refuse_foreign(user, organizations)
+        with transaction.atomic():
+            people.create_user(user, actor=actor)
+            for membership in self._joined(user, organizations):
+                people.join_organization(membership, actor=actor)
+            for place in body.memberships(user):
+                self._refuse_team(place.team)
+                people.add_member(place, actor=actor)
+            made = self._first_key(user) if body.validated_data["auto_create_key"] else _NO_KEY
+        now = timezone.now()
+        return Response({**user_row(user, team_ids(user), self.spent([user]), now), **made})
+
+    def _joined(self, user: User, organizations: list[Organization]) -> list[OrganizationMembership]:
+        viewer = user.role in (User.Role.INTERNAL_USER_VIEWER, User.Role.PROXY_ADMIN_VIEWER)
+        role = OrganizationMembership.Role.VIEWER if viewer else OrganizationMembership.Role.USER
+        return [OrganizationMembership(organization=one, user=user, role=role) for one in organizations]
+
+    def _refuse_foreign(self, user: User, organizations: list[Organization]) -> None:
+        """Organization admins make people inside their own organizations, and no admins of the platform."""
+        if self.caller.is_admin:
+            return
+        if user.role.startswith(User.Role.PROXY_ADMIN):
+            raise ApiError(403, "user_role: only a platform admin may make others admins", param="user_role")
+        if not organizations or not all(self.caller.manages_organization(one.pk) for one in organizations):
+            raise ApiError(
+                403,
+                "You do not have a role within the selected organization that lets you make people. Name "
+                "organizations that you administer",
+                param="organizations",
+            )
+
+    def _refuse_team(self, team: Team) -> None:
+        if not self.caller.manages_team(team.pk, team.organization_id):
+            raise ApiError(403, f"teams: you do not lead team {team.public_id}", param="teams")
+
+    def _first_key(self, user: User) -> dict[str, Any]:
+        """The person's first key; the person's own budget governs it, or the team's if it is for a team."""
+        sent = {name: self.body[name] for name in _KEY_FIELDS if name in self.body}
+        body, now, actor = NewKeySerializer(data=sent), timezone.now(), self.caller.actor
+        body.is_valid(raise_exception=True)
+        key = VirtualKey(user=user)
+        body.fill(key, actor=actor, now=now)
+        secret = services.issue_key(key, actor=actor, custom=body.validated_data.get("key"))
+        return {
+            "key": secret,
+            "key_name": key.masked,
+            "key_alias": key.alias,
+            "token": key.token,
+            "token_id": key.token,
+            "expires": key.expires_at,
+        }
+
+
+class UserInfo(KeyView):
+    """A person with keys and teams: for the person, and for admins. Without an id admins see everybody's."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        asked, caller = request.query_params.get("user_id"), self.caller
+        keys = VirtualKey.objects.live().visible_to(caller)
+        named = asked or (None if caller.reads_all else caller.user_id)
+        if not named:
+            shown = Team.objects.live() if caller.reads_all else Team.objects.none()
+            return Response(
+                {"user_id": None, "user_info": None, **self._owned(keys, list(shown.with_people()[:_MOST]))}
+            )
+        user = self._found(named)
+        teams = list(Team.objects.live().filter(memberships__user=user).with_people())
+        info = user_row(user, [team.public_id for team in teams], self.spent([user]), timezone.now())
+        return Response({"user_id": named, "user_info": info, **self._owned(keys.filter(user=user), teams)})
+
+    def _found(self, named: str) -> User:
+        user, caller = find_person(named), self.caller
+        if user is None and caller.reads_all:
+            raise ApiError(404, f"User {named} not found", param="user_id")
+        own = user is not None and user.pk == caller.user_pk
+        managed = user is not None and User.objects.managed_by(caller).filter(pk=user.pk).exists()
+        if user is None or not (own or managed or caller.reads_all):
+            raise ApiError(403, f"user_id: you are not allowed to look at user {named}", param="user_id")
+        return user
+
+    def _owned(self, keys: KeyQuerySet, teams: list[Team]) -> dict[str, Any]:
+        shown, now = list(keys.with_owners()[:_MOST]), timezone.now()
+        spent = self.spent([*shown, *teams])
+        return {
+            "keys": [key_row(key, spent, now) for key in shown],
+            "teams": [team_row(team, spent, now) for team in teams],
+        }
+
+
+class UserList(KeyView):
+    """People page by page, with how many keys each has."""
+
+    detail_errors = True
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        query, now = request.query_params, timezone.now()
+        page, size = whole_number(query, "page", 1, top=10**9), whole_number(query, "page_size", 25, top=100)
+        people = _filtered(User.objects.live().visible_to(self.caller), query)
+        people = sorted_rows(_counted(people), query, _SORTS, default="created_at")
+        total = people.count()
+        rows: list[Any] = list(people.select_related("organization", "shared_budget")[(page - 1) * size : page * size])
+        spent, teams = self.spent(rows), team_ids_of(rows)
+        return Response(
+            {
+                "users": [user_row(row, teams[row.pk], spent, now) | {"key_count": row.key_count} for row in rows],
+                "total": total,
+                "page": page,
+                "page_size": size,
+                "total_pages": -(-total // size),
+            }
+        )
+
+
+def _filtered(people: UserQuerySet, query: Mapping[str, str]) -> UserQuerySet:
+    if query.get("role"):
+        if query["role"] not in User.Role.values:
+            raise ApiError(400, f"role: write one of {', '.join(User.Role.values)}", param="role")
+        people = people.filter(role=query["role"])
+    for name, column in _EXACT.items():
+        if query.get(name):
+            people = people.filter(**{f"{column}__in": [part.strip() for part in query[name].split(",")]})
+    if query.get("user_email"):
+        people = people.filter(email__icontains=query["user_email"])
+    if query.get("search"):
+        wanted = query["search"]
+        people = people.filter(Q(email__icontains=wanted) | Q(alias__icontains=wanted) | Q(public_id=wanted))
+    if query.get("team"):
+        team = find_team(query["team"], status=404, param="team")
+        people = people.filter(pk__in=Membership.objects.filter(team=team).values("user"))
+    return people
+
+
+def _counted(people: UserQuerySet) -> UserQuerySet:
+    keys = VirtualKey.objects.live().filter(user=OuterRef("pk")).order_by().values("user").annotate(n=Count("pk"))
+    return people.annotate(key_count=Coalesce(Subquery(keys.values("n"), output_field=IntegerField()), 0))

@@ -1,0 +1,44 @@
+"""What people and customers get who are made without it, as the configuration file says."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+
+from teams.models import Customer, SharedBudget, User
+from teams.money import nano_from_usd
+
+
+def complete_person(user: User, *, role_given: bool = False) -> User:
+    """Fill what an unsaved person was not given. Admins are not limited by the defaults of developers."""
+    everybody = settings.LITELLM_SETTINGS
+    params = everybody.get("default_internal_user_params") or {}
+    if not role_given and params.get("user_role"):
+        user.role = params["user_role"]
+    if user.role.startswith(User.Role.PROXY_ADMIN):
+        return user
+    if user.max_budget_nano is None:
+        user.max_budget_nano = _nano(_first(params.get("max_budget"), everybody.get("max_internal_user_budget")))
+        duration = _first(params.get("budget_duration"), everybody.get("internal_user_budget_duration"))
+        user.budget_duration = user.budget_duration or duration or ""
+    user.allowed_models = user.allowed_models or list(params.get("models") or [])
+    return user
+
+
+def complete_customer(customer: Customer) -> Customer:
+    """Fill what an unsaved customer was not given."""
+    defaults = settings.LITELLM_SETTINGS
+    if customer.max_budget_nano is None and customer.shared_budget is None:
+        named = defaults.get("max_end_user_budget_id")
+        customer.shared_budget = SharedBudget.objects.filter(public_id=named).first() if named else None
+        customer.max_budget_nano = None if customer.shared_budget else _nano(defaults.get("max_end_user_budget"))
+    return customer
+
+
+def _first(*values: Any) -> Any:
+    return next((value for value in values if value is not None), None)
+
+
+def _nano(usd: Any) -> int | None:
+    """The file has floats; what somebody wrote there is what its shortest text says."""
+    return None if usd is None else nano_from_usd(round(Decimal(str(usd)), 9))
