@@ -15,6 +15,7 @@ from keys.list_api import KeyList
 from keys.teams_api import TeamInfo, TeamList, TeamListPaged
 from keys.users_api import UserInfo, UserList, UserNew
 from proxy.api import ModelBlocking, ModelDelete, ModelNew, ModelUpdateByPatch, ModelUpdateByPost
+from proxy.credentials_api import CredentialByModel, CredentialByName, CredentialChange, Credentials
 from proxy.groups_api import GrantsView, GrantView, GroupDelete, GroupInfo, GroupList, GroupNew, GroupUpdate
 from proxy.info_api import ModelGroupInfo, ModelInfo, ModelInfoPaged
 from spend.api import SpendLogs, SpendLogsOne, SpendLogsPaged, SpendLogsSession
@@ -179,6 +180,13 @@ MODELS = [
     at("v1/access_group/<str:group_id>", GrantView, ADMIN),
 ]
 
+CREDENTIALS = [
+    at("credentials", Credentials, ADMIN),
+    at("credentials/by_name/<path:name>", CredentialByName, ADMIN),
+    at("credentials/by_model/<str:model_id>", CredentialByModel, ADMIN),
+    at("credentials/<path:name>", CredentialChange, ADMIN),
+]
+
 SPEND = [
     at("spend/logs", SpendLogs, ANYONE),
     at("spend/logs/v2", SpendLogsPaged, ANYONE),
@@ -201,6 +209,7 @@ urlpatterns = [
     *TAGS,
     *BUDGETS,
     *MODELS,
+    *CREDENTIALS,
     *SPEND,
     *HEALTH,
     path("api/schema/", SpectacularAPIView.as_view(**_OPEN), name="api-schema"),

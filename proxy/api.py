@@ -57,7 +57,7 @@ class ModelUpdate(ManagementView):
         body = ModelPatchSerializer(data=self.body)
         body.is_valid(raise_exception=True)
         given = body.validated_data
-        _refuse_foreign(self.caller, given)
+        _refuse_foreign(self.caller, given, deployment)
         with transaction.atomic():
             changed = merging.patch(
                 deployment,
@@ -127,11 +127,13 @@ def _refuse_unmanaged(caller: Caller, team: Team | None) -> None:
     raise _forbidden()
 
 
-def _refuse_foreign(caller: Caller, given: dict[str, Any]) -> None:
+def _refuse_foreign(caller: Caller, given: dict[str, Any], deployment: Deployment | None = None) -> None:
     """A stored secret is the platform's: who priced a model of their own at nothing would call it at its expense."""
-    if not caller.is_admin and (given.get("litellm_params") or {}).get("litellm_credential_name"):
+    credential = deployment.credential if deployment else None
+    stored = credential is not None and not credential.is_own
+    if not caller.is_admin and (stored or (given.get("litellm_params") or {}).get("litellm_credential_name")):
         raise ApiError(
-            403, "litellm_credential_name: only platform admins may use stored credentials; send api_key instead",
+            403, "litellm_credential_name: only platform admins may use stored credentials; send api_key to /model/new",
             param="litellm_credential_name",
         )  # fmt: skip
 

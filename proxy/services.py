@@ -45,6 +45,23 @@ def store_credential(credential: Credential, secret: str, *, actor: Actor) -> Cr
     return credential
 
 
+@transaction.atomic
+def change_credential(credential: Credential, secret: str, *, actor: Actor) -> Credential:
+    """Save a changed credential; without a new secret it keeps its own, which goes to the same host as before."""
+    if any(host_of(row.base_url) != credential.host for row in credential.deployments.all()):
+        raise ValidationError({"host": "models still use this credential at its present host; change them first"})
+    if secret:
+        return store_credential(credential, secret, actor=actor)
+    stored = Credential.objects.get(pk=credential.pk)
+    if stored.host != credential.host:
+        raise ValidationError({"host": f"the stored secret is bound to {stored.host}; send it again for another host"})
+    credential.full_clean(exclude=["envelope"])
+    credential.save()
+    audit.record("credential.updated", credential, actor=actor, before=audit.snapshot(stored))
+    changes.publish_catalog()
+    return credential
+
+
 def reveal(credential: Credential) -> str:
     """The secret, for the gateway alone. Raises vault.CannotDecrypt."""
     return vault.open_envelope(credential.envelope, _context(credential), [settings.SALT_KEY])
@@ -188,13 +205,13 @@ def complete(deployment: Deployment) -> None:
     deployment.base_url = (deployment.base_url or deployment.provider.base_url).rstrip("/")
     if not deployment.base_url:
         raise ValidationError({"api_base": f"provider '{spec.slug}' has no default address: set api_base"})
-    _check_address(deployment.base_url)
+    check_address(deployment.base_url)
     if deployment.max_input_tokens is None:
         found = listed_item(deployment)
         deployment.max_input_tokens = found[1] if found else None
 
 
-def _check_address(base_url: str) -> None:
+def check_address(base_url: str) -> None:
     """Raises ValidationError. A host is needed to bind the credential to; a password in an address would be shown."""
     try:
         parts = urlsplit(base_url)

@@ -1,0 +1,167 @@
+"""Management endpoints of stored credentials. Their secrets go in and never come out."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from proxy import services
+from proxy.from_litellm import refuse_secrets
+from proxy.models import Credential, Deployment, Provider
+from proxy.providers import REGISTRY
+from teams.api_base import ApiError, ManagementView
+from teams.api_fields import ObjectField, TextField
+
+_MASK = "********"
+_ADDRESSES = ("api_base", "base_url")
+Row = dict[str, Any]
+
+
+class CredentialSerializer(serializers.Serializer[Any]):
+    credential_name = TextField(max_length=255)
+    credential_values = ObjectField(required=False, allow_null=True)
+    credential_info = ObjectField(required=False, allow_null=True)
+    model_id = TextField(max_length=128, required=False, allow_null=True)
+
+    def validate_credential_values(self, value: Row | None) -> Row:
+        """Null is absent, and a mask that was read here and is sent back changes nothing."""
+        value = {name: item for name, item in (value or {}).items() if item not in (None, "", _MASK)}
+        refuse_secrets(value, allowed="api_key")
+        for name in ("api_key", *_ADDRESSES):
+            if not isinstance(value.get(name, ""), str):
+                raise serializers.ValidationError({name: "write a string"})
+        return value
+
+    def validate_credential_info(self, value: Row | None) -> Row:
+        refuse_secrets(value or {})
+        return value or {}
+
+    def fill(self, credential: Credential) -> str:
+        """Set what was sent; returns the new secret, empty if there is none. Raises ApiError."""
+        values = self.validated_data.get("credential_values") or {}
+        credential.info = {**credential.info, **(self.validated_data.get("credential_info") or {})}
+        given = {name: item for name, item in values.items() if name not in ("api_key", *_ADDRESSES)}
+        credential.params = {**credential.params, **given}
+        address = values.get("api_base") or values.get("base_url") or credential.base_url
+        slug = str(credential.info.get("custom_llm_provider") or "").lower()
+        # A provider that is not known here speaks OpenAI's dialect, if anything.
+        slug = slug if slug in REGISTRY else "openai_like" if slug or address else "openai"
+        credential.provider = Provider.objects.get(slug=slug)
+        services.check_address(address or credential.provider.base_url)
+        credential.base_url = address.rstrip("/")
+        credential.host = services.host_of(address or credential.provider.base_url)
+        return str(values.get("api_key") or "")
+
+
+class CredentialPatchSerializer(CredentialSerializer):
+    credential_name = TextField(max_length=255, required=False, allow_null=True)
+
+
+class Credentials(ManagementView):
+    """GET and POST /credentials."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        rows = Credential.objects.filter(is_own=False).select_related("provider")
+        return Response({"success": True, "credentials": [_row(credential) for credential in rows]})
+
+    @extend_schema(request=CredentialSerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        body = CredentialSerializer(data=self.body)
+        body.is_valid(raise_exception=True)
+        name = body.validated_data["credential_name"]
+        if Credential.objects.filter(name=name).exists():
+            raise ApiError(409, f"Credential with name {name} already exists", param="credential_name")
+        copied = body.validated_data.get("model_id")
+        credential, secret = _copy(name, copied) if copied else (Credential(name=name), "")
+        secret = secret if copied else body.fill(credential)
+        if not secret:
+            raise ApiError(
+                400, "credential_values.api_key: this field is required; other kinds of secrets are not supported",
+                param="credential_values.api_key",
+            )  # fmt: skip
+        services.store_credential(credential, secret, actor=self.caller.actor)
+        return Response({"success": True, "message": "Credential created successfully"})
+
+
+class CredentialByName(ManagementView):
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, name: str) -> Response:
+        return Response(_row(_named(name)))
+
+
+class CredentialByModel(ManagementView):
+    """GET /credentials/by_model/{id}: what a model is called with, its secret masked."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request, model_id: str) -> Response:
+        deployment = _deployment(model_id)
+        credential = deployment.credential
+        if credential is not None and not credential.is_own:
+            return Response(_row(credential))
+        secret = {"api_key": _MASK} if credential else {}
+        return Response(
+            {
+                "credential_name": f"{deployment.model.name}-credential-{deployment.public_id}",
+                "credential_values": {**secret, "api_base": deployment.base_url},
+                "credential_info": {"custom_llm_provider": deployment.provider.slug},
+            }
+        )
+
+
+class CredentialChange(ManagementView):
+    """PATCH and DELETE /credentials/{name}."""
+
+    @extend_schema(request=CredentialPatchSerializer, responses=OpenApiTypes.OBJECT)
+    def patch(self, request: Request, name: str) -> Response:
+        credential = _named(name)
+        body = CredentialPatchSerializer(data=self.body)
+        body.is_valid(raise_exception=True)
+        services.change_credential(credential, body.fill(credential), actor=self.caller.actor)
+        return Response({"success": True, "message": "Credential updated successfully"})
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def delete(self, request: Request, name: str) -> Response:
+        services.delete_credential(_named(name), actor=self.caller.actor)
+        return Response({"success": True, "message": "Credential deleted successfully"})
+
+
+def _named(name: str) -> Credential:
+    credential = Credential.objects.select_related("provider").filter(name=name, is_own=False).first()
+    if credential is None:
+        raise ApiError(404, f"Credential not found. Got credential name: {name[:255]}", param="credential_name")
+    return credential
+
+
+def _deployment(public_id: str) -> Deployment:
+    deployment = Deployment.objects.with_owners().filter(public_id=public_id).first()
+    if deployment is None:
+        raise ApiError(404, f"Model not found. Got model ID: {public_id[:128]}", param="model_id")
+    return deployment
+
+
+def _copy(name: str, model_id: str) -> tuple[Credential, str]:
+    """An unsaved credential with the secret that a model has, for the same host."""
+    source = _deployment(model_id)
+    if source.credential is None:
+        raise ApiError(400, f"model_id: model '{source.model}' has no secret to copy", param="model_id")
+    credential = Credential(
+        name=name,
+        provider=source.provider,
+        host=source.credential.host,
+        base_url=source.base_url,
+        info={"custom_llm_provider": source.provider.slug},
+    )
+    return credential, services.reveal(source.credential)
+
+
+def _row(credential: Credential) -> Row:
+    address = {"api_base": credential.base_url} if credential.base_url else {}
+    return {
+        "credential_name": credential.name,
+        "credential_values": {**credential.params, "api_key": _MASK, **address},
+        "credential_info": {"custom_llm_provider": credential.provider.slug, **credential.info},
+    }
