@@ -74,7 +74,14 @@ class VirtualKeyAdmin(LimitsAdmin):
             "More",
             {
                 "classes": ("collapse",),
-                "fields": ("output_cap_policy", "tags", "allowed_routes", "aliases", "metadata"),
+                "fields": (
+                    "output_cap_policy",
+                    ("auto_rotate", "rotation_interval"),
+                    "tags",
+                    "allowed_routes",
+                    "aliases",
+                    "metadata",
+                ),
             },
         ),
     )

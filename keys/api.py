@@ -45,7 +45,7 @@ class KeyGenerate(KeyView):
             key = body.fill(VirtualKey(), actor=actor, now=now)
             rights.judge_new(self.caller, key)
             secret = services.issue_key(key, actor=actor, custom=body.validated_data.get("key"))
-        return Response(issued_row(key, secret, self.spent([key]), now))
+        return Response(issued_row(key, secret, self.spent([key]), now, duration=body.validated_data.get("duration")))
 
 
 class KeyInfo(KeyView):

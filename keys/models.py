@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Self
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -11,6 +12,7 @@ from teams.callers import Caller, Standing
 from teams.models import Limits, Organization, Team, User
 from teams.scopes import ScopeKind
 from teams.validators import validate_names, validate_object
+from teams.windows import BadDuration, duration_delta
 
 #: Public id of the row that the master key's calls are attributed to.
 MASTER_ID = "master"
@@ -91,6 +93,12 @@ class VirtualKey(Limits):
         choices=OutputCapPolicy.choices,
         default=OutputCapPolicy.CLAMP,
     )
+    auto_rotate = models.BooleanField("rotate by itself", default=False)
+    rotation_interval = models.CharField("rotate every", max_length=16, blank=True, default="")
+    rotate_at = models.DateTimeField("next rotation", null=True, blank=True, editable=False)
+    rotated_at = models.DateTimeField("last rotation", null=True, blank=True, editable=False)
+    rotation_count = models.PositiveIntegerField(default=0, editable=False)
+    extras = models.JSONField("kept for clients", default=dict, blank=True, editable=False)
     expires_at = models.DateTimeField(null=True, blank=True)
     expiry_noted_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_by = models.CharField(max_length=255, blank=True, default="", editable=False)
@@ -106,6 +114,7 @@ class VirtualKey(Limits):
             models.Index(fields=["team", "-id"], name="keys_by_team"),
             models.Index(fields=["user", "-id"], name="keys_by_user"),
             models.Index(fields=["expires_at"], name="keys_by_expiry"),
+            models.Index(fields=["rotate_at"], condition=Q(rotate_at__isnull=False), name="keys_by_rotation"),
         ]
         constraints = [
             *Limits.Meta.constraints,
@@ -120,10 +129,23 @@ class VirtualKey(Limits):
                 name="keys_one_owner",
                 violation_error_message="a key belongs to a person or to a service account, never to both",
             ),
+            models.CheckConstraint(
+                condition=Q(auto_rotate=False) | ~Q(rotation_interval=""),
+                name="keys_rotation_has_interval",
+                violation_error_message="say in rotation_interval how often the key is rotated",
+            ),
         ]
 
     def __str__(self) -> str:
         return self.alias or self.masked
+
+    def clean(self) -> None:
+        try:
+            duration_delta(self.rotation_interval or "1d")
+        except BadDuration as error:
+            raise ValidationError({"rotation_interval": str(error)}) from error
+        if self.auto_rotate and not self.rotation_interval:
+            raise ValidationError({"rotation_interval": "say how often the key is rotated, e.g. '30d'"})
 
     def status(self, now: datetime | None = None) -> str:
         """One of deleted, blocked, expired, active."""

@@ -204,7 +204,7 @@ def _stored(key: VirtualKey | None, name: str) -> Any:
     """What a field that only admins write holds already, so that sending it again unchanged is no change."""
     if key is None:
         return None
-    return key.allowed_routes if name == "allowed_routes" else key.metadata.get(name)
+    return key.allowed_routes if name == "allowed_routes" else key.extras.get(name, key.metadata.get(name))
 
 
 def _not_granted(route: str, team: Team) -> ApiError:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
+from keys.extras import ROUTES_OF_TYPE, extras_row
 from keys.models import VirtualKey
 from teams.rows import Row, budget_row, limits_row, usage_rows, zone_of
 
@@ -18,6 +19,7 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
         "token": key.token,
         "key_name": key.masked,
         "key_alias": key.alias,
+        **extras_row(key.metadata, key.extras),
         **limits,
         "metadata": {**limits["metadata"], **tags},
         "expires": key.expires_at,
@@ -30,11 +32,13 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
         "output_cap_policy": key.output_cap_policy,
         "created_by": key.created_by,
         "updated_by": key.updated_by,
-        "config": {},
-        "permissions": {},
-        "allowed_cache_controls": [],
+        "auto_rotate": key.auto_rotate,
+        "rotation_interval": key.rotation_interval or None,
+        "key_rotation_at": key.rotate_at,
+        "rotation_count": key.rotation_count,
+        "last_rotation_at": key.rotated_at,
+        "service_account_id": key.service_account or None,
         "litellm_budget_table": budget_row(key.shared_budget, zone_of(key), now) if key.shared_budget else None,
-        "object_permission": None,
     }
 
 
@@ -45,9 +49,13 @@ def info_row(key: VirtualKey, spent: Mapping[str, int], used: Mapping[tuple[str,
     return row | usage_rows(key, used, now) | {"status": status_of(key, now)}
 
 
-def issued_row(key: VirtualKey, secret: str, spent: Mapping[str, int], now: datetime) -> Row:
+def issued_row(
+    key: VirtualKey, secret: str, spent: Mapping[str, int], now: datetime, *, duration: str | None = None
+) -> Row:
     """The one answer that holds the secret."""
-    return key_row(key, spent, now) | {"key": secret, "token_id": key.token}
+    kind = next((name for name, routes in ROUTES_OF_TYPE.items() if routes == key.allowed_routes), None)
+    row = key_row(key, spent, now) | {"key": secret, "token_id": key.token}
+    return row | {"duration": duration, "key_type": kind}
 
 
 def status_of(key: VirtualKey, now: datetime) -> str:

@@ -9,6 +9,7 @@ from django.db.models import Q
 from rest_framework import serializers
 
 from keys import secrets
+from keys.extras import ROUTES_OF_TYPE, ExtrasSerializer, refuse_promises
 from keys.models import RetiredSecret, VirtualKey
 from teams.actors import Actor
 from teams.api_fields import AliasesField, DayOrInstantField, NamesField, TextField, ValidityField
@@ -19,15 +20,8 @@ from teams.serializers import find_organization, find_person, find_team, new_per
 from teams.services import create_user, default_organization
 from teams.windows import duration_delta
 
-_ROUTES_OF_TYPE = {
-    "default": [],
-    "llm_api": ["llm_api_routes"],
-    "management": ["management_routes"],
-    "read_only": ["info_routes"],
-}
 
-
-class KeySerializer(LimitsSerializer):
+class KeySerializer(ExtrasSerializer, LimitsSerializer):
     """POST /key/generate, and as a merge patch /key/update. Fields we do not know are ignored."""
 
     key_alias = TextField(source="alias", max_length=255, required=False, allow_null=True, allow_blank=True)
@@ -39,15 +33,20 @@ class KeySerializer(LimitsSerializer):
     aliases = AliasesField(required=False, allow_null=True)
     tags = NamesField(required=False, allow_null=True)
     allowed_routes = NamesField(required=False, allow_null=True)
-    key_type = serializers.ChoiceField(choices=sorted(_ROUTES_OF_TYPE), required=False, allow_null=True)
+    key_type = serializers.ChoiceField(choices=sorted(ROUTES_OF_TYPE), required=False, allow_null=True)
     output_cap_policy = serializers.ChoiceField(
         choices=VirtualKey.OutputCapPolicy.values, required=False, allow_null=True
     )
 
     columns: ClassVar[frozenset[str]] = LimitsSerializer.columns | {
-        "alias", "aliases", "tags", "allowed_routes", "output_cap_policy",
+        "alias", "aliases", "tags", "allowed_routes", "output_cap_policy", "auto_rotate", "rotation_interval",
     }  # fmt: skip
     null_keeps: ClassVar[frozenset[str]] = LimitsSerializer.null_keeps | {"tags", "output_cap_policy"}
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict):
+            refuse_promises(data)
+        return super().to_internal_value(data)
 
     def validate_key_alias(self, value: str | None) -> str | None:
         if not value:
@@ -68,7 +67,7 @@ class KeySerializer(LimitsSerializer):
             raise serializers.ValidationError({"expires": "send either duration or expires, not both"})
         self._move_tags(attrs)
         if attrs.get("key_type") and not attrs.get("allowed_routes"):
-            attrs["allowed_routes"] = list(_ROUTES_OF_TYPE[attrs["key_type"]])
+            attrs["allowed_routes"] = list(ROUTES_OF_TYPE[attrs["key_type"]])
         return attrs
 
     def fill(self, key: VirtualKey, *, actor: Actor, now: datetime) -> VirtualKey:
@@ -81,6 +80,7 @@ class KeySerializer(LimitsSerializer):
         self._place(key)
         owner = key.team or key.user or key
         self.apply(key, owner=owner)
+        self.fill_extras(key)
         if values.get("expires") is not None:
             key.expires_at = end_of(values["expires"], owner, "expires")
         elif "expires" in values or "duration" in values:
@@ -121,6 +121,8 @@ class NewKeySerializer(KeySerializer):
         return refuse_master_key(value)
 
     def fill(self, key: VirtualKey, *, actor: Actor, now: datetime) -> VirtualKey:
+        if self.initial_data.get("spend"):
+            raise ApiError(400, "spend: a new key has spent nothing", param="spend")
         super().fill(key, actor=actor, now=now)
         if key.expires_at is not None and key.expires_at <= now:
             raise ApiError(400, "expires: lies in the past", param="expires")

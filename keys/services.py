@@ -9,9 +9,11 @@ from django.utils import timezone
 
 from keys import secrets
 from keys.models import MASTER_ID, RetiredSecret, VirtualKey
+from keys.throughput import refuse_oversold
 from teams import audit, changes
 from teams.actors import SYSTEM, Actor
 from teams.services import default_organization, windows_differ
+from teams.windows import BadDuration, duration_delta
 
 
 def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> str:
@@ -26,8 +28,10 @@ def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> st
     key.created_by = key.updated_by = actor.label
     _place(key)
     _refuse_known_token(key.token)
+    _plan_rotation(key, timezone.now())
     key.full_clean()
     with transaction.atomic():
+        refuse_oversold(key)
         key.save(force_insert=True)
         _seal(key)
         audit.record("key.issued", key, actor=actor)
@@ -69,8 +73,11 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
         key.expiry_noted_at = None
     if stored.budget_duration != key.budget_duration:
         key.budget_started_at = now or timezone.now()
+    if (key.auto_rotate, key.rotation_interval) != (stored.auto_rotate, stored.rotation_interval):
+        _plan_rotation(key, now or timezone.now())
     key.updated_by = actor.label
     key.full_clean()
+    refuse_oversold(key)
     key.save()
     changes.publish(key, organization_pk=key.organization_id, new_windows=windows_differ(stored, key))
     audit.record("key.updated", key, actor=actor, before=before)
@@ -168,6 +175,16 @@ def _place(key: VirtualKey) -> None:
         key.organization = key.user.organization
     elif not key.organization_id:
         key.organization = default_organization()
+
+
+def _plan_rotation(key: VirtualKey, now: datetime) -> None:
+    """When a key is due; a wrong interval is refused by the model's own check."""
+    key.rotate_at = None
+    if key.auto_rotate and key.rotation_interval:
+        try:
+            key.rotate_at = now + duration_delta(key.rotation_interval)
+        except BadDuration as error:
+            raise ValidationError({"rotation_interval": str(error)}) from error
 
 
 def _seal(key: VirtualKey) -> None:

@@ -17,6 +17,7 @@ from tests.factories import issue
 INTERNAL = (
     "id", "seal", "token", "masked", "public_id", "created_by", "updated_by", "deleted_at", "deleted_by", "version",
     "organization", "created_at", "updated_at", "budget_started_at", "expiry_noted_at", "service_account",
+    "rotate_at", "rotated_at", "rotation_count",
 )  # fmt: skip
 
 
@@ -363,6 +364,6 @@ def test_every_column_of_a_key_is_either_documented_or_internal() -> None:
         "max_budget_nano", "soft_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit",
         "tpm_limit", "max_parallel_requests", "raise_nano", "raise_until", "shared_budget", "allowed_models",
         "metadata", "blocked", "alias", "team", "user", "aliases", "tags", "allowed_routes", "output_cap_policy",
-        "expires_at",
+        "expires_at", "auto_rotate", "rotation_interval", "extras",
     }  # fmt: skip
     assert {field.name for field in VirtualKey._meta.concrete_fields} == written | set(INTERNAL)
