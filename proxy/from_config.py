@@ -5,14 +5,17 @@ import json
 from datetime import datetime
 from typing import Any
 
+import structlog
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from proxy import services
-from proxy.from_litellm import NewModel, read_model
+from proxy.from_litellm import NewModel, UnknownProvider, read_model
 from proxy.merging import apply_to
 from proxy.models import Deployment
 from teams.actors import Actor
+
+log = structlog.get_logger()
 
 
 class ModelRefused(ValueError):
@@ -21,7 +24,10 @@ class ModelRefused(ValueError):
 
 @transaction.atomic
 def apply_models(entries: tuple[dict[str, Any], ...], source: Deployment.Source, *, actor: Actor, now: datetime) -> int:
-    """Add, update and remove this source's deployments until they are what `entries` say; returns their number."""
+    """Add, update and remove this source's deployments until they are what `entries` say; returns their number.
+
+    A model of a provider that is not supported is left out, and the log says so: a file that serves others is of use.
+    """
     wanted: set[str] = set()
     for index, entry in enumerate(entries):
         try:
@@ -29,9 +35,10 @@ def apply_models(entries: tuple[dict[str, Any], ...], source: Deployment.Source,
             new.deployment.public_id = _identity(entry)
             wanted.add(new.deployment.public_id)
             _apply(new, actor, now)
+        except UnknownProvider as error:
+            log.error("model left out", place=_place(index, entry), reason=_reasons(error))
         except ValidationError as error:
-            reasons = "; ".join(f"{field}: {' '.join(texts)}" for field, texts in _messages(error).items())
-            raise ModelRefused(f"model_list[{index}] ({entry['model_name']}): {reasons}") from error
+            raise ModelRefused(f"{_place(index, entry)}: {_reasons(error)}") from error
     for gone in Deployment.objects.filter(source=source).exclude(public_id__in=wanted):
         services.delete_deployment(gone, actor=actor)
     return len(wanted)
@@ -51,6 +58,14 @@ def _identity(entry: dict[str, Any]) -> str:
     params = entry["litellm_params"]
     basis = [entry["model_name"], params.get("model"), params.get("api_base"), params.get("base_url")]
     return str(given) if given else hashlib.sha256(json.dumps(basis).encode()).hexdigest()[:32]
+
+
+def _place(index: int, entry: dict[str, Any]) -> str:
+    return f"model_list[{index}] ({entry['model_name']})"
+
+
+def _reasons(error: ValidationError) -> str:
+    return "; ".join(f"{field}: {' '.join(texts)}" for field, texts in _messages(error).items())
 
 
 def _messages(error: ValidationError) -> dict[str, list[str]]:

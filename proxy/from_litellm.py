@@ -122,18 +122,23 @@ def _team(public_id: Any) -> Team | None:
     return team
 
 
+class UnknownProvider(ValidationError):
+    """A model of a provider that Latchkey does not speak with."""
+
+
 def _provider_and_model(params: dict[str, Any]) -> tuple[str, str]:
     model = params.get("model")
     if not isinstance(model, str) or not model:
         raise ValidationError({"litellm_params.model": "name the upstream model, e.g. 'openai/gpt-4o-mini'"})
     given = params.get("custom_llm_provider")
     prefix, slash, rest = model.partition("/")
-    slug, upstream = (prefix, rest) if slash and prefix in REGISTRY and not given else (given or "", model)
+    named = slash and prefix in REGISTRY and given in (None, "", prefix)
+    slug, upstream = (prefix, rest) if named else (given or "", model)
     if not slug and (not slash or params.get("api_base")):
         slug = "openai"
     if slug not in REGISTRY:
         known = ", ".join(sorted(REGISTRY))
-        raise ValidationError({"litellm_params.model": f"unknown provider '{slug or prefix}'; known are {known}"})
+        raise UnknownProvider({"litellm_params.model": f"unknown provider '{slug or prefix}'; known are {known}"})
     return slug, upstream
 
 

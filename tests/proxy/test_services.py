@@ -169,3 +169,13 @@ def test_a_bad_entry_is_named_and_nothing_of_the_file_is_loaded() -> None:
     with pytest.raises(ModelRefused, match=r"model_list\[1\] \(b\): timeout"):
         load(entry("a"), entry("b", timeout="soon"))
     assert not Deployment.objects.exists()
+
+
+def test_a_model_of_a_provider_that_is_not_supported_is_left_out_and_the_rest_is_served() -> None:
+    load(entry("a"), entry("far-away", model="vertex_ai/gemini", api_base=None))
+    assert list(LanguageModel.objects.values_list("name", flat=True)) == ["a"]
+
+
+def test_a_provider_may_be_named_twice() -> None:
+    load(entry("a", model="openai/gpt-4o", custom_llm_provider="openai"))
+    assert Deployment.objects.get().upstream_model == "gpt-4o"
