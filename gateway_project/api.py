@@ -42,7 +42,15 @@ from teams.invitations_api import (
     OnboardingToken,
 )  # fmt: skip
 from teams.members_api import MemberAdd, MemberAddMany, MemberDelete, MemberMe, MemberUpdate
-from teams.organizations_api import OrganizationInfo, OrganizationList, OrganizationNew, OrganizationUpdate
+from teams.organizations_api import (
+    OrganizationDelete,
+    OrganizationInfo,
+    OrganizationList,
+    OrganizationNew,
+    OrganizationPatch,
+    OrganizationUpdate,
+)  # fmt: skip
+from teams.places_api import PlaceAdd, PlaceDelete, PlaceUpdate
 from teams.tags_api import TagDelete, TagInfo, TagList, TagNew, TagUpdate
 from teams.users_api import (
     PasswordChange,
@@ -126,9 +134,14 @@ USERS = [
 
 ORGANIZATIONS = [
     at("organization/new", OrganizationNew, ADMIN, **_SPENT),
-    at("organization/update", OrganizationUpdate, ADMIN, **_SPENT),
-    at("organization/info", OrganizationInfo, ADMIN, **_SPENT),
-    at("organization/list", OrganizationList, ADMIN, **_SPENT),
+    at("organization/update", OrganizationUpdate, ORG_LEADERS, **_SPENT),
+    at("v2/organization/<str:organization_id>", OrganizationPatch, ORG_LEADERS, **_SPENT, http_method_names=["patch"]),
+    at("organization/delete", OrganizationDelete, ADMIN, **_SPENT),
+    at("organization/info", OrganizationInfo, EVERY_PERSON, **_SPENT),
+    at("organization/list", OrganizationList, EVERY_PERSON, **_SPENT),
+    at("organization/member_add", PlaceAdd, PEOPLE, **_SPENT),
+    at("organization/member_update", PlaceUpdate, PEOPLE, **_SPENT),
+    at("organization/member_delete", PlaceDelete, PEOPLE, **_SPENT),
 ]
 
 

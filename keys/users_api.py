@@ -62,9 +62,10 @@ class UserNew(KeyView):
         return Response({**user_row(user, team_ids(user), self.spent([user]), now), **made})
 
     def _joined(self, user: User, organizations: list[Organization]) -> list[OrganizationMembership]:
-        viewer = user.role in (User.Role.INTERNAL_USER_VIEWER, User.Role.PROXY_ADMIN_VIEWER)
-        role = OrganizationMembership.Role.VIEWER if viewer else OrganizationMembership.Role.USER
-        return [OrganizationMembership(organization=one, user=user, role=role) for one in organizations]
+        """In the home everybody is from the start."""
+        return [
+            OrganizationMembership(organization=one, user=user) for one in organizations if one != user.organization
+        ]
 
     def _refuse_foreign(self, user: User, organizations: list[Organization]) -> None:
         """Organization admins make people inside their own organizations, and no admins of the platform."""

@@ -30,6 +30,15 @@ def never_raised(before: Limits, after: Limits) -> None:
             raise _refused(name)
 
 
+def never_widened(before: Limits, after: Limits) -> None:
+    """As above, and what is open stays as narrow as it is: models, and the time zone in which windows end."""
+    never_raised(before, after)
+    if before.allowed_models and not (after.allowed_models and set(after.allowed_models) <= set(before.allowed_models)):
+        raise _refused("models")
+    if getattr(before, "timezone", "") != getattr(after, "timezone", ""):
+        raise _refused("timezone")
+
+
 def unless_above(above: bool) -> Callable[[Any, Any], None] | None:
     """The check of a change by somebody who is above the object (none), or whom it holds."""
     return None if above else never_raised

@@ -42,6 +42,33 @@ def owned_team(public_id: str, caller: Caller, route: str) -> Team:
     return team
 
 
+def shown_organization(public_id: str, caller: Caller) -> Organization:
+    """An organization that the caller may look at."""
+    organization = _organization(public_id)
+    if not Organization.objects.visible_to(caller).filter(pk=organization.pk).exists():
+        raise ApiError(403, f"You do not have a role within organization {public_id}", param="organization_id")
+    return organization
+
+
+def managed_organization(public_id: str, caller: Caller) -> Organization:
+    """An organization whose people the caller may change."""
+    organization = _organization(public_id)
+    if not caller.manages_organization(organization.pk):
+        raise ApiError(
+            403,
+            f"You do not have the required role in organization {public_id}. One of its admins can do this",
+            param="organization_id",
+        )
+    return organization
+
+
+def _organization(public_id: str) -> Organization:
+    found = Organization.objects.live().select_related("shared_budget").filter(public_id=public_id).first()
+    if found is None:
+        raise ApiError(404, f"Organization not found, passed organization_id={public_id}", param="organization_id")
+    return found
+
+
 def find_member(team: Team, values: Mapping[str, Any]) -> Membership:
     """The member that `user_id` or `user_email` names. ApiError 400."""
     field = "user_id" if values.get("user_id") is not None else "user_email"

@@ -4,116 +4,134 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Prefetch, QuerySet
+from django.db import transaction
+from django.db.models import Prefetch
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from teams import services
+from teams import departures, services
 from teams.api_base import ApiError, ScopeView, required_names, required_text
-from teams.models import Organization, Team, User
-from teams.rows import Row, limits_row, organization_row
+from teams.field_rights import never_widened
+from teams.finding import managed_organization, shown_organization
+from teams.models import Organization, OrganizationMembership, OrganizationQuerySet, Team
+from teams.promises import refuse_promises
+from teams.rows import Row, limits_row, organization_row, place_row
 from teams.scope_serializers import OrganizationSerializer, patched
 
 #: More teams or people than these are listed by their own endpoints.
 _MOST = 1000
 
 
-class OrganizationNew(ScopeView):
-    detail_errors = True
-
-    @extend_schema(request=OrganizationSerializer, responses=OpenApiTypes.OBJECT)
-    def post(self, request: Request) -> Response:
-        body = OrganizationSerializer(data=self.body)
-        body.is_valid(raise_exception=True)
-        organization = services.create_organization(body.organization(), actor=self.caller.actor)
-        return Response(organization_row(organization, self.spent([organization]), timezone.now()))
-
-
-class OrganizationUpdate(ScopeView):
-    """A merge patch: an omitted field keeps its value, null clears it."""
+class OrganizationView(ScopeView):
+    """An endpoint that shows organizations with their people and teams."""
 
     detail_errors = True
 
-    @extend_schema(request=OrganizationSerializer, responses=OpenApiTypes.OBJECT)
-    def patch(self, request: Request) -> Response:
-        [organization] = _named([required_text(self.body, "organization_id")])
-        organization = patched(organization, OrganizationSerializer, self.body, self.caller.actor)
-        return Response(organization_row(organization, self.spent([organization]), timezone.now()))
-
-    post = patch
-
-
-class OrganizationInfo(ScopeView):
-    detail_errors = True
-
-    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
-    def get(self, request: Request) -> Response:
-        public_id = required_text(request.query_params, "organization_id")
-        return Response(self.full_rows(_named([public_id]))[0])
-
-    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
-    def post(self, request: Request) -> Response:
-        """The older form: several at once."""
-        return Response(self.full_rows(_named(required_names(self.body, "organizations"))))
-
-    def full_rows(self, organizations: Iterable[Any]) -> list[Row]:
-        """Rows with people and teams."""
-        rows, now = list(organizations), timezone.now()
+    def full(self, organizations: Iterable[Organization]) -> list[Row]:
+        """Rows with people and teams, in the order given."""
+        wanted = [row.pk for row in organizations]
+        rows: list[Any] = sorted(_full().filter(pk__in=wanted), key=lambda row: wanted.index(row.pk))
+        now = timezone.now()
         spent = self.spent([*rows, *(team for row in rows for team in row.shown_teams)])
         return [
             organization_row(row, spent, now)
             | {
-                "members": [_member(user, row) for user in row.shown_users],
+                "members": [place_row(place) for place in row.shown_places],
+                "users": [place_row(place)["user"] for place in row.shown_places],
                 "teams": [_team(team, row, spent[team.scope], now) for team in row.shown_teams],
             }
             for row in rows
         ]
 
 
-class OrganizationList(OrganizationInfo):
-    http_method_names = ["get", "options"]
+class OrganizationNew(OrganizationView):
+    @extend_schema(request=OrganizationSerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        refuse_promises(self.body)
+        body = OrganizationSerializer(data=self.body)
+        body.is_valid(raise_exception=True)
+        organization = services.create_organization(body.organization(), actor=self.caller.actor)
+        return Response(organization_row(organization, self.spent([organization]), timezone.now()))
 
+
+class OrganizationUpdate(OrganizationView):
+    """A merge patch: an omitted field keeps its value, null clears it. Its own admins cannot raise its limits."""
+
+    @extend_schema(request=OrganizationSerializer, responses=OpenApiTypes.OBJECT)
+    def patch(self, request: Request) -> Response:
+        return self.saved(required_text(self.body, "organization_id"))
+
+    post = patch
+
+    def saved(self, public_id: str) -> Response:
+        organization = managed_organization(public_id, self.caller)
+        check = None if self.caller.is_admin else never_widened
+        organization = patched(organization, OrganizationSerializer, self.body, self.caller.actor, check=check)
+        return Response(self.full([organization])[0])
+
+
+class OrganizationPatch(OrganizationUpdate):
+    """PATCH /v2/organization/{id}: the same, but a field that there is not is refused."""
+
+    @extend_schema(request=OrganizationSerializer, responses=OpenApiTypes.OBJECT)
+    def patch(self, request: Request, organization_id: str) -> Response:  # type: ignore[override]
+        unknown = sorted(self.body.keys() - OrganizationSerializer().fields.keys())
+        if unknown:
+            raise ApiError(422, f"{unknown[0]}: there is no such field", param=unknown[0])
+        return self.saved(organization_id)
+
+
+class OrganizationDelete(OrganizationView):
+    """Its teams and keys go with it, its people move to the default organization; the ledger keeps it."""
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def delete(self, request: Request) -> Response:
+        names = list(dict.fromkeys(required_names(self.body, "organization_ids")))
+        organizations = [managed_organization(name, self.caller) for name in names]
+        rows = self.full(organizations)
+        with transaction.atomic():
+            for organization in organizations:
+                departures.delete_organization(organization, actor=self.caller.actor)
+        return Response(rows)
+
+    post = delete
+
+
+class OrganizationInfo(OrganizationView):
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        organization = shown_organization(required_text(request.query_params, "organization_id"), self.caller)
+        return Response(self.full([organization])[0])
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        """The older form: several at once."""
+        names = dict.fromkeys(required_names(self.body, "organizations"))
+        return Response(self.full([shown_organization(name, self.caller) for name in names]))
+
+
+class OrganizationList(OrganizationView):
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         query = request.query_params
-        rows = _full()
+        rows = Organization.objects.live().visible_to(self.caller)
         if query.get("org_id"):
             rows = rows.filter(public_id=query["org_id"])
         if query.get("org_alias"):
             rows = rows.filter(name__icontains=query["org_alias"])
-        return Response(self.full_rows(rows[:_MOST]))
+        return Response(self.full(rows[:_MOST]))
 
 
-def _full() -> QuerySet[Organization]:
-    teams = Team.objects.select_related("organization", "shared_budget").order_by("pk")[:_MOST]
-    users = User.objects.order_by("pk")[:_MOST]
+def _full() -> OrganizationQuerySet:
+    teams = Team.objects.live().select_related("organization", "shared_budget").order_by("pk")[:_MOST]
+    places = OrganizationMembership.objects.select_related("user", "organization").order_by("pk")[:_MOST]
     return Organization.objects.select_related("shared_budget").prefetch_related(
         Prefetch("teams", queryset=teams, to_attr="shown_teams"),
-        Prefetch("users", queryset=users, to_attr="shown_users"),
+        Prefetch("memberships", queryset=places, to_attr="shown_places"),
     )
-
-
-def _named(public_ids: list[str]) -> list[Organization]:
-    """The organizations in the order of their ids. ApiError 404 naming the first that does not exist."""
-    found = {row.public_id: row for row in _full().filter(public_id__in=public_ids)}
-    for public_id in public_ids:
-        if public_id not in found:
-            raise ApiError(404, f"Organization not found, passed organization_id={public_id}", param="organization_id")
-    return [found[public_id] for public_id in public_ids]
-
-
-def _member(user: User, organization: Organization) -> Row:
-    return {
-        "user_id": user.public_id,
-        "user_email": user.email or None,
-        "organization_id": organization.public_id,
-        "user_role": user.role,
-        "created_at": user.created_at,
-        "updated_at": user.updated_at,
-    }
 
 
 def _team(team: Team, organization: Organization, spent_nano: int, now: datetime) -> dict[str, Any]:

@@ -6,7 +6,18 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from teams.models import Customer, Limits, Membership, Organization, SharedBudget, Tag, Team, Terms, User
+from teams.models import (
+    Customer,
+    Limits,
+    Membership,
+    Organization,
+    OrganizationMembership,
+    SharedBudget,
+    Tag,
+    Team,
+    Terms,
+    User,
+)
 from teams.money import usd_from_nano
 from teams.windows import Window, window_at
 
@@ -141,7 +152,33 @@ def organization_row(organization: Organization, spent: Mapping[str, int], now: 
         "timezone": organization.timezone,
         **limits_row(organization, spent[organization.scope], now),
         "litellm_budget_table": budget_table(organization, now),
+        "model_spend": {},
         "object_permission": None,
+        "object_permission_id": None,
+        "created_by": None,
+        "updated_by": None,
+    }
+
+
+def place_row(place: OrganizationMembership) -> Row:
+    """One person in one organization. Spend is counted per team, person and organization, not per pair of them."""
+    user = place.user
+    return {
+        "user_id": user.public_id,
+        "user_email": user.email or None,
+        "organization_id": place.organization.public_id,
+        "user_role": place.role,
+        "spend": None,
+        "budget_id": None,
+        "litellm_budget_table": None,
+        "created_at": place.created_at,
+        "updated_at": place.updated_at,
+        "user": {
+            "user_id": user.public_id,
+            "user_email": user.email or None,
+            "user_alias": user.alias or None,
+            "user_role": user.role,
+        },
     }
 
 

@@ -12,7 +12,7 @@ from teams.actors import Actor
 from teams.api_fields import AliasesField, MoneyField, NamesField, TextField, ValidityField
 from teams.api_types import ApiError
 from teams.limit_serializers import LimitsSerializer
-from teams.models import Customer, Limits, Membership, Organization, Tag, Team, User
+from teams.models import Customer, Limits, Membership, Organization, OrganizationMembership, Tag, Team, User
 from teams.promises import refuse_promises
 from teams.serializers import TEAM_COLUMNS, MemberSerializer, PermissionsField, find_organization, refuse_beyond, taken
 from teams.services import default_organization
@@ -129,14 +129,26 @@ class MemberUpdateSerializer(MembershipSerializer):
     null_keeps = MembershipSerializer.null_keeps | {"role"}
 
 
+class PlaceSerializer(MemberSerializer):
+    """One person and its role in an organization."""
+
+    role = serializers.ChoiceField(choices=OrganizationMembership.Role.choices)
+
+
 class MembersSerializer(serializers.Serializer[Any]):
     """`member` of /team/member_add: one person or a list."""
 
-    member = serializers.ListField(child=MemberSerializer(), allow_empty=False, max_length=500)
+    member: Any = serializers.ListField(child=MemberSerializer(), allow_empty=False, max_length=500)
 
     def to_internal_value(self, data: Any) -> Any:
         one = data.get("member") if isinstance(data, dict) else None
         return super().to_internal_value({"member": [one]} if isinstance(one, dict) else data)
+
+
+class PlacesSerializer(MembersSerializer):
+    """`member` of /organization/member_add: one person or a list."""
+
+    member = serializers.ListField(child=PlaceSerializer(), allow_empty=False, max_length=500)
 
 
 class CustomerSerializer(LimitsSerializer):

@@ -48,13 +48,19 @@ def create_team(team: Team, *, actor: Actor) -> Team:
 
 @transaction.atomic
 def create_user(user: User, *, actor: Actor, password: str | None = None) -> User:
-    """Save a validated, unsaved person. Without a password the person cannot sign in with one."""
+    """Save a validated, unsaved person. Without a password the person cannot sign in with one.
+
+    Who has a home of its own is a member of it; the default organization is everybody's.
+    """
     if user.organization_id is None:
         user.organization = default_organization()
     if not user.username:
         user.username = user.email or user.public_id
     user.set_password(password)
-    return _create(user, "user.created", actor)
+    _create(user, "user.created", actor)
+    if user.organization is not None and user.organization.public_id != DEFAULT_ORGANIZATION:
+        join_organization(OrganizationMembership(organization=user.organization, user=user), actor=actor)
+    return user
 
 
 @transaction.atomic

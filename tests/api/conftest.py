@@ -39,6 +39,10 @@ class Api:
         data = json.dumps(body)
         return self._answer(self.client.patch(path, data, content_type="application/json", **self._headers(**how)))
 
+    def delete(self, path: str, body: Any, **how: Any) -> Answer:
+        data = json.dumps(body)
+        return self._answer(self.client.delete(path, data, content_type="application/json", **self._headers(**how)))
+
     def get(self, path: str, query: dict[str, Any] | None = None, **how: Any) -> Answer:
         return self._answer(self.client.get(path, query or {}, **self._headers(**how)))
 

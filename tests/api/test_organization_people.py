@@ -1,0 +1,187 @@
+"""Organizations: their people, their end, and who may do what to them."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from keys.loading import load_grants
+from keys.models import VirtualKey
+from teams import services
+from teams.actors import SYSTEM
+from teams.models import Organization, OrganizationMembership, Team, User
+from teams.services import default_organization
+from tests.api.conftest import Api
+from tests.api.people import key_of, organization_of, person
+from tests.factories import issue
+
+
+def test_people_get_a_role_in_an_organization_change_it_and_leave(api: Api, linus: User) -> None:
+    organization_of("north")
+    named = {"organization_id": "north"}
+    members = [
+        {"role": "org_admin", "user_id": linus.public_id},
+        {"role": "internal_user", "user_email": "n@example.com"},
+    ]
+    added = api.post("/organization/member_add", named | {"member": members})
+    assert added.status == 200, added.text
+    assert [row["user_role"] for row in added.json["updated_organization_memberships"]] == [
+        "org_admin",
+        "internal_user",
+    ]
+    assert added.json["updated_users"][0]["user_id"] == linus.public_id
+    shown = api.get("/organization/info", named).json["members"]
+    assert {row["user_id"]: row["user_role"] for row in shown}[linus.public_id] == "org_admin"
+    one = named | {"user_id": linus.public_id}
+    assert api.patch("/organization/member_update", one | {"role": "internal_user_viewer"}).json["user_role"] == (
+        "internal_user_viewer"
+    )
+    assert api.delete("/organization/member_delete", named | {"user_email": "N@example.com"}).status == 200
+    assert [row["user_id"] for row in api.get("/organization/info", named).json["members"]] == [linus.public_id]
+
+
+@pytest.mark.parametrize(
+    ("send", "path", "body", "status", "said"),
+    [
+        ("post", "add", {"member": {"role": "king", "user_id": "x"}}, 400, "king"),
+        ("post", "add", {"member": {"role": "org_admin"}}, 400, "user_id or user_email"),
+        ("post", "add", {"member": {"role": "org_admin", "user_id": "mia"}}, 400, "already"),
+        ("post", "add", {"organization_id": "no", "member": {"role": "org_admin", "user_id": "x"}}, 404, "no"),
+        (
+            "post",
+            "add",
+            {"member": {"role": "org_admin", "user_id": "x"}, "max_budget_in_organization": 1},
+            400,
+            "max_budget_in_team",
+        ),
+        ("patch", "update", {"user_id": "nobody", "role": "org_admin"}, 404, "nobody"),
+        ("patch", "update", {"user_id": "mia", "role": "king"}, 400, "role"),
+        ("delete", "delete", {"user_id": "nobody"}, 404, "nobody"),
+        ("delete", "delete", {}, 400, "user_email"),
+    ],
+)
+def test_refusals_about_people_of_an_organization_are_details(
+    api: Api, send: str, path: str, body: dict[str, Any], status: int, said: str
+) -> None:
+    person("mia", organization=organization_of("north"))
+    before = list(OrganizationMembership.objects.values())
+    answer = getattr(api, send)(f"/organization/member_{path}", {"organization_id": "north"} | body)
+    assert (answer.status, said in str(answer.json["detail"])) == (status, True)
+    assert list(OrganizationMembership.objects.values()) == before
+
+
+def test_a_deleted_organization_goes_with_teams_and_keys_and_its_people_go_home(api: Api) -> None:
+    north = organization_of("north")
+    team = services.create_team(Team(organization=north), actor=SYSTEM)
+    user = person("mia", organization=north, max_budget_nano=5)
+    keys = [issue(team=team), issue(user=user), issue(organization=north)]
+    epoch = default_organization().epoch
+    answer = api.delete("/organization/delete", {"organization_ids": ["north"]})
+    assert answer.status == 200, answer.text
+    assert [row["organization_id"] for row in answer.json] == ["north"]
+    for key, secret in keys:
+        assert VirtualKey.objects.get(pk=key.pk).status() == "deleted"
+        assert api.get("/key/info", bearer=secret).status == 401
+    assert Team.objects.live().count() == 0
+    user.refresh_from_db()
+    assert user.organization == default_organization()
+    assert default_organization().epoch > epoch
+    assert api.get("/key/info", bearer=key_of(user)).status == 200
+    assert api.get("/organization/info", {"organization_id": "north"}).status == 404
+    assert api.post("/team/new", {"organization_id": "north"}).status == 400
+
+
+def test_the_default_organization_and_an_unknown_one_are_not_deleted(api: Api, organization: Organization) -> None:
+    assert api.delete("/organization/delete", {"organization_ids": [organization.public_id]}).status == 400
+    assert api.delete("/organization/delete", {"organization_ids": ["unknown"]}).status == 404
+    assert Organization.objects.live().count() == 1
+
+
+def test_a_key_of_a_deleted_organization_lets_nobody_in(api: Api) -> None:
+    key, _ = issue(organization=organization_of("north"))
+    Organization.objects.filter(public_id="north").update(deleted_at="2026-01-01T00:00:00Z")
+    assert load_grants([key.token])[key.token].chain[0].blocked
+
+
+def test_an_organization_is_patched_strictly(api: Api) -> None:
+    organization_of("north")
+    answer = api.patch("/v2/organization/north", {"organization_alias": "N", "max_budget": 3})
+    assert (answer.json["organization_alias"], answer.json["litellm_budget_table"]["max_budget"]) == ("N", 3)
+    refused = api.patch("/v2/organization/north", {"shoe_size": 3})
+    assert (refused.status, refused.json["detail"][0]["loc"]) == (422, ["body", "shoe_size"])
+    assert api.patch("/v2/organization/unknown", {}).status == 404
+
+
+def test_members_see_their_organization_and_no_other(api: Api) -> None:
+    secret = key_of(person("mia", organization=organization_of("north")))
+    organization_of("south")
+    assert [row["organization_id"] for row in api.get("/organization/list", bearer=secret).json] == ["north"]
+    statuses = [
+        api.get("/organization/info", {"organization_id": name}, bearer=secret).status
+        for name in ("north", "south", "unknown")
+    ]
+    assert statuses == [200, 403, 404]
+    assert api.post("/organization/info", {"organizations": ["north", "south"]}, bearer=secret).status == 403
+
+
+def test_a_list_of_organizations_costs_the_same_however_long_it_is(api: Api) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert api.get("/organization/list").status == 200
+        return len(captured)
+
+    def add(name: str) -> None:
+        north = organization_of(name, person(f"boss-{name}"))
+        services.create_team(Team(organization=north), actor=SYSTEM)
+
+    add("a")
+    first = queries()
+    for name in ("b", "c", "d"):
+        add(name)
+    assert queries() == first
+
+
+@pytest.mark.parametrize(
+    ("send", "path", "body"),
+    [
+        ("post", "member_add", {"member": {"role": "internal_user", "user_id": "x"}}),
+        ("patch", "member_update", {"user_id": "mia", "role": "org_admin"}),
+        ("delete", "member_delete", {"user_id": "mia"}),
+        ("patch", "update", {"organization_alias": "Z"}),
+    ],
+)
+def test_organizations_are_changed_by_their_own_admins_alone(
+    api: Api, send: str, path: str, body: dict[str, Any]
+) -> None:
+    boss = person("boss")
+    north = organization_of("north", boss)
+    mia = person("mia", organization=north)
+    organization_of("south", other := person("other"))
+    body = {"organization_id": "north"} | body
+    for secret in (key_of(mia), key_of(other), key_of(person("eve")), issue(organization=north)[1]):
+        assert getattr(api, send)(f"/organization/{path}", body, bearer=secret).status in (401, 403)
+    assert getattr(api, send)(f"/organization/{path}", body, bearer=key_of(boss)).status == 200
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_budget", 11), ("max_budget", None), ("rpm_limit", None), ("models", ["a", "b"]), ("models", []),
+        ("timezone", "Asia/Tokyo"), ("budget_duration", "1d"), ("blocked", True),
+    ],
+)  # fmt: skip
+def test_an_organization_admin_never_raises_what_limits_the_organization(api: Api, field: str, value: Any) -> None:
+    boss = person("boss")
+    organization_of("north", boss, max_budget_nano=10**10, rpm_limit=5, allowed_models=["a"], budget_duration="30d")
+    before = Organization.objects.values().get(public_id="north")
+    answer = api.patch("/organization/update", {"organization_id": "north", field: value}, bearer=key_of(boss))
+    assert (answer.status, field in str(answer.json["detail"])) == (403, True)
+    assert Organization.objects.values().get(public_id="north") == before
+
+
+def test_only_platform_admins_make_and_delete_organizations(api: Api) -> None:
+    boss = person("boss")
+    organization_of("north", boss)
+    assert api.post("/organization/new", {"organization_alias": "X"}, bearer=key_of(boss)).status == 401
+    assert api.delete("/organization/delete", {"organization_ids": ["north"]}, bearer=key_of(boss)).status == 401
