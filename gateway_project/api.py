@@ -10,6 +10,7 @@ from rest_framework.permissions import AllowAny
 from gateway_project import api_schema  # noqa: F401  (registers itself)
 from gateway_project.api_access import ADMIN, ADMIN_READS, ANYONE, EVERY_PERSON, LEADERS, ORG_LEADERS, PEOPLE, Access
 from gateway_project.api_health import HealthOfModels
+from keys import audit_api
 from keys.api import KeyBlocking, KeyDelete, KeyGenerate, KeyInfo, KeyRegenerate, KeyUpdate
 from keys.list_api import KeyList
 from keys.teams_api import TeamInfo, TeamList, TeamListPaged
@@ -208,6 +209,11 @@ SPEND = [
     at("spend/logs/ui/<str:request_id>", SpendLogsOne, ANYONE),
 ]
 
+AUDIT = [
+    at("audit", audit_api.AuditLogs, ADMIN),
+    at("audit/<str:event_id>", audit_api.AuditLog, ADMIN),
+]
+
 HEALTH = [
     at("health", HealthOfModels, ADMIN),
 ]
@@ -224,6 +230,7 @@ urlpatterns = [
     *MODELS,
     *CREDENTIALS,
     *SPEND,
+    *AUDIT,
     *HEALTH,
     path("api/schema/", SpectacularAPIView.as_view(**_OPEN), name="api-schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema", **_OPEN), name="api-docs"),

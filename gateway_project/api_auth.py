@@ -31,7 +31,7 @@ class KeyAuthentication(BaseAuthentication):
         try:
             token = identify(request.headers, master, settings.GATE_RULES.key_header)
             if token == master:
-                return Caller(_master_actor(request), MASTER_ROLE), None
+                return Caller(replace(_master_actor(request), token=master), MASTER_ROLE), None
             return _virtual_caller(token, timezone.now()), None
         except GatewayError as error:
             raise ApiError(error.status, error.message, kind=error.type, param=error.param) from error
@@ -62,7 +62,7 @@ def _virtual_caller(token: str, now: datetime) -> Caller:
 def _caller(grant: Grant) -> Caller:
     """The owner's rights, with which key they are used; a key of nobody has its team's, if it is a service account."""
     owners = grant.owners
-    actor = Actor(f"key:{grant.public_id}", owners.user_id)
+    actor = Actor(f"key:{grant.public_id}", owners.user_id, grant.token)
     user = User.objects.filter(pk=owners.user_id).first() if owners.user_id else None
     known = caller_of(user, actor=actor) if user is not None else Caller(actor)
     if user is None and owners.team_id and is_service_account(owners.key_id):

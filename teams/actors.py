@@ -9,6 +9,8 @@ class Actor:
 
     label: str
     user_id: int | None = None
+    token: str = ""
+    """SHA-256 of the key that the change was made with, if it was made with one."""
 
 
 #: The holder of the master key, under the id that LiteLLM's clients know it by.

@@ -34,6 +34,7 @@ def record(
         old, new = _only(old, changed), _only(new, changed)
     AuditEvent.objects.create(
         actor=actor.label,
+        actor_key=actor.token,
         action=action,
         object_type=instance._meta.label,
         object_id=str(getattr(instance, "public_id", "") or instance.pk),
