@@ -103,6 +103,17 @@ def managed_person(caller: Caller, public_id: str, *, param: str = "user_id") ->
     raise ApiError(403, f"{param}: you cannot change user {public_id}; an admin of its organization can", param=param)
 
 
+def may_join(person: User, team: Team, caller: Caller) -> bool:
+    """Whether the caller may put somebody into a team, and so look at them: not somebody of another organization.
+
+    People of the default organization belong to nobody in particular.
+    """
+    if caller.is_admin or person.organization_id in (None, team.organization_id, services.default_organization().pk):
+        return True
+    is_inside = person.organization_memberships.filter(organization=team.organization_id).exists()
+    return is_inside or User.objects.visible_to(caller).filter(pk=person.pk).exists()
+
+
 def available_teams() -> list[str]:
     """Ids of the teams that everybody may join: `default_internal_user_params.available_teams`."""
     params = settings.LITELLM_SETTINGS.get("default_internal_user_params") or {}

@@ -13,9 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from teams import departures, services
-from teams.actors import Actor
 from teams.api_base import ApiError, ScopeView, SpendReader, required_text, unwired
-from teams.finding import available_teams, find_member, managed_team, person_of, shown_team
+from teams.callers import Caller
+from teams.finding import available_teams, find_member, managed_team, may_join, person_of, shown_team
 from teams.models import Membership, Team, User
 from teams.rows import Row, limits_row, membership_row, team_ids_of, team_row, user_row
 from teams.scope_serializers import MembershipSerializer, MembersSerializer, MemberUpdateSerializer, patched
@@ -53,7 +53,7 @@ class MemberAdd(MembersView):
         members.is_valid(raise_exception=True)
         limits.is_valid(raise_exception=True)
         with transaction.atomic():
-            added = [_add(team, entry, limits, self.caller.actor) for entry in members.validated_data["member"]]
+            added = [_add(team, entry, limits, self.caller) for entry in members.validated_data["member"]]
         return Response(self.added(team, added))
 
     def _team(self, named: str) -> Team:
@@ -111,7 +111,7 @@ class MemberAddMany(MembersView):
         try:
             form.is_valid(raise_exception=True)
             with transaction.atomic():
-                member = _add(team, form.validated_data["member"][0], limits, self.caller.actor)
+                member = _add(team, form.validated_data["member"][0], limits, self.caller)
         except (ApiError, ValidationError, ModelValidationError, IntegrityError) as error:
             return who | {
                 "success": False,
@@ -175,15 +175,17 @@ class MemberMe(MembersView):
         return Response(row | {"user_email": member.user.email or None})
 
 
-def _add(team: Team, entry: Mapping[str, Any], limits: MembershipSerializer, actor: Actor) -> Membership:
+def _add(team: Team, entry: Mapping[str, Any], limits: MembershipSerializer, caller: Caller) -> Membership:
     known = find_person(entry.get("user_id"), entry.get("user_email"))
+    if known is not None and not may_join(known, team, caller):
+        raise ApiError(403, f"User {known.public_id} belongs to another organization; a platform admin can add them")
     if known is not None and team.memberships.filter(user=known).exists():
         message = f"User {known.public_id} is already in team {team.public_id}; change it with /team/member_update"
         raise ApiError(400, message, kind=_IS_IN, param="member")
-    user = known or person_of(entry.get("user_id"), entry.get("user_email"), team.organization, actor)
+    user = known or person_of(entry.get("user_id"), entry.get("user_email"), team.organization, caller.actor)
     member: Membership = limits.apply(Membership(team=team, user=user, role=entry["role"]))
     member.full_clean()
-    return services.add_member(member, actor=actor)
+    return services.add_member(member, actor=caller.actor)
 
 
 def said(error: ApiError | ValidationError | ModelValidationError | IntegrityError) -> str:
