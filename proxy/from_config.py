@@ -26,7 +26,8 @@ class ModelRefused(ValueError):
 def apply_models(entries: tuple[dict[str, Any], ...], source: Deployment.Source, *, actor: Actor, now: datetime) -> int:
     """Add, update and remove this source's deployments until they are what `entries` say; returns their number.
 
-    A model of a provider that is not supported is left out, and the log says so: a file that serves others is of use.
+    A model of a provider that is not supported is left out, and one without a price cannot be called; the log says
+    so, and the rest of the file is served.
     """
     wanted: set[str] = set()
     for index, entry in enumerate(entries):
@@ -35,6 +36,8 @@ def apply_models(entries: tuple[dict[str, Any], ...], source: Deployment.Source,
             new.deployment.public_id = _identity(entry)
             wanted.add(new.deployment.public_id)
             _apply(new, actor, now)
+            if new.price is None:
+                _tell_unpriced(new.deployment, _place(index, entry), now)
         except UnknownProvider as error:
             log.error("model left out", place=_place(index, entry), reason=_reasons(error))
         except ValidationError as error:
@@ -48,8 +51,15 @@ def _apply(new: NewModel, actor: Actor, now: datetime) -> None:
     known = Deployment.objects.filter(public_id=new.deployment.public_id).first()
     if known is None:
         services.add_deployment(new.deployment, new.name, actor=actor, now=now, secret=new.secret, price=new.price)
-        return
-    apply_to(known, new, actor=actor, now=now)
+    else:
+        apply_to(known, new, actor=actor, now=now)
+
+
+def _tell_unpriced(deployment: Deployment, place: str, now: datetime) -> None:
+    try:
+        services.refuse_unpriced(deployment, now)
+    except ValidationError as error:
+        log.error("model cannot be called", place=place, reason=_reasons(error))
 
 
 def _identity(entry: dict[str, Any]) -> str:

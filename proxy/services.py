@@ -90,9 +90,11 @@ def add_deployment(
 
     `secret` becomes a credential of its own, bound to the base URL's host. `price`, unsaved, overrides
     the price book for this deployment from `now` on. Raises ValidationError naming the field.
+
+    Without a price it is refused here, but for models of the file: those are refused when they are called.
     """
     complete(deployment)
-    if price is None:
+    if price is None and deployment.source != Deployment.Source.CONFIG:
         refuse_unpriced(deployment, now)
     deployment.model = _model(model_name)
     if secret:

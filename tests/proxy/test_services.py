@@ -9,6 +9,7 @@ from proxy import services, vault
 from proxy.from_config import ModelRefused, apply_models
 from proxy.from_litellm import read_model
 from proxy.models import Credential, Deployment, LanguageModel, Provider
+from proxy.shelves import load_catalog
 from spend import book
 from spend.models import Price
 from teams.actors import MASTER
@@ -179,3 +180,11 @@ def test_a_model_of_a_provider_that_is_not_supported_is_left_out_and_the_rest_is
 def test_a_provider_may_be_named_twice() -> None:
     load(entry("a", model="openai/gpt-4o", custom_llm_provider="openai"))
     assert Deployment.objects.get().upstream_model == "gpt-4o"
+
+
+def test_a_model_of_the_file_without_a_price_is_there_and_waits_for_one() -> None:
+    load(entry("a") | {"litellm_params": {"model": "openai/of-the-house", "api_base": "http://house.internal/v1"}})
+    catalog = load_catalog(NOON)
+    [target] = catalog.everybody.models["a"]
+    assert target.price is None
+    assert not target.is_free
