@@ -33,7 +33,14 @@ from teams.api import (
 )  # fmt: skip
 from teams.api_base import ManagementView
 from teams.budgets_api import BudgetDelete, BudgetInfo, BudgetList, BudgetNew, BudgetSettings, BudgetUpdate
-from teams.customers_api import CustomerBlocking, CustomerInfo, CustomerNew, CustomerUpdate
+from teams.customers_api import (
+    CustomerBlocking,
+    CustomerDelete,
+    CustomerInfo,
+    CustomerList,
+    CustomerNew,
+    CustomerUpdate,
+)  # fmt: skip
 from teams.invitations_api import (
     InvitationDelete,
     InvitationInfo,
@@ -152,6 +159,8 @@ def _customers(prefix: str) -> list[URLPattern]:
         at(f"{prefix}/new", CustomerNew, ADMIN, **_SPENT),
         at(f"{prefix}/update", CustomerUpdate, ADMIN, **_SPENT),
         at(f"{prefix}/info", CustomerInfo, ADMIN, **_SPENT),
+        at(f"{prefix}/delete", CustomerDelete, ADMIN),
+        at(f"{prefix}/list", CustomerList, ADMIN, **_SPENT),
         at(f"{prefix}/block", CustomerBlocking, ADMIN, **_SPENT, blocked=True),
         at(f"{prefix}/unblock", CustomerBlocking, ADMIN, **_SPENT, blocked=False),
     ]

@@ -9,6 +9,7 @@ from keys import secrets
 from keys.grants import Grant, ModelRate, Owners, ScopePolicy
 from keys.models import MASTER_ID, RetiredSecret, VirtualKey
 from teams.models import Customer, Limits, Membership, Organization, Tag, User
+from teams.people_defaults import complete_customer
 
 
 def load_grants(tokens: Iterable[str]) -> dict[str, Grant]:
@@ -116,11 +117,20 @@ def is_service_account(key_pk: int) -> bool:
     return VirtualKey.objects.filter(pk=key_pk).exclude(service_account="").exists()
 
 
-def load_customer(organization_id: int, public_id: str) -> ScopePolicy:
-    """The policy of an end user; the first call that names one creates it, so it always has a counter."""
+def load_customer(organization_id: int, public_id: str) -> ScopePolicy | None:
+    """The policy of an end user; the first call that names one creates it, so it always has a counter.
+
+    None for one that nobody made, where `validate_end_user_id_in_db` asks for that.
+    """
     epoch = _epoch(organization_id)
-    customers = Customer.objects.live().select_related("shared_budget")
-    customer, _ = customers.get_or_create(organization_id=organization_id, public_id=public_id)
+    known = Customer.objects.live().select_related("shared_budget").filter(organization_id=organization_id)
+    customer = known.filter(public_id=public_id).first()
+    if customer is None:
+        if settings.GENERAL_SETTINGS.get("validate_end_user_id_in_db"):
+            return None
+        new = complete_customer(Customer(organization_id=organization_id, public_id=public_id))
+        given = {"max_budget_nano": new.max_budget_nano, "shared_budget": new.shared_budget}
+        customer, _ = known.get_or_create(public_id=public_id, organization_id=organization_id, defaults=given)
     return policy_of(customer, epoch=epoch)
 
 

@@ -32,7 +32,7 @@ def teams(items: Sequence[tuple[str, int | None, bool]]) -> list[tuple[tuple[Sco
     return [shelves.team_view(*item) for item in items]
 
 
-def customers(items: Sequence[tuple[int, str]]) -> list[ScopePolicy]:
+def customers(items: Sequence[tuple[int, str]]) -> list[ScopePolicy | None]:
     return [loading.load_customer(organization_id, name) for organization_id, name in items]
 
 

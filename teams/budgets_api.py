@@ -15,6 +15,7 @@ from teams import services
 from teams.api_base import ApiError, ManagementView, required_names, required_text
 from teams.limit_serializers import BudgetSerializer
 from teams.models import SharedBudget
+from teams.promises import refuse_promises
 from teams.rows import Row, budget_row, terms_row
 
 _MOST = 1000
@@ -40,6 +41,7 @@ class BudgetView(ManagementView):
 class BudgetNew(BudgetView):
     @extend_schema(request=BudgetSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
+        refuse_promises(self.body)
         body = BudgetSerializer(data=self.body)
         body.is_valid(raise_exception=True)
         budget = services.create_budget(body.budget(), actor=self.caller.actor)
@@ -51,6 +53,7 @@ class BudgetUpdate(BudgetView):
 
     @extend_schema(request=BudgetSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
+        refuse_promises(self.body)
         with transaction.atomic():
             budget = _budget(required_text(self.body, "budget_id"), "budget_id", locked=True)
             body = BudgetSerializer(budget, data=self.body, partial=True)

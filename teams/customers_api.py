@@ -4,18 +4,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from teams import services
-from teams.api_base import ApiError, ScopeView, required_names, required_text
+from teams import departures, services
+from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text, whole_number
 from teams.models import Customer
+from teams.promises import refuse_promises
 from teams.rows import customer_row
 from teams.scope_serializers import CustomerSerializer, patched
 from teams.serializers import find_organization
+
+_MOST = 1000
 
 
 class CustomerNew(ScopeView):
@@ -23,6 +27,7 @@ class CustomerNew(ScopeView):
 
     @extend_schema(request=CustomerSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
+        refuse_promises(self.body)
         body = CustomerSerializer(data=self.body)
         body.is_valid(raise_exception=True)
         customer = services.create_customer(body.customer(), actor=self.caller.actor)
@@ -45,6 +50,40 @@ class CustomerInfo(ScopeView):
         public_id = required_text(request.query_params, "end_user_id")
         customer = _customer(public_id, request.query_params, "end_user_id")
         return Response(customer_row(customer, self.spent([customer]), timezone.now()))
+
+
+class CustomerDelete(ManagementView):
+    """Its limits are gone; what it spent stays in the ledger. A call that names it makes it anew."""
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        names = list(dict.fromkeys(required_names(self.body, "user_ids")))
+        customers = [_customer(name, self.body, "user_ids") for name in names]
+        with transaction.atomic():
+            for customer in customers:
+                departures.delete_customer(customer, actor=self.caller.actor)
+        message = f"Successfully deleted customers with ids: {', '.join(names[:50])}"
+        return Response({"deleted_customers": len(customers), "message": message})
+
+
+class CustomerList(ScopeView):
+    """Customers page by page; the header X-Total-Count says how many there are in all."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        query, now = request.query_params, timezone.now()
+        page, size = whole_number(query, "page", 1, top=10**9), whole_number(query, "page_size", _MOST, top=_MOST)
+        rows = Customer.objects.live().visible_to(self.caller).order_by("pk")
+        organization = find_organization(query)
+        if organization is not None:
+            rows = rows.filter(organization=organization)
+        if query.get("search"):
+            rows = rows.filter(Q(public_id__icontains=query["search"]) | Q(alias__icontains=query["search"]))
+        shown = list(rows.select_related("organization", "shared_budget")[(page - 1) * size : page * size])
+        spent = self.spent(shown)
+        answer = Response([customer_row(row, spent, now) for row in shown])
+        answer["X-Total-Count"] = str(rows.count())
+        return answer
 
 
 class CustomerBlocking(ScopeView):
@@ -76,7 +115,7 @@ class CustomerBlocking(ScopeView):
 
 def _customer(public_id: str, values: Mapping[str, Any], field: str) -> Customer:
     """The customer of that id in the named organization, else in the default or the oldest one. ApiError 404."""
-    rows = Customer.objects.select_related("organization", "shared_budget").filter(public_id=public_id)
+    rows = Customer.objects.live().select_related("organization", "shared_budget").filter(public_id=public_id)
     organization = find_organization(values)
     if organization is not None:
         found = rows.filter(organization=organization).first()

@@ -123,6 +123,7 @@ def budget_row(budget: SharedBudget, zone: ZoneInfo, now: datetime) -> Row:
     return {
         "budget_id": budget.public_id,
         **terms_row(budget),
+        "tpd_limit": None,
         "budget_reset_at": end,
         "created_by": budget.created_by,
         "updated_by": budget.updated_by,

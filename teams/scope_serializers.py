@@ -13,6 +13,7 @@ from teams.api_fields import AliasesField, MoneyField, NamesField, TextField, Va
 from teams.api_types import ApiError
 from teams.limit_serializers import LimitsSerializer
 from teams.models import Customer, Limits, Membership, Organization, OrganizationMembership, Tag, Team, User
+from teams.people_defaults import complete_customer
 from teams.promises import refuse_promises
 from teams.serializers import TEAM_COLUMNS, MemberSerializer, PermissionsField, find_organization, refuse_beyond, taken
 from teams.services import default_organization
@@ -166,7 +167,7 @@ class CustomerSerializer(LimitsSerializer):
         customer = Customer(organization=organization, public_id=self.validated_data["public_id"])
         if Customer.objects.live().filter(organization=organization, public_id=customer.public_id).exists():
             raise ApiError(400, f"user_id: Customer '{customer.public_id}' exists already", param="user_id")
-        self.apply(customer)
+        complete_customer(self.apply(customer))
         customer.full_clean()
         return customer
 

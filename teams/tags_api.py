@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from teams import services
 from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text
 from teams.models import Tag
+from teams.promises import refuse_promises
 from teams.rows import tag_row
 from teams.scope_serializers import TagSerializer, patched
 from teams.serializers import find_organization
@@ -25,6 +26,7 @@ class TagNew(ScopeView):
 
     @extend_schema(request=TagSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
+        _refuse_models(self.body)
         body = TagSerializer(data=self.body)
         body.is_valid(raise_exception=True)
         tag = services.create_tag(body.tag(), actor=self.caller.actor)
@@ -39,6 +41,7 @@ class TagUpdate(ScopeView):
 
     @extend_schema(request=TagSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
+        _refuse_models(self.body)
         tag = patched(_tag(self.body), TagSerializer, self.body, self.caller.actor)
         row = tag_row(tag, self.spent([tag]), timezone.now())
         return Response({"message": f"Tag {tag.name} updated successfully", "tag": row})
@@ -77,6 +80,16 @@ class TagList(ScopeView):
         tags, now = list(_tags(request.query_params)[:_MOST]), timezone.now()
         spent = self.spent(tags)
         return Response([tag_row(tag, spent, now) for tag in tags])
+
+
+def _refuse_models(body: Mapping[str, Any]) -> None:
+    """LiteLLM lists the deployments of a tag here; a tag limits what it costs, not what it may call."""
+    refuse_promises(body)
+    if body.get("models"):
+        raise ApiError(
+            400, "models: a tag has no deployments of its own; put it into litellm_params.tags of the deployments",
+            param="models",
+        )  # fmt: skip
 
 
 def _tags(values: Mapping[str, Any]) -> QuerySet[Tag]:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from keys.grants import Grant, ScopePolicy
 from proxy.runtime.catalog import Catalog, Target
-from proxy.runtime.identify import unknown_key
+from proxy.runtime.identify import unknown_customer, unknown_key
 from proxy.runtime.journal import BooksUnavailable, Journal
 from teams.scopes import CATALOG
 
@@ -50,9 +50,12 @@ class Grants:
         return grant is not None and any(end is not None and now >= end for end in (grant.expires_at, grant.retires_at))
 
     async def customer(self, organization_id: int, name: str) -> ScopePolicy:
+        """Raises 400 for an end user that nobody made, where only known ones may call."""
         found = self._customers.get((organization_id, name))
         if found is None:
             found = await self._read("customers", (organization_id, name))
+            if found is None:
+                raise unknown_customer(name)
             _remember(self._customers, (organization_id, name), found)
         return found
 

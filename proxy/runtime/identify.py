@@ -96,3 +96,7 @@ def _from_basic(text: str) -> str:
     except (binascii.Error, UnicodeDecodeError):
         return text
     return password or user
+
+
+def unknown_customer(name: str) -> errors.GatewayError:
+    return errors.invalid(f"End user '{name[:100]}' does not exist in the database; make it with /customer/new", "user")

@@ -70,7 +70,9 @@ def _policy_of(way: str) -> ScopePolicy:
     default = default_organization()
     kind = way.split("/")[1]
     if kind in ("customer", "end_user"):
-        return load_customer(default.pk, "c")
+        policy = load_customer(default.pk, "c")
+        assert policy is not None
+        return policy
     if kind == "tag":
         return load_tags(default.pk, ["g"])["g"]
     if kind == "organization":
@@ -169,7 +171,9 @@ def test_a_customer_is_made_changed_shown_and_blocked(api: Api) -> None:
     assert api.get("/end_user/info", {"end_user_id": "acme"}).json["max_budget"] == 3
     blocked = api.post("/customer/block", {"user_ids": ["acme", "unseen"]}).json["blocked_users"]
     assert [(row["user_id"], row["blocked"]) for row in blocked] == [("acme", True), ("unseen", True)]
-    assert load_customer(default_organization().pk, "unseen").blocked
+    policy = load_customer(default_organization().pk, "unseen")
+    assert policy is not None
+    assert policy.blocked
     open_again = api.post("/end_user/unblock", {"user_ids": ["acme"]}).json["unblocked_users"]
     assert [row["blocked"] for row in open_again] == [False]
 

@@ -1,0 +1,112 @@
+"""Customers under both of their names: defaults, lists, and their end."""
+
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from keys.loading import load_customer
+from teams.models import AuditEvent, Customer, User
+from teams.services import default_organization
+from tests.api.conftest import Api
+from tests.api.people import key_of, person
+
+
+@pytest.mark.parametrize("prefix", ["/customer", "/end_user"])
+def test_a_deleted_customer_is_gone_and_a_call_makes_it_anew_without_limits(api: Api, prefix: str) -> None:
+    api.post(f"{prefix}/new", {"user_id": "c", "max_budget": 1})
+    old = Customer.objects.get()
+    answer = api.post(f"{prefix}/delete", {"user_ids": ["c"]})
+    assert (answer.status, answer.json["deleted_customers"]) == (200, 1)
+    assert "c" in answer.json["message"]
+    assert api.get(f"{prefix}/info", {"end_user_id": "c"}).status == 404
+    policy = load_customer(default_organization().pk, "c")
+    assert policy is not None
+    assert (policy.scope == old.scope, policy.budgets) == (False, ())
+    assert AuditEvent.objects.filter(action="customer.deleted").count() == 1
+
+
+def test_of_several_customers_none_is_deleted_if_one_is_unknown(api: Api) -> None:
+    api.post("/customer/new", {"user_id": "c"})
+    answer = api.post("/customer/delete", {"user_ids": ["c", "unknown"]})
+    assert (answer.status, "unknown" in answer.error["message"]) == (404, True)
+    assert Customer.objects.live().count() == 1
+
+
+def test_customers_are_listed_page_by_page(api: Api) -> None:
+    for name in ("a1", "a2", "b1"):
+        api.post("/customer/new", {"user_id": name})
+    assert [row["user_id"] for row in api.get("/customer/list").json] == ["a1", "a2", "b1"]
+    page = api.get("/customer/list", {"search": "a", "page": 2, "page_size": 1})
+    assert ([row["user_id"] for row in page.json], page.headers["X-Total-Count"]) == (["a2"], "2")
+    assert api.get("/customer/list", {"page": "x"}).status == 400
+
+
+def test_a_list_of_customers_costs_the_same_however_long_it_is(api: Api) -> None:
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert api.get("/customer/list").status == 200
+        return len(captured)
+
+    api.post("/customer/new", {"user_id": "a"})
+    first = queries()
+    for name in ("b", "c", "d"):
+        api.post("/customer/new", {"user_id": name})
+    assert queries() == first
+
+
+def test_a_customer_without_limits_gets_those_of_the_file_also_by_a_first_call(api: Api, settings: Any) -> None:
+    settings.LITELLM_SETTINGS = {"max_end_user_budget": 0.25}
+    policies = [load_customer(default_organization().pk, "called")]
+    assert api.post("/customer/new", {"user_id": "made"}).status == 200
+    assert api.post("/customer/new", {"user_id": "rich", "max_budget": 7}).status == 200
+    policies += [load_customer(default_organization().pk, name) for name in ("made", "rich")]
+    assert [policy.budgets[0].limit_nano for policy in policies if policy] == [250_000_000, 250_000_000, 7 * 10**9]
+    settings.LITELLM_SETTINGS = {"max_end_user_budget_id": "b", "max_end_user_budget": 1}
+    api.post("/budget/new", {"budget_id": "b", "max_budget": 3})
+    shared = load_customer(default_organization().pk, "shared")
+    assert shared is not None
+    assert shared.budgets[0].limit_nano == 3 * 10**9
+
+
+def test_where_only_known_customers_may_call_no_call_makes_one(api: Api, settings: Any) -> None:
+    settings.GENERAL_SETTINGS = {"validate_end_user_id_in_db": True}
+    assert load_customer(default_organization().pk, "c") is None
+    assert not Customer.objects.exists()
+    api.post("/customer/new", {"user_id": "c"})
+    assert load_customer(default_organization().pk, "c") is not None
+
+
+@pytest.mark.parametrize("path", ["/customer/new", "/customer/update"])
+@pytest.mark.parametrize(("field", "value"), [("allowed_model_region", "eu"), ("default_model", "m")])
+def test_what_is_not_enforced_about_customers_is_refused(api: Api, path: str, field: str, value: str) -> None:
+    api.post("/customer/new", {"user_id": "c"})
+    answer = api.post(path, {"user_id": "c" if path.endswith("update") else "d", field: value})
+    assert (answer.status, answer.error["param"]) == (400, field)
+
+
+def test_customers_are_for_platform_admins_and_lists_for_read_only_ones(api: Api, linus: User) -> None:
+    viewer = key_of(person("vera", role=User.Role.PROXY_ADMIN_VIEWER))
+    assert api.get("/customer/list", bearer=viewer).status == 200
+    for path in ("new", "update", "delete", "block", "unblock"):
+        body = {"user_id": "c", "user_ids": ["c"]}
+        assert api.post(f"/customer/{path}", body, bearer=viewer).status == 403
+        assert api.post(f"/customer/{path}", body, bearer=key_of(linus)).status == 401
+    for path in ("list", "info"):
+        assert api.get(f"/customer/{path}", {"end_user_id": "c"}, bearer=key_of(linus)).status == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/tag/new", {"name": "g", "models": ["deployment-1"]}, "models"),
+        ("/tag/new", {"name": "g", "tpd_limit": 1}, "tpd_limit"),
+        ("/budget/new", {"tpd_limit": 1}, "tpd_limit"),
+    ],
+)
+def test_tags_and_budgets_promise_nothing_that_is_not_enforced(
+    api: Api, path: str, body: dict[str, Any], field: str
+) -> None:
+    answer = api.post(path, body)
+    assert (answer.status, field in answer.json["detail"]["error"]) == (400, True)
