@@ -66,6 +66,7 @@ class World:
             "organization_id": self.organization.public_id, "org_id": self.organization.public_id,
             "end_user_id": self.customer.public_id, "budget_id": self.budget.public_id, "name": self.tag.name,
             "model_id": self.deployment.public_id, "litellm_model_id": self.deployment.public_id,
+            "request_id": f"r-{self.person.username}",
         }  # fmt: skip
         many = {
             "keys": [self.key.token], "user_ids": [self.person.public_id, self.customer.public_id],
