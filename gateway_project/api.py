@@ -8,11 +8,30 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from rest_framework.permissions import AllowAny
 
 from gateway_project import api_schema  # noqa: F401  (registers itself)
-from gateway_project.api_access import ADMIN, ADMIN_READS, ANYONE, EVERY_PERSON, LEADERS, ORG_LEADERS, PEOPLE, Access
+from gateway_project.api_access import (
+    ADMIN,
+    ADMIN_OR_403,
+    ADMIN_READS,
+    ANYONE,
+    EVERY_PERSON,
+    LEADERS,
+    ORG_LEADERS,
+    PEOPLE,
+    Access,
+)
 from gateway_project.api_health import HealthOfModels
 from keys import audit_api
-from keys.api import KeyBlocking, KeyDelete, KeyGenerate, KeyInfo, KeyRegenerate, KeyUpdate
-from keys.list_api import KeyList
+from keys.api import (
+    KeyBlocking,
+    KeyDelete,
+    KeyGenerate,
+    KeyInfo,
+    KeyRegenerate,
+    KeyUpdate,
+    ServiceAccountGenerate,
+)  # fmt: skip
+from keys.bulk_api import KeyBulkUpdate, KeyHealth, KeyInfoMany, TeamKeyBulkUpdate
+from keys.list_api import KeyAliases, KeyList
 from keys.teams_api import TeamInfo, TeamList, TeamListPaged
 from keys.users_api import UserInfo, UserList, UserNew
 from proxy.api import ModelBlocking, ModelDelete, ModelNew, ModelUpdateByPatch, ModelUpdateByPost
@@ -20,7 +39,14 @@ from proxy.credentials_api import CredentialByModel, CredentialByName, Credentia
 from proxy.groups_api import GrantsView, GrantView, GroupDelete, GroupInfo, GroupList, GroupNew, GroupUpdate
 from proxy.info_api import ModelGroupInfo, ModelInfo, ModelInfoPaged
 from spend.api import SpendLogs, SpendLogsOne, SpendLogsPaged, SpendLogsSession
-from spend.reports import every_window_spend, lifetime_spend, soft_crossings, window_spend
+from spend.reports import (
+    every_window_spend,
+    lifetime_spend,
+    soft_crossings,
+    window_spend,
+    with_last_call,
+    with_total,
+)  # fmt: skip
 from teams.api import (
     TeamBlocking,
     TeamDelete,
@@ -85,12 +111,18 @@ _ALL = {**_SPENT, "used": every_window_spend, "crossed": soft_crossings}
 
 KEYS = [
     at("key/generate", KeyGenerate, PEOPLE, **_SPENT),
-    at("key/info", KeyInfo, ANYONE, **_ALL),
+    at("key/service-account/generate", ServiceAccountGenerate, PEOPLE, **_SPENT),
+    at("key/info", KeyInfo, ANYONE, **_ALL, active=with_last_call),
+    at("v2/key/info", KeyInfoMany, EVERY_PERSON, **_SPENT),
+    at("key/health", KeyHealth, ANYONE),
     at("key/update", KeyUpdate, PEOPLE, **_SPENT),
+    at("key/bulk_update", KeyBulkUpdate, ADMIN_OR_403, **_SPENT),
+    at("team/key/bulk_update", TeamKeyBulkUpdate, LEADERS, **_SPENT),
     at("key/delete", KeyDelete, PEOPLE),
     at("key/block", KeyBlocking, PEOPLE, **_SPENT, blocked=True),
     at("key/unblock", KeyBlocking, PEOPLE, **_SPENT, blocked=False),
-    at("key/list", KeyList, EVERY_PERSON, **_SPENT),
+    at("key/list", KeyList, EVERY_PERSON, **_SPENT, active=with_last_call, totals=with_total),
+    at("key/aliases", KeyAliases, EVERY_PERSON),
     at("key/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
     at("key/<str:key>/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
 ]

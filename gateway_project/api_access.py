@@ -33,12 +33,16 @@ class Access:
     may: frozenset[Standing]
     reads: bool = False
     info: bool = False
+    refuses: int = 401
+    """What everybody else is answered with."""
 
 
 #: Platform admins; read-only ones where it is a GET.
 ADMIN = Access(frozenset({Standing.ADMIN}))
 #: Platform admins of both kinds, also by POST.
 ADMIN_READS = Access(frozenset({Standing.ADMIN, Standing.VIEWER}), reads=True)
+#: The same, where clients expect others to be forbidden.
+ADMIN_OR_403 = Access(frozenset({Standing.ADMIN}), refuses=403)
 #: Who leads an organization.
 ORG_LEADERS = Access(frozenset({Standing.ADMIN, Standing.ORG_ADMIN}))
 #: Who leads an organization or a team.
@@ -72,7 +76,7 @@ class MayCall(BasePermission):
                 403, f"user not allowed to access this route, role= {caller.role}. Trying to access: {request.path}"
             )
         raise ApiError(
-            401,
+            access.refuses,
             "Authentication Error, Only proxy admin can be used to generate, delete, update info for new "
             f"keys/users/teams/models. Route={request.path[:200]}. Your role={caller.role or 'unknown'}. "
             f"Your user_id={caller.user_id or 'unknown'}",

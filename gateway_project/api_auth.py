@@ -62,7 +62,7 @@ def _virtual_caller(token: str, now: datetime) -> Caller:
 def _caller(grant: Grant) -> Caller:
     """The owner's rights, with which key they are used; a key of nobody has its team's, if it is a service account."""
     owners = grant.owners
-    actor = Actor(f"key:{grant.public_id}", owners.user_id, grant.token)
+    actor = Actor(f"key:{grant.public_id}", owners.user_id, grant.token, grant.user_public_id)
     user = User.objects.filter(pk=owners.user_id).first() if owners.user_id else None
     known = caller_of(user, actor=actor) if user is not None else Caller(actor)
     if user is None and owners.team_id and is_service_account(owners.key_id):

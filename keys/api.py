@@ -1,6 +1,6 @@
 """Management endpoints of virtual keys. Each makes one call to a service."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,11 +12,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from keys import rights, services
-from keys.models import VirtualKey
+from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import info_row, issued_row, key_row
 from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key
 from teams.api_base import (
     ApiError,
+    Caller,
     CrossingReader,
     ManagementView,
     ScopeView,
@@ -25,6 +26,7 @@ from teams.api_base import (
     required_text,
     unwired,
 )
+from teams.models import new_public_id
 
 
 class KeyView(ScopeView):
@@ -38,20 +40,39 @@ class KeyGenerate(KeyView):
     @extend_schema(request=NewKeySerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         rights.judge_fields(self.caller, self.body)
-        body = NewKeySerializer(data=rights.with_owner(self.caller, self.body))
-        now, actor = timezone.now(), self.caller.actor
+        return self.issued(rights.with_owner(self.caller, self.body), VirtualKey(), "/key/generate")
+
+    def issued(self, sent: dict[str, Any], key: VirtualKey, route: str) -> Response:
+        body, now, actor = NewKeySerializer(data=sent), timezone.now(), self.caller.actor
         body.is_valid(raise_exception=True)
         with transaction.atomic():
-            key = body.fill(VirtualKey(), actor=actor, now=now)
-            rights.judge_new(self.caller, key)
+            body.fill(key, actor=actor, now=now)
+            rights.judge_new(self.caller, key, route=route)
             secret = services.issue_key(key, actor=actor, custom=body.validated_data.get("key"))
         return Response(issued_row(key, secret, self.spent([key]), now, duration=body.validated_data.get("duration")))
+
+
+class ServiceAccountGenerate(KeyGenerate):
+    """POST /key/service-account/generate: a key of a team that belongs to no person, but to a named program."""
+
+    @extend_schema(request=NewKeySerializer, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        rights.judge_fields(self.caller, self.body)
+        required_text(self.body, "team_id")
+        metadata = self.body.get("metadata") or {}
+        metadata = metadata if isinstance(metadata, dict) else {}
+        name = metadata.get("service_account_id") or self.body.get("key_alias") or new_public_id()
+        if not isinstance(name, str) or len(name) > 255:
+            raise ApiError(400, "service_account_id: at most 255 characters", param="metadata")
+        sent = {**self.body, "user_id": None, "metadata": {**metadata, "service_account_id": name}}
+        return self.issued(sent, VirtualKey(service_account=name), "/key/service-account/generate")
 
 
 class KeyInfo(KeyView):
     """A key may always ask about itself, also when it has spent everything."""
 
     used: WindowReader = staticmethod(unwired)
+    active: Callable[[KeyQuerySet], KeyQuerySet] = staticmethod(unwired)
     crossed: CrossingReader = staticmethod(unwired)
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
@@ -60,6 +81,7 @@ class KeyInfo(KeyView):
         if not asked and not self.caller.token:
             raise ApiError(404, "key: name a key; the master key is not in the database", param="key")
         key = rights.described_key(self.caller, asked or self.caller.token)
+        key = self.active(VirtualKey.objects.with_owners().filter(pk=key.pk)).get()
         info = info_row(key, self.spent([key]), self.used([key]), now)
         info["soft_budget_crossed_at"] = self.crossed([key]).get(key.scope)
         return Response({"key": asked or key.token, "info": info})
@@ -70,10 +92,10 @@ class KeyUpdate(KeyView):
 
     @extend_schema(request=KeySerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        named, now, actor = _named(self.body), timezone.now(), self.caller.actor
+        named, now, actor = named_key(self.body), timezone.now(), self.caller.actor
         with transaction.atomic():
             key = rights.managed_key(self.caller, named, "/key/update", locked=True)
-            key = changed_key(key, KeySerializer, self, route="/key/update", now=now)
+            key = changed_key(key, KeySerializer, self.caller, self.body, now=now)
             key = services.update_key(key, actor=actor, now=now)
         return Response(self.row(key, now) | {"key": named})
 
@@ -110,7 +132,9 @@ class KeyRegenerate(KeyView):
 
     @extend_schema(request=RegenerateSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request, key: str = "") -> Response:
-        named, now, actor = key or _named(self.body), timezone.now(), self.caller.actor
+        if self.body.get("new_master_key"):
+            raise ApiError(400, "new_master_key: the master key is set by LATCHKEY_MASTER_KEY", param="new_master_key")
+        named, now, actor = key or named_key(self.body), timezone.now(), self.caller.actor
         with transaction.atomic():
             row = rights.managed_key(self.caller, named, "/key/regenerate", locked=True)
             rights.judge_new_secret(self.caller, row)
@@ -118,7 +142,7 @@ class KeyRegenerate(KeyView):
             body.is_valid(raise_exception=True)
             values = body.validated_data
             if values.keys() - {"new_key", "grace_period"}:
-                row = changed_key(row, RegenerateSerializer, self, route="/key/regenerate", now=now)
+                row = changed_key(row, RegenerateSerializer, self.caller, self.body, now=now)
                 services.update_key(row, actor=actor, now=now)
             grace = {"grace": values["grace_period"]} if "grace_period" in values else {}
             secret = services.regenerate_key(row, actor=actor, custom=values.get("new_key"), now=now, **grace)
@@ -126,19 +150,19 @@ class KeyRegenerate(KeyView):
 
 
 def changed_key(
-    key: VirtualKey, form: type[KeySerializer], view: ManagementView, *, route: str, now: datetime
+    key: VirtualKey, form: type[KeySerializer], caller: Caller, sent: Mapping[str, Any], *, now: datetime
 ) -> VirtualKey:
     """The locked key with the body's changes in it, unsaved, if the caller may make them."""
     stored = VirtualKey.objects.with_owners().get(pk=key.pk)
-    rights.judge_fields(view.caller, view.body, stored)
-    body = form(key, data=view.body, partial=True)
+    rights.judge_fields(caller, sent, stored)
+    body = form(key, data=sent, partial=True)
     body.is_valid(raise_exception=True)
-    body.fill(key, actor=view.caller.actor, now=now)
-    rights.judge_change(view.caller, key, stored, route=route)
+    body.fill(key, actor=caller.actor, now=now)
+    rights.judge_change(caller, key, stored)
     return key
 
 
-def _named(body: dict[str, Any]) -> str:
+def named_key(body: dict[str, Any]) -> str:
     """The key that an update means: `key`, or a unique `key_alias` if there is no key."""
     if body.get("key") is not None or not isinstance(body.get("key_alias"), str):
         return required_text(body, "key")

@@ -108,7 +108,7 @@ def extras_row(metadata: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[s
         "mcp_rpm_limit": None, "access_group_ids": [], "allowed_vector_store_indexes": None,
         "throttle_on_budget_exceeded": False, "object_permission_id": None, "end_user_budget_id": None,
         "default_estimated_output_tokens": None, "default_estimated_output_tokens_per_model": None,
-        "soft_budget_cooldown": False, "model_spend": {}, "last_active": None, "user": None,
+        "soft_budget_cooldown": False, "model_spend": {}, "user": None,
     }  # fmt: skip
     inside = {name: metadata.get(name) for name in INSIDE}
     return {**absent, **inside, **{name: extras.get(name, empty) for name, empty in KEPT.items()}}

@@ -1,5 +1,7 @@
-"""GET /key/list: keys page by page."""
+"""GET /key/list and /key/aliases: keys page by page."""
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import F, Q
@@ -11,10 +13,15 @@ from rest_framework.response import Response
 
 from keys.api import KeyView
 from keys.models import KeyQuerySet, VirtualKey
-from keys.rows import key_row, status_of
+from keys.rows import key_row, owner_row, status_of
 from keys.serializers import token_from
-from teams.api_base import ApiError, whole_number
+from teams.actors import MASTER, SYSTEM
+from teams.api_base import ApiError, ManagementView, unwired, whole_number
+from teams.callers import Caller
+from teams.models import Organization, Team, User
+from teams.rows import current_window
 
+#: Columns that a list may be ordered by.
 _SORTS = {
     "max_budget": "max_budget_nano",
     "created_at": "created_at",
@@ -24,48 +31,160 @@ _SORTS = {
     "expires": "expires_at",
     "tpm_limit": "tpm_limit",
     "rpm_limit": "rpm_limit",
+    "last_active": "last_active",
+    "total_spend": "total_spend",
 }
+#: What is no column, but worked out per key; so many keys at most are.
+_COMPUTED, _MOST = ("spend", "budget_reset_at"), 10_000
 _STATUSES = ("active", "expired", "revoked", "blocked", "deleted")
 _EXACT = {"user_id": "user__public_id", "team_id": "team__public_id", "organization_id": "organization__public_id"}
+#: There are none of these, so no key has one.
+_NEVER = ("project_id", "agent_id", "access_group_id")
 
 
 class KeyList(KeyView):
+    #: Adds what keys have spent in all, and when they were last used; both are known only above this app.
+    active: Callable[[KeyQuerySet], KeyQuerySet] = staticmethod(unwired)
+    totals: Callable[[KeyQuerySet], KeyQuerySet] = staticmethod(unwired)
+
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         query = request.query_params
         page = whole_number(query, "page", 1, top=10**9)
         size = whole_number(query, "size", 10, top=100)
-        keys = _sorted(_filtered(VirtualKey.objects.visible_to(self.caller), query), query)
+        name, order = _sort_of(query)
+        keys = _filtered(_reached(self.caller, query), query)
         total = keys.count()
-        rows = list(keys[(page - 1) * size : page * size])
-        full = query.get("return_full_object", "").lower() == "true"
+        keys = self.totals(keys) if name == "total_spend" else keys
+        full = _is_true(query, "return_full_object") or "user" in query.getlist("expand")
+        keys = self.active(keys) if full or name == "last_active" else keys
+        chosen = slice((page - 1) * size, page * size)
+        rows = (
+            self._computed(keys, total, name, order)[chosen]
+            if name in _COMPUTED
+            else _sorted(keys, name, order)[chosen]
+        )
         return Response(
             {
-                "keys": self._full(rows) if full else [key.token for key in rows],
+                "keys": self._full(list(rows), query) if full else [key.token for key in rows],
                 "total_count": total,
                 "current_page": page,
                 "total_pages": -(-total // size),
             }
         )
 
-    def _full(self, rows: list[VirtualKey]) -> list[dict[str, Any]]:
-        spent, now = self.spent(rows), timezone.now()
-        return [key_row(key, spent, now) | {"status": status_of(key, now)} for key in rows]
+    def _computed(self, keys: KeyQuerySet, total: int, name: str, order: str) -> list[VirtualKey]:
+        """Ordered by what is worked out; keys without a value come last."""
+        if total > _MOST:
+            raise ApiError(
+                400, f"sort_by: at most {_MOST} keys can be ordered by {name}; narrow the list", param="sort_by"
+            )
+        rows, now = list(keys), timezone.now()
+        if name == "spend":
+            spent = self.spent(rows)
+            return sorted(rows, key=lambda key: (spent[key.scope], key.pk), reverse=order == "desc")
+        ends = {key.pk: current_window(key, now).end for key in rows}
+        with_end = sorted(
+            (key for key in rows if ends[key.pk]), key=lambda key: (ends[key.pk], key.pk), reverse=order == "desc"
+        )
+        return with_end + [key for key in rows if not ends[key.pk]]
+
+    def _full(self, rows: list[VirtualKey], query: Any) -> list[dict[str, Any]]:
+        spent, now, expanded = self.spent(rows), timezone.now(), "user" in query.getlist("expand")
+        shown = [key_row(key, spent, now) | {"status": status_of(key, now)} for key in rows]
+        if expanded:
+            for row, key in zip(shown, rows, strict=True):
+                row["user"] = owner_row(key.user) if key.user else None
+        return shown
+
+
+class KeyAliases(ManagementView):
+    """The aliases of the keys that the caller may see."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        page = whole_number(query, "page", 1, top=10**9)
+        size = whole_number(query, "size", 50, top=100)
+        keys = VirtualKey.objects.visible_to(self.caller).live().filter(alias__isnull=False)
+        if query.get("search"):
+            keys = keys.filter(alias__icontains=query["search"])
+        if query.get("team_id"):
+            _refuse_foreign(self.caller, query, "team_id")
+            keys = keys.filter(team__public_id=query["team_id"])
+        total = keys.count()
+        names = keys.order_by("alias").values_list("alias", flat=True)
+        return Response(
+            {
+                "aliases": list(names[(page - 1) * size : page * size]),
+                "total_count": total,
+                "current_page": page,
+                "total_pages": -(-total // size),
+                "size": size,
+            }
+        )
+
+
+def _reached(caller: Caller, query: Any) -> KeyQuerySet:
+    """What the caller may list; 403 for a filter by somebody whom the caller may not see."""
+    for name in ("user_id", "team_id", "organization_id", "key_hash"):
+        if query.get(name):
+            _refuse_foreign(caller, query, name)
+    keys = VirtualKey.objects.visible_to(caller)
+    if caller.reads_all:
+        return keys
+    if query.get("include_team_keys", "").lower() == "false" and not query.get("team_id"):
+        keys = keys.filter(Q(user=caller.user_pk) | Q(pk=caller.key_pk))
+    # Somebody may be called like the holder of the master key, or like the system.
+    if _is_true(query, "include_created_by_keys") and caller.user_id not in ("", MASTER.label, SYSTEM.label):
+        keys = VirtualKey.objects.filter(Q(pk__in=keys.values("pk")) | Q(created_by=caller.user_id))
+    return keys
+
+
+def _refuse_foreign(caller: Caller, query: Any, name: str) -> None:
+    if caller.reads_all:
+        return
+    wanted = query[name]
+    if name == "key_hash":
+        known = VirtualKey.objects.visible_to(caller).filter(token=token_from(wanted)).exists()
+    elif name == "user_id":
+        known = wanted == caller.user_id or User.objects.visible_to(caller).filter(public_id=wanted).exists()
+    elif name == "team_id":
+        known = Team.objects.visible_to(caller).filter(public_id=wanted).exists()
+    else:
+        known = Organization.objects.visible_to(caller).filter(public_id=wanted).exists()
+    if not known:
+        raise ApiError(403, f"{name}: you may not list the keys of this one", param=name)
 
 
 def _filtered(keys: KeyQuerySet, query: Any) -> KeyQuerySet:
     keys = _with_status(keys.with_owners(), query.get("status") or "")
+    if any(query.get(name) for name in _NEVER):
+        return keys.none()
     for name, column in _EXACT.items():
         if query.get(name):
             keys = keys.filter(**{column: query[name]})
     if query.get("key_hash"):
         keys = keys.filter(token=token_from(query["key_hash"]))
     if query.get("key_alias"):
-        lookup = "alias__icontains" if query.get("substring_matching", "").lower() == "true" else "alias"
+        lookup = "alias__icontains" if _is_true(query, "substring_matching") else "alias"
         keys = keys.filter(**{lookup: query["key_alias"]})
     if query.get("search"):
         keys = keys.filter(Q(alias__icontains=query["search"]) | Q(token=token_from(query["search"])))
-    return keys
+    return _expiring(keys, query["expires"]) if query.get("expires") else keys
+
+
+def _expiring(keys: KeyQuerySet, text: str) -> KeyQuerySet:
+    """`never`, or the instant up to which keys expire."""
+    if text == "never":
+        return keys.filter(expires_at__isnull=True)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ApiError(
+            400, "expires: write 'never' or an instant such as 2026-12-31T00:00:00Z", param="expires"
+        ) from error
+    return keys.filter(expires_at__lte=at if at.tzinfo else at.replace(tzinfo=UTC))
 
 
 def _with_status(keys: KeyQuerySet, status: str) -> KeyQuerySet:
@@ -82,14 +201,22 @@ def _with_status(keys: KeyQuerySet, status: str) -> KeyQuerySet:
     return keys.exclude(gone).filter(blocked=False) if status == "active" else keys
 
 
-def _sorted(keys: KeyQuerySet, query: Any) -> KeyQuerySet:
-    name, order = query.get("sort_by") or "created_at", query.get("sort_order") or "desc"
-    if name not in _SORTS:
-        raise ApiError(400, f"sort_by: write one of {', '.join(_SORTS)}", param="sort_by")
+def _sort_of(query: Any) -> tuple[str, str]:
+    name, order = query.get("sort_by") or "created_at", (query.get("sort_order") or "desc").lower()
+    if name not in _SORTS and name not in _COMPUTED:
+        raise ApiError(400, f"sort_by: write one of {', '.join((*_SORTS, *_COMPUTED))}", param="sort_by")
     if order not in ("asc", "desc"):
         raise ApiError(400, "sort_order: write asc or desc", param="sort_order")
+    return name, order
+
+
+def _sorted(keys: KeyQuerySet, name: str, order: str) -> KeyQuerySet:
     if name == "created_at":
         return keys.order_by("pk" if order == "asc" else "-pk")
     column = F(_SORTS[name])
     placed = column.asc(nulls_last=True) if order == "asc" else column.desc(nulls_last=True)
     return keys.order_by(placed, "-pk")
+
+
+def _is_true(query: Any, name: str) -> bool:
+    return str(query.get(name, "")).lower() in ("true", "1")

@@ -112,11 +112,11 @@ def judge_fields(caller: Caller, body: Mapping[str, Any], stored: VirtualKey | N
         raise ApiError(403, "key_type: only proxy admins may make keys of the type management", param="key_type")
 
 
-def judge_new(caller: Caller, key: VirtualKey, *, route: str = _MAKE, service_account: bool = False) -> None:
+def judge_new(caller: Caller, key: VirtualKey, *, route: str = _MAKE) -> None:
     """Judge an unsaved, filled key; what it leaves open is filled with the limits of the calling key."""
     if caller.is_admin:
         return
-    _judge_place(caller, key, route, service_account=service_account)
+    _judge_place(caller, key, route)
     minter = _minter(caller)
     if minter is not None:
         inherit(key, minter)
@@ -125,7 +125,7 @@ def judge_new(caller: Caller, key: VirtualKey, *, route: str = _MAKE, service_ac
     refuse_beyond_owners(key, owners_of(key), _COLUMNS)
 
 
-def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey, *, route: str) -> None:
+def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
     """Judge a changed, unsaved key against `stored`, the same row as it is."""
     if caller.is_admin:
         return
@@ -155,13 +155,12 @@ def judge_new_secret(caller: Caller, key: VirtualKey) -> None:
     _judge_routes(key, minter)
 
 
-def _judge_place(caller: Caller, key: VirtualKey, route: str, *, service_account: bool) -> None:
+def _judge_place(caller: Caller, key: VirtualKey, route: str) -> None:
     """Whose key it may become."""
     if key.team is not None:
         _judge_team(caller, key, key.team, route)
-    elif service_account or (key.user is None and not caller.manages_organization(key.organization_id)):
-        field = "organization_id" if key.user is None else "team_id"
-        raise ApiError(403, f"{field}: only admins may make keys that belong to nobody", param=field)
+    elif key.user is None and not caller.manages_organization(key.organization_id):
+        raise ApiError(403, "organization_id: only admins may make keys that belong to nobody", param="organization_id")
     elif key.user_id not in (None, caller.user_pk) and not caller.manages_organization(key.organization_id):
         raise ApiError(403, "user_id: you can only make keys for yourself", param="user_id")
 
@@ -187,7 +186,7 @@ def _judge_move(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
             raise ApiError(403, "team_id: only admins may take a key out of every team", param="team_id")
     if key.user_id is None and stored.user_id is not None and not leads(caller, stored):
         raise ApiError(403, "user_id: only admins may take a key from its owner", param="user_id")
-    _judge_place(caller, key, _MAKE, service_account=False)
+    _judge_place(caller, key, _MAKE)
 
 
 def _judge_routes(key: VirtualKey, minter: VirtualKey) -> None:

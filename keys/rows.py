@@ -5,6 +5,7 @@ from datetime import datetime
 
 from keys.extras import ROUTES_OF_TYPE, extras_row
 from keys.models import VirtualKey
+from teams.models import User
 from teams.rows import Row, budget_row, limits_row, usage_rows, zone_of
 
 #: The contract's words for `VirtualKey.status`.
@@ -37,6 +38,7 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
         "key_rotation_at": key.rotate_at,
         "rotation_count": key.rotation_count,
         "last_rotation_at": key.rotated_at,
+        "last_active": getattr(key, "last_active", None),
         "service_account_id": key.service_account or None,
         "litellm_budget_table": budget_row(key.shared_budget, zone_of(key), now) if key.shared_budget else None,
     }
@@ -56,6 +58,16 @@ def issued_row(
     kind = next((name for name, routes in ROUTES_OF_TYPE.items() if routes == key.allowed_routes), None)
     row = key_row(key, spent, now) | {"key": secret, "token_id": key.token}
     return row | {"duration": duration, "key_type": kind}
+
+
+def owner_row(user: User) -> Row:
+    """The person behind a key, where a list is asked to show it."""
+    return {
+        "user_id": user.public_id,
+        "user_email": user.email or None,
+        "user_alias": user.alias or None,
+        "user_role": user.role,
+    }
 
 
 def status_of(key: VirtualKey, now: datetime) -> str:

@@ -25,7 +25,7 @@ def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> st
     issued = _accept_custom(custom) if custom is not None else secrets.generate()
     key.public_id, key.token = issued.public_id, secrets.token_of(issued.plaintext)
     key.masked = secrets.masked(issued.plaintext)
-    key.created_by = key.updated_by = actor.label
+    key.created_by = key.updated_by = actor.signature
     _place(key)
     _refuse_known_token(key.token)
     _plan_rotation(key, timezone.now())
@@ -75,7 +75,7 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
         key.budget_started_at = now or timezone.now()
     if (key.auto_rotate, key.rotation_interval) != (stored.auto_rotate, stored.rotation_interval):
         _plan_rotation(key, now or timezone.now())
-    key.updated_by = actor.label
+    key.updated_by = actor.signature
     key.full_clean()
     refuse_oversold(key)
     key.save()
@@ -99,7 +99,7 @@ def delete_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     if key.deleted_at:
         return key
     before = audit.snapshot(key)
-    key.deleted_at, key.deleted_by = now or timezone.now(), actor.label
+    key.deleted_at, key.deleted_by = now or timezone.now(), actor.signature
     key.save(update_fields=["deleted_at", "deleted_by", "updated_at"])
     changes.publish(key, organization_pk=key.organization_id)
     audit.record("key.deleted", key, actor=actor, before=before)
@@ -128,8 +128,14 @@ def regenerate_key(
         key=key_row, token=key_row.token, seal=key_row.seal, retired_at=now, valid_until=now + grace
     )
     key_row.public_id, key_row.token = issued.public_id, token
-    key_row.masked, key_row.updated_by = secrets.masked(issued.plaintext), actor.label
-    key_row.save(update_fields=["public_id", "token", "masked", "updated_by", "updated_at"])
+    key_row.masked, key_row.updated_by = secrets.masked(issued.plaintext), actor.signature
+    key_row.rotation_count, key_row.rotated_at = key_row.rotation_count + 1, now
+    _plan_rotation(key_row, now)
+    key_row.save(
+        update_fields=[
+            "public_id", "token", "masked", "updated_by", "updated_at", "rotation_count", "rotated_at", "rotate_at",
+        ]
+    )  # fmt: skip
     _seal(key_row)
     changes.publish(key_row, organization_pk=key_row.organization_id)
     audit.record("key.regenerated", key_row, actor=actor, after={"grace_seconds": int(grace.total_seconds())})
@@ -160,7 +166,7 @@ def _note_expired(pk: int, now: datetime, actor: Actor) -> int:
 def _set_blocked(key: VirtualKey, blocked: bool, actor: Actor) -> VirtualKey:
     key = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
     before = audit.snapshot(key)
-    key.blocked, key.updated_by = blocked, actor.label
+    key.blocked, key.updated_by = blocked, actor.signature
     key.save(update_fields=["blocked", "updated_by", "updated_at"])
     changes.publish(key, organization_pk=key.organization_id)
     audit.record("key.blocked" if blocked else "key.unblocked", key, actor=actor, before=before)

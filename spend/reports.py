@@ -3,13 +3,17 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from django.db.models import CharField, OuterRef, Subquery, Sum, Value
+from django.db.models.functions import Cast, Coalesce, Concat
 from django.utils import timezone
 
-from spend.models import Crossing
+from keys.models import KeyQuerySet
+from spend.models import Crossing, LedgerEntry, Rollup
 from spend.spent import Stretch, spent_by_window, spent_in, spent_now
 from spend.wire import CounterRef
 from teams.models import Limits
 from teams.rows import current_window
+from teams.scopes import ScopeKind
 
 
 def window_spend(scopes: Iterable[Limits]) -> dict[str, int]:
@@ -33,3 +37,16 @@ def soft_crossings(scopes: Iterable[Limits]) -> dict[str, datetime]:
     counters = {CounterRef(one.scope, "", current_window(one, now)).counter: one.scope for one in scopes}
     rows = Crossing.objects.filter(counter__in=counters, kind=Crossing.Kind.SOFT).values_list("counter", "at")
     return {counters[counter]: at for counter, at in rows}
+
+
+def with_last_call(keys: KeyQuerySet) -> KeyQuerySet:
+    """Adds `last_active`: when each key's newest call in the ledger was admitted."""
+    calls = LedgerEntry.objects.filter(key=OuterRef("pk")).order_by("-admitted_at").values("admitted_at")
+    return keys.annotate(last_active=Subquery(calls[:1]))
+
+
+def with_total(keys: KeyQuerySet) -> KeyQuerySet:
+    """Adds `total_spend`: nano-USD that each key has ever spent."""
+    scope = Concat(Value(f"{ScopeKind.KEY.value}:"), Cast(OuterRef("pk"), CharField()))
+    sums = Rollup.objects.filter(scope=scope).order_by().values("scope").annotate(total=Sum("amount_nano"))
+    return keys.annotate(total_spend=Coalesce(Subquery(sums.values("total")), 0))

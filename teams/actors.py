@@ -11,6 +11,13 @@ class Actor:
     user_id: int | None = None
     token: str = ""
     """SHA-256 of the key that the change was made with, if it was made with one."""
+    public_id: str = ""
+    """Id under which clients know the person, if it is one."""
+
+    @property
+    def signature(self) -> str:
+        """Who made something, as `created_by` of answers names them."""
+        return self.public_id or self.label
 
 
 #: The holder of the master key, under the id that LiteLLM's clients know it by.
