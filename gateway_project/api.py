@@ -7,7 +7,10 @@ from django.urls import URLPattern, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 
-from gateway_project import api_schema  # noqa: F401  (registers itself)
+from gateway_project import (
+    api_schema,  # noqa: F401  (registers itself)
+    api_settings,
+)
 from gateway_project.api_access import (
     ADMIN,
     ADMIN_OR_403,
@@ -19,7 +22,6 @@ from gateway_project.api_access import (
     PEOPLE,
     Access,
 )
-from gateway_project.api_health import HealthOfModels
 from keys import audit_api
 from keys.api import (
     KeyBlocking,
@@ -34,6 +36,7 @@ from keys.bulk_api import KeyBulkUpdate, KeyHealth, KeyInfoMany, TeamKeyBulkUpda
 from keys.list_api import KeyAliases, KeyList
 from keys.teams_api import TeamInfo, TeamList, TeamListPaged
 from keys.users_api import UserInfo, UserList, UserNew
+from proxy import health_api
 from proxy.api import ModelBlocking, ModelDelete, ModelNew, ModelUpdateByPatch, ModelUpdateByPost
 from proxy.credentials_api import CredentialByModel, CredentialByName, CredentialChange, Credentials
 from proxy.groups_api import GrantsView, GrantView, GroupDelete, GroupInfo, GroupList, GroupNew, GroupUpdate
@@ -256,7 +259,21 @@ AUDIT = [
 ]
 
 HEALTH = [
-    at("health", HealthOfModels, ADMIN),
+    at("health", health_api.HealthOfModels, ADMIN),
+    at("health/history", health_api.HealthHistory, ADMIN),
+    at("health/latest", health_api.HealthLatest, ADMIN),
+    at("health/test_connection", health_api.TestConnection, ADMIN),
+    at("health/readiness/details", api_settings.ReadinessDetails, ANYONE),
+    at("health/license", api_settings.License, ANYONE),
+]
+
+SETTINGS = [
+    at("routes", api_settings.Routes, ANYONE),
+    at("get/config/callbacks", api_settings.ConfigCallbacks, ADMIN),
+    at("active/callbacks", api_settings.ActiveCallbacks, ADMIN),
+    at("config/list", api_settings.ConfigList, ADMIN),
+    at("config/field/info", api_settings.ConfigField, ADMIN),
+    at("reload/model_cost_map", api_settings.PricesReload, ADMIN),
 ]
 
 urlpatterns = [
@@ -273,6 +290,7 @@ urlpatterns = [
     *SPEND,
     *AUDIT,
     *HEALTH,
+    *SETTINGS,
     path("api/schema/", SpectacularAPIView.as_view(**_OPEN), name="api-schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema", **_OPEN), name="api-docs"),
 ]

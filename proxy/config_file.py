@@ -17,7 +17,7 @@ from teams import people_rules
 _TOP = {"model_list", "general_settings", "litellm_settings", "router_settings", "environment_variables"}
 _READ = {"model_list", "general_settings", "litellm_settings", "router_settings"}
 #: Settings that have a place here; all others are named in a warning. What each means is in docs/configuration.md.
-_GENERAL = {"master_key", *gate_rules.NAMES, *people_rules.GENERAL_NAMES}
+GENERAL = {"master_key", *gate_rules.NAMES, *people_rules.GENERAL_NAMES}
 _LITELLM = {*gate_rules.LITELLM_NAMES, *people_rules.NAMES}
 _ROUTER = {*gate_rules.ROUTER_NAMES}
 _MODEL = {"model_name", "litellm_params", "model_info"}
@@ -53,7 +53,7 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
     warnings += [f"{name}: not supported yet, ignored" for name in data.keys() & (_TOP - _READ)]
     general = _section(data, "general_settings", environ)
     litellm = _section(data, "litellm_settings", environ)
-    warnings += [f"general_settings.{name}: unknown setting, ignored" for name in general.keys() - _GENERAL]
+    warnings += [f"general_settings.{name}: unknown setting, ignored" for name in general.keys() - GENERAL]
     warnings += [f"litellm_settings.{name}: unknown setting, ignored" for name in litellm.keys() - _LITELLM]
     router = _section(data, "router_settings", environ)
     warnings += [f"router_settings.{name}: unknown setting, ignored" for name in router.keys() - _ROUTER]

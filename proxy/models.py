@@ -182,6 +182,24 @@ class AccessGroup(models.Model):
         return found
 
 
+class HealthCheck(models.Model):
+    """What came of asking one deployment's provider. Rows name the deployment, so they outlive it."""
+
+    deployment_id = models.CharField("model id", max_length=128)
+    model_name = models.CharField(max_length=255)
+    problem = models.CharField(max_length=255, blank=True, default="")
+    milliseconds = models.PositiveIntegerField(default=0)
+    checked_at = models.DateTimeField(db_index=True)
+    checked_by = models.CharField(max_length=255, blank=True, default="")
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["deployment_id", "-id"], name="proxy_health_latest")]
+
+    def __str__(self) -> str:
+        return f"{self.model_name}: {self.problem or 'healthy'}"
+
+
 def _callable_by(caller: Caller) -> list[int]:
     """Deployments that the calling key may call; of a person without one, what its teams and everybody share."""
     rows = Deployment.objects.filter(blocked=False).select_related("model")

@@ -1,0 +1,165 @@
+"""Management endpoints about this server itself: what it runs with, and the price list it can read again."""
+
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from gateway_project.api_health import states
+from proxy.config_file import GENERAL
+from spend import book
+from teams.api_base import ApiError, ManagementView, required_text
+
+Row = dict[str, Any]
+
+
+class ReadinessDetails(ManagementView):
+    """GET /health/readiness/details: the probe, and what this server runs."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        found = states()
+        healthy = set(found.values()) == {"connected"}
+        details: Row = {
+            "status": "healthy" if healthy else "unhealthy",
+            **found,
+            "cache": None,
+            "version": settings.SPECTACULAR_SETTINGS["VERSION"],
+            "durability": settings.DURABILITY,
+            "log_level": settings.LOG_LEVEL,
+            "success_callbacks": [],
+        }
+        return Response(details, status=200 if healthy else 503)
+
+
+class License(ManagementView):
+    """GET /health/license: everything is free, so nothing is licensed or limited."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        limits = {"max_users": None, "max_teams": None}
+        return Response(
+            {
+                "has_license": False,
+                "license_type": None,
+                "expiration_date": None,
+                "allowed_features": [],
+                "limits": limits,
+            }
+        )
+
+
+class Routes(ManagementView):
+    """GET /routes: every path of the management API with its methods."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        return Response({"routes": _routes(get_resolver("gateway_project.api").url_patterns)})
+
+
+class Callbacks(ManagementView):
+    """GET /get/config/callbacks and /active/callbacks: nothing is called back, whatever the file says."""
+
+    answer: ClassVar[Row] = {}
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        return Response(self.answer)
+
+
+class ConfigCallbacks(Callbacks):
+    answer: ClassVar[Row] = {
+        "status": "success",
+        "callbacks": [],
+        "alerts": [],
+        "router_settings": {},
+        "available_callbacks": {},
+    }
+
+
+class ActiveCallbacks(Callbacks):
+    answer: ClassVar[Row] = {
+        "alerting": None,
+        "litellm.callbacks": [],
+        "litellm.input_callback": [],
+        "litellm.failure_callback": [],
+        "litellm.success_callback": [],
+        "litellm._async_success_callback": [],
+        "litellm._async_failure_callback": [],
+        "litellm._async_input_callback": [],
+        "all_litellm_callbacks": [],
+        "num_callbacks": 0,
+        "num_alerting": 0,
+    }
+
+
+class ConfigList(ManagementView):
+    """GET /config/list: the general settings that mean something here, as the configuration file sets them."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        wanted = request.query_params.get("config_type") or "general_settings"
+        if wanted != "general_settings":
+            raise ApiError(400, "config_type: write general_settings", param="config_type")
+        return Response([_field(name) for name in sorted(GENERAL - {"master_key"})])
+
+
+class ConfigField(ManagementView):
+    """GET /config/field/info?field_name=."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        name = required_text(request.query_params, "field_name")
+        if name not in GENERAL - {"master_key"}:
+            raise ApiError(400, f"Invalid field={name[:128]} passed in", param="field_name")
+        if name not in settings.GENERAL_SETTINGS:
+            raise ApiError(400, f"Field name={name} not set in general_settings", param="field_name")
+        return Response({"field_name": name, "field_value": settings.GENERAL_SETTINGS[name]})
+
+
+class PricesReload(ManagementView):
+    """POST /reload/model_cost_map: bring the price book up to date with the packaged list."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        now = timezone.now()
+        added = book.seed_prices(now=now)
+        return Response(
+            {
+                "status": "success",
+                "message": f"Price data reloaded successfully! {added} prices were added.",
+                "models_count": added,
+                "timestamp": now,
+            }
+        )
+
+
+def _field(name: str) -> Row:
+    value = settings.GENERAL_SETTINGS.get(name)
+    return {
+        "field_name": name,
+        "field_type": type(value).__name__ if value is not None else None,
+        "field_description": "see the section on the file's settings in docs/configuration.md",
+        "field_value": value,
+        "stored_in_db": None if value is None else False,
+        "field_default_value": None,
+        "premium_field": False,
+        "nested_fields": None,
+    }
+
+
+def _routes(patterns: list[URLPattern | URLResolver]) -> list[Row]:
+    found = []
+    for pattern in patterns:
+        view = getattr(pattern.callback, "view_class", None) if isinstance(pattern, URLPattern) else None
+        if view is not None:
+            methods = [name.upper() for name in view.http_method_names if hasattr(view, name) and name != "options"]
+            found.append(
+                {"path": f"/{pattern.pattern}", "methods": methods, "name": view.__name__, "endpoint": view.__name__}
+            )
+    return found
