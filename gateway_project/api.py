@@ -22,6 +22,7 @@ from gateway_project.api_access import (
     PEOPLE,
     Access,
 )
+from gateway_project.api_once import once
 from keys import audit_api
 from keys.api import (
     KeyBlocking,
@@ -104,7 +105,7 @@ def at(route: str, view: type[ManagementView], access: Access, **kwargs: Any) ->
     """One route of the management API."""
     if not isinstance(access, Access):
         raise ImproperlyConfigured(f"{route}: say who may call it")
-    return path(route, view.as_view(access=access, **kwargs))
+    return path(route, view.as_view(access=access, once=once, **kwargs))
 
 
 _OPEN = {"authentication_classes": [], "permission_classes": [AllowAny]}

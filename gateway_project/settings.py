@@ -213,6 +213,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-orphans": {"task": "proxy.tasks.sweep_orphans", "schedule": 10.0},
     "mend-drift": {"task": "proxy.tasks.mend_drift", "schedule": 60.0},
     "note-expired-keys": {"task": "keys.tasks.note_expired_keys", "schedule": 60.0},
+    "forget-answers": {"task": "keys.tasks.forget_answers", "schedule": 3600.0},
     "seed-prices": {"task": "spend.tasks.seed_prices", "schedule": 86400.0},
     "forget-policy-changes": {"task": "teams.tasks.forget_policy_changes", "schedule": 3600.0},
 }

@@ -174,3 +174,16 @@ class RetiredSecret(models.Model):
 
     def __str__(self) -> str:
         return f"retired secret of key {self.key_id}"
+
+
+class GivenAnswer(models.Model):
+    """The answer to a request that named itself with `Idempotency-Key`, encrypted, until it expires."""
+
+    name = models.CharField(max_length=64, unique=True)
+    asked = models.CharField("SHA-256 of the request", max_length=64)
+    status = models.PositiveSmallIntegerField(default=200)
+    envelope = models.TextField(blank=True, default="")
+    expires_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return self.name

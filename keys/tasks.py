@@ -5,7 +5,7 @@ from datetime import datetime
 from celery import shared_task
 from django.utils import timezone
 
-from keys import services
+from keys import answers, services
 from teams.actors import SYSTEM
 
 
@@ -13,3 +13,9 @@ from teams.actors import SYSTEM
 def note_expired_keys(*, now: str | None = None, **_: object) -> int:
     """Record keys whose time has passed. Repeatable: each key is noted once."""
     return services.note_expired_keys(now=datetime.fromisoformat(now) if now else timezone.now(), actor=SYSTEM)
+
+
+@shared_task
+def forget_answers(*, now: str | None = None, **_: object) -> int:
+    """Delete kept answers whose day is over."""
+    return answers.forget(now=datetime.fromisoformat(now) if now else timezone.now())

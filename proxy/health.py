@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 import httpx
 
-from proxy import services, vault
+from keys import vault
+from proxy import services
 from proxy.models import Deployment, HealthCheck
 from teams.actors import Actor
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from proxy import vault
+from keys import vault
 from proxy.models import Credential, Deployment, LanguageModel, Provider
 from proxy.providers import REGISTRY
 from spend import book

@@ -9,9 +9,10 @@ from typing import Any
 import structlog
 from django.db.models import Max
 
+from keys import vault
 from keys.grants import ScopePolicy
 from keys.loading import policy_of
-from proxy import services, vault
+from proxy import services
 from proxy.models import AccessGroup, Deployment
 from proxy.providers import REGISTRY
 from proxy.runtime.catalog import Catalog, Shelf, Target, by_precision, captured, filled

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
@@ -28,6 +29,9 @@ WindowReader = Callable[[Iterable[Limits]], Mapping[tuple[str, str, str], int]]
 #: When each scope crossed the soft budget of its current window; scopes that did not are left out.
 CrossingReader = Callable[[Iterable[Limits]], Mapping[str, datetime]]
 
+#: Carries a POST out, or gives the answer that it got before.
+Once = Callable[[Request, Callable[[], Response]], Response]
+
 
 def unwired(scopes: Iterable[Limits]) -> Any:
     """Stands for a reader that the router forgot; a silent zero would be a wrong amount."""
@@ -43,6 +47,8 @@ class ManagementView(APIView):
     access: ClassVar[object] = None
     #: Whether the caller got past the router's table: who did not is refused in the usual shape everywhere.
     admitted = False
+    #: Answers a POST that names itself (`Idempotency-Key`); the router hands it down.
+    once: Once | None = None
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
@@ -55,6 +61,14 @@ class ManagementView(APIView):
         for name, value in [*request.query_params.items(), *kwargs.items()]:
             if "\0" in f"{name}{value}":
                 raise ApiError(400, "a parameter contains the character NUL", param=name.replace("\0", ""))
+        if self.once is not None and request.method == "POST" and "Idempotency-Key" in request.headers:
+            self._answer_once(self.once, request)
+
+    def _answer_once(self, once: Once, request: Request) -> None:
+        """Have the POST of this very request answered by `once`; whom no key identifies has no names of its own."""
+        handler = getattr(self, "post", None)
+        if handler is not None and isinstance(request.user, Caller):
+            setattr(self, "post", lambda *args, **kwargs: once(request, partial(handler, *args, **kwargs)))  # noqa: B010
 
     @property
     def body(self) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
-from proxy import services, vault
+from keys import vault
+from proxy import services
 from proxy.from_config import ModelRefused, apply_models
 from proxy.from_litellm import read_model
 from proxy.models import Credential, Deployment, LanguageModel, Provider

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from proxy import vault
+from keys import vault
 
 SALT, OLD_SALT = "salt-key-of-today-1234", "salt-key-of-yesterday"
 CONTEXT = "proxy.credential|1|api.openai.com"

@@ -1,4 +1,4 @@
-"""Envelope encryption of provider secrets. Pure: no Django, no I/O.
+"""Envelope encryption of what must be read again: provider secrets, answers that hold a key. Pure: no Django, no I/O.
 
 A random data key encrypts the secret with AES-256-GCM; the key-encryption key wraps the data key. Both
 are bound to a context text (the row and the host), so an envelope moved to another row does not open.
