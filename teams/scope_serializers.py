@@ -15,7 +15,15 @@ from teams.limit_serializers import LimitsSerializer
 from teams.models import Customer, Limits, Membership, Organization, OrganizationMembership, Tag, Team, User
 from teams.people_defaults import complete_customer
 from teams.promises import refuse_promises
-from teams.serializers import TEAM_COLUMNS, MemberSerializer, PermissionsField, find_organization, refuse_beyond, taken
+from teams.serializers import (
+    TEAM_COLUMNS,
+    MemberSerializer,
+    PermissionsField,
+    TaggedSerializer,
+    find_organization,
+    refuse_beyond,
+    taken,
+)
 from teams.services import default_organization
 
 L = TypeVar("L", bound=Limits)
@@ -65,7 +73,7 @@ class OrganizationSerializer(LimitsSerializer):
         return organization
 
 
-class TeamUpdateSerializer(LimitsSerializer):
+class TeamUpdateSerializer(TaggedSerializer):
     """POST /team/update: a merge patch. A team never moves to another organization."""
 
     team_alias = TextField(source="name", max_length=255, required=False, allow_null=True)

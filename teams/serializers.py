@@ -66,7 +66,19 @@ class MemberSerializer(serializers.Serializer[Any]):
         return attrs
 
 
-class TeamSerializer(LimitsSerializer):
+class TaggedSerializer(LimitsSerializer):
+    """A team's `tags` are kept in `metadata`, where clients of LiteLLM read them; every call of the team has them."""
+
+    tags = NamesField(required=False, allow_null=True)
+
+    def apply(self, instance: Any, **how: Any) -> Any:
+        team: Team = super().apply(instance, **how)
+        if self.validated_data.get("tags") is not None:
+            team.metadata = {**team.metadata, "tags": self.validated_data["tags"]}
+        return team
+
+
+class TeamSerializer(TaggedSerializer):
     """POST /team/new."""
 
     team_id = TextField(source="public_id", max_length=128, required=False, allow_null=True)
@@ -98,7 +110,7 @@ class TeamSerializer(LimitsSerializer):
 
     def team(self) -> Team:
         """An unsaved, validated team."""
-        team = self.apply(Team())
+        team: Team = self.apply(Team())
         organization = find_organization(self.validated_data)
         if organization is not None:
             team.organization = organization

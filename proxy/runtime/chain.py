@@ -250,7 +250,9 @@ async def relay_stream(
 ) -> None:  # fmt: skip
     """Hand a stream on, under the eyes of whoever may end it early."""
     intent = held.intent
-    stream = Stream(intent.token, call.customer, intent.tags, frozenset(intent.scopes), answer, target.on_disconnect)
+    # Everything whose change may end the stream: also the person who owns a team's key, who is no link of the chain.
+    scopes = frozenset(name for name, _ in held.plan.versions)
+    stream = Stream(intent.token, call.customer, intent.tags, scopes, answer, target.on_disconnect)
     gateway.streams.opened(stream, request.receive)
     try:
         await relay.send_stream(

@@ -1,7 +1,7 @@
 """Every path the gateway answers, with what it costs. A route that is not here does not exist.
 
 Each answers with and without `/v1`, and the model routes also in the Azure form
-`/openai/deployments/{model}/...`.
+`/openai/deployments/{model}/...` and the old one of OpenAI's `/engines/{model}/...`.
 """
 
 import re
@@ -32,7 +32,9 @@ MODELS = Route("models", "GET", "/models")
 MODEL = Route("model", "GET", "/models/{id}")
 
 _POSTS = {route.upstream: route for route in (CHAT, COMPLETION, EMBEDDING)}
-_AZURE = re.compile(r"^/openai/deployments/(?P<model>.+?)(?P<rest>/chat/completions|/completions|/embeddings)$")
+_AZURE = re.compile(
+    r"^/(?:openai/deployments|engines)/(?P<model>.+?)(?P<rest>/chat/completions|/completions|/embeddings)$"
+)
 
 
 def find(path: str) -> tuple[Route, str] | None:
