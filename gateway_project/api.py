@@ -1,8 +1,5 @@
 """The router of the management API: which path is answered where, who may call it, and where spend is read from."""
 
-from typing import Any
-
-from django.core.exceptions import ImproperlyConfigured
 from django.urls import URLPattern, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
@@ -20,9 +17,9 @@ from gateway_project.api_access import (
     LEADERS,
     ORG_LEADERS,
     PEOPLE,
-    Access,
 )
-from gateway_project.api_once import once
+from gateway_project.api_at import at
+from gateway_project.api_spend import SPEND
 from keys import audit_api
 from keys.api import (
     KeyBlocking,
@@ -42,7 +39,6 @@ from proxy.api import ModelBlocking, ModelDelete, ModelNew, ModelUpdateByPatch, 
 from proxy.credentials_api import CredentialByModel, CredentialByName, CredentialChange, Credentials
 from proxy.groups_api import GrantsView, GrantView, GroupDelete, GroupInfo, GroupList, GroupNew, GroupUpdate
 from proxy.info_api import ModelGroupInfo, ModelInfo, ModelInfoPaged
-from spend.api import SpendLogs, SpendLogsOne, SpendLogsPaged, SpendLogsSession
 from spend.reports import (
     every_window_spend,
     lifetime_spend,
@@ -61,7 +57,6 @@ from teams.api import (
     TeamsAvailable,
     TeamUpdate,
 )  # fmt: skip
-from teams.api_base import ManagementView
 from teams.budgets_api import BudgetDelete, BudgetInfo, BudgetList, BudgetNew, BudgetSettings, BudgetUpdate
 from teams.customers_api import (
     CustomerBlocking,
@@ -99,14 +94,6 @@ from teams.users_api import (
     UserUpdate,
     UserUpdateMany,
 )  # fmt: skip
-
-
-def at(route: str, view: type[ManagementView], access: Access, **kwargs: Any) -> URLPattern:
-    """One route of the management API."""
-    if not isinstance(access, Access):
-        raise ImproperlyConfigured(f"{route}: say who may call it")
-    return path(route, view.as_view(access=access, once=once, **kwargs))
-
 
 _OPEN = {"authentication_classes": [], "permission_classes": [AllowAny]}
 #: What most endpoints about scopes need to show them.
@@ -246,14 +233,6 @@ CREDENTIALS = [
     at("credentials/<path:name>", CredentialChange, ADMIN),
 ]
 
-SPEND = [
-    at("spend/logs", SpendLogs, ANYONE),
-    at("spend/logs/v2", SpendLogsPaged, ANYONE),
-    at("spend/logs/ui", SpendLogsPaged, ANYONE),
-    at("spend/logs/session/ui", SpendLogsSession, ANYONE),
-    at("spend/logs/ui/<str:request_id>", SpendLogsOne, ANYONE),
-]
-
 AUDIT = [
     at("audit", audit_api.AuditLogs, ADMIN),
     at("audit/<str:event_id>", audit_api.AuditLog, ADMIN),
@@ -278,6 +257,7 @@ SETTINGS = [
 ]
 
 urlpatterns = [
+    *SPEND,
     *KEYS,
     *TEAMS,
     *USERS,
@@ -288,7 +268,6 @@ urlpatterns = [
     *BUDGETS,
     *MODELS,
     *CREDENTIALS,
-    *SPEND,
     *AUDIT,
     *HEALTH,
     *SETTINGS,

@@ -28,11 +28,13 @@ class Access:
     """`may`: standings of which one is enough. `reads`: it changes nothing, so read-only admins may, by any method.
 
     `info`: keys narrowed to `info_routes` may use it too; every route belongs to `management_routes`.
+    `spend`: keys that an admin let read everybody's spend (`permissions.get_spend_routes`) may use it too.
     """
 
     may: frozenset[Standing]
     reads: bool = False
     info: bool = False
+    spend: bool = False
     refuses: int = 401
     """What everybody else is answered with."""
 
@@ -54,6 +56,13 @@ EVERY_PERSON = Access(_PEOPLE | {Standing.VIEWER, Standing.USER_VIEWER}, reads=T
 #: Every valid key, about what it may see.
 ANYONE = Access(frozenset(Standing), reads=True, info=True)
 
+#: What everybody spent: admins, and whom they let.
+SPEND_OF_ALL = Access(frozenset({Standing.ADMIN, Standing.VIEWER}), reads=True, spend=True)
+#: What was spent, of what a person may see.
+SPEND_OF_OWN = Access(EVERY_PERSON.may, reads=True, spend=True)
+#: What was spent, of what a key may see.
+SPEND_OF_KEY = Access(frozenset(Standing), reads=True, info=True, spend=True)
+
 
 class MayCall(BasePermission):
     """Judges the caller against the route's `Access`: first what the key is narrowed to, then the standing."""
@@ -67,7 +76,7 @@ class MayCall(BasePermission):
             path = request.path[:200]
             raise ApiError(403, f"user not allowed to access this route. Route={path} is an admin only route")
         _refuse_narrowed(caller, access, request.path)
-        if access.may & caller.standings:
+        if access.may & caller.standings or (access.spend and caller.opens_spend):
             return True
         if caller.role == Standing.VIEWER:
             if access.reads or request.method in SAFE_METHODS:

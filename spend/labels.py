@@ -1,6 +1,6 @@
 """How reports name the owners of what they sum: one query for all of a kind. Primary key 0 is nobody."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from keys.models import VirtualKey
@@ -60,6 +60,15 @@ def customer_labels(pks: Iterable[int]) -> dict[int, Label]:
         rows = Customer.objects.filter(pk__in=some).values_list("pk", "public_id", "alias")
         found |= {pk: Label(name, alias or None) for pk, name, alias in rows}
     return found
+
+
+#: By the column that names them.
+OWNERS: Mapping[str, Callable[[Iterable[int]], dict[int, Label]]] = {
+    "user_id": user_labels,
+    "team_id": team_labels,
+    "organization_id": organization_labels,
+    "customer_id": customer_labels,
+}
 
 
 def _parts(pks: Iterable[int]) -> Iterable[list[int]]:

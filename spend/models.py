@@ -83,7 +83,7 @@ class Attribution(models.Model):
 class HoldQuerySet(models.QuerySet["Hold"]):
     def visible_to(self, caller: Caller) -> Self:
         """As the ledger."""
-        return self if caller.reads_all else self.filter(_own(caller))
+        return self if caller.reads_spend else self.filter(_own(caller))
 
     def failed(self) -> Self:
         """Attempts that were called off: the provider was not reached, or refused, and charged nothing."""
@@ -139,7 +139,7 @@ def _own(caller: Caller) -> Q:
 class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
     def visible_to(self, caller: Caller) -> Self:
         """Platform admins read the whole ledger; others their own calls and those of what they lead."""
-        return self if caller.reads_all else self.filter(_own(caller))
+        return self if caller.reads_spend else self.filter(_own(caller))
 
 
 class LedgerEntry(Attribution):
@@ -231,7 +231,7 @@ class Rollup(models.Model):
 class ActivityQuerySet(models.QuerySet["Activity"]):
     def visible_to(self, caller: Caller) -> Self:
         """As the ledger."""
-        return self if caller.reads_all else self.filter(_own(caller))
+        return self if caller.reads_spend else self.filter(_own(caller))
 
 
 class Activity(models.Model):

@@ -61,6 +61,8 @@ class Caller:
     granted: Mapping[str, frozenset[int]] = field(default_factory=lambda: NOWHERE)
     """Per route that teams grant their plain members, the teams that do."""
     allowed_routes: tuple[str, ...] = ()
+    opens_spend: bool = False
+    """Whether an admin let the key that calls read everybody's spend (`permissions.get_spend_routes`)."""
 
     @property
     def is_authenticated(self) -> bool:
@@ -77,6 +79,10 @@ class Caller:
     @property
     def reads_all(self) -> bool:
         return self.role in (Standing.ADMIN, Standing.VIEWER)
+
+    @property
+    def reads_spend(self) -> bool:
+        return self.reads_all or self.opens_spend
 
     @property
     def standings(self) -> frozenset[Standing]:

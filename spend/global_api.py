@@ -1,0 +1,270 @@
+"""/global/spend/... and /global/activity/...: sums of what the caller may see, for dashboards."""
+
+from collections.abc import Iterable
+from datetime import date
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from spend import labels, totals
+from spend.logs import key_pks
+from spend.models import Hold
+from spend.query import Days, days, last_days, names
+from teams.api_base import ApiError, ManagementView, whole_number
+from teams.money import usd_from_nano
+
+_SHOWN = extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+
+
+class SpendView(ManagementView):
+    detail_errors = True
+
+    def days(self, query: Any) -> Days:
+        """As asked, else the last thirty."""
+        return days(query, default=last_days(timezone.now()))
+
+    def rows(self, query: Any, **how: Any) -> totals.Rows:
+        rows = totals.seen(self.caller, self.days(query), **how)
+        if query.get("api_key"):
+            rows = rows.filter(key_id__in=key_pks(query["api_key"]))
+        return totals.chosen(
+            rows, query, user_id="user_id", internal_user_id="user_id", team_id="team_id", customer_id="customer_id",
+            end_user_id="customer_id", organization_id="organization_id",
+        )  # fmt: skip
+
+
+class GlobalSpend(SpendView):
+    """GET /global/spend: what was spent in the last thirty days, and the budget of everything together."""
+
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        total = totals.usd_total(self.rows(request.query_params))
+        return Response({"spend": total, "max_budget": settings.LITELLM_SETTINGS.get("max_budget")})
+
+
+class GlobalSpendLogs(SpendView):
+    """GET /global/spend/logs: per day, also of one key."""
+
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        found = {day: nano for day, nano, _, _ in totals.per_day(self.rows(query))}
+        key = {"api_key": query["api_key"]} if query.get("api_key") else {}
+        if key and key["api_key"].startswith("sk-"):
+            key = {"api_key": next(iter(labels.key_labels(key_pks(key["api_key"])).values())).token}
+        return Response([{**key, "date": day, "spend": usd_from_nano(nano)} for day, nano in found.items()])
+
+
+class GlobalSpendKeys(SpendView):
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        return Response(totals.key_rows(self.rows(query), whole_number(query, "limit", 10, top=1000)))
+
+
+class GlobalSpendModels(SpendView):
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        found = totals.top(self.rows(query), "upstream_model", limit=whole_number(query, "limit", 10, top=1000))
+        return Response([{"model": model, "total_spend": usd_from_nano(nano)} for model, nano, *_ in found])
+
+
+class GlobalSpendProvider(SpendView):
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        found = totals.top(self.rows(request.query_params), "provider")
+        return Response([{"provider": provider, "spend": usd_from_nano(nano)} for provider, nano, *_ in found])
+
+
+class GlobalSpendTeams(SpendView):
+    """GET /global/spend/teams: per day and team, and in all."""
+
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        found = totals.per_day(self.rows(request.query_params), "team_id")
+        teams = labels.team_labels({team for _, team, *_ in found})
+        shown: dict[date, dict[str, int]] = {}
+        every: dict[str, int] = {}
+        for day, team, nano, *_ in found:
+            name = team_name(teams[team])
+            per_day = shown.setdefault(day, {})
+            per_day[name] = per_day.get(name, 0) + nano
+            every[name] = every.get(name, 0) + nano
+        return Response(
+            {
+                "daily_spend": [{"date": day} | _usd(parts) for day, parts in shown.items()],
+                "teams": list(every),
+                "total_spend_per_team": [
+                    {"team_id": name, "total_spend": usd_from_nano(nano)}
+                    for name, nano in sorted(every.items(), key=lambda item: -item[1])
+                ],
+            }
+        )
+
+
+class GlobalSpendTags(SpendView):
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        rows, wanted = self.rows(request.query_params, tagged=True), names(request.query_params, "tags")
+        found = totals.top(rows.filter(tag__in=wanted) if wanted and "all-tags" not in wanted else rows, "tag")
+        return Response(
+            {
+                "spend_per_tag": [
+                    {"name": tag, "spend": usd_from_nano(nano), "log_count": calls} for tag, nano, calls, *_ in found
+                ]
+            }
+        )
+
+
+class GlobalTagNames(SpendView):
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        tags = totals.seen(self.caller, tagged=True).values_list("tag", flat=True).distinct().order_by("tag")
+        return Response({"tag_names": list(tags)})
+
+
+class GlobalSpendEndUsers(SpendView):
+    """POST /global/spend/end_users {api_key?, startTime?, endTime?}: customers by what they spent."""
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        body = {name: value for name, value in self.body.items() if isinstance(value, str)}
+        body |= {"start_date": body.get("startTime", ""), "end_date": body.get("endTime", "")}
+        body["api_key"] = body.get("selectedKey") or body.get("api_key") or ""
+        found = totals.top(self.rows(body).filter(customer_id__gt=0), "customer_id", limit=100)
+        named = labels.customer_labels({pk for pk, *_ in found})
+        return Response(
+            [
+                {"end_user": named[pk].name, "total_count": calls, "total_spend": usd_from_nano(nano)}
+                for pk, nano, calls, *_ in found
+            ]
+        )
+
+
+class GlobalActivity(SpendView):
+    """GET /global/activity: calls and tokens per day."""
+
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        return Response(_activity([row[:1] + row[2:] for row in totals.per_day(self.rows(request.query_params))]))
+
+
+class GlobalActivityModels(SpendView):
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        by_model: dict[str, list[tuple[Any, ...]]] = {}
+        for day, model, _, calls, tokens in totals.per_day(self.rows(request.query_params), "upstream_model"):
+            by_model.setdefault(model, []).append((day, calls, tokens))
+        found = [{"model": model} | _activity(rows) for model, rows in by_model.items()]
+        return Response(sorted(found, key=lambda one: -one["sum_api_requests"]))
+
+
+class GlobalActivityExceptions(SpendView):
+    """GET /global/activity/exceptions: attempts that failed, per day; per deployment with `by_deployment`.
+
+    The books keep no reasons, so how many of them were rate limits is not known, and null.
+    """
+
+    by_deployment: ClassVar[bool] = False
+
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        query = request.query_params
+        span = self.days(query)
+        failed = Hold.objects.visible_to(self.caller).failed()
+        failed = failed.filter(admitted_at__gte=span.start, admitted_at__lt=span.end)
+        if query.get("model_group"):
+            failed = failed.filter(model=query["model_group"])
+        by: dict[str, dict[date, int]] = {}
+        for at, deployment in failed.order_by("admitted_at").values_list("admitted_at", "deployment"):
+            days = by.setdefault(deployment if self.by_deployment else "", {})
+            days[at.date()] = days.get(at.date(), 0) + 1
+        if self.by_deployment:
+            return Response([{"api_base": "", "model_id": name} | _exceptions(days) for name, days in by.items()])
+        return Response(_exceptions(by.get("", {})))
+
+
+class GlobalCacheHits(SpendView):
+    """GET /global/activity/cache_hits. Every answer comes from a provider: none is ever served from a cache."""
+
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        rows = totals.with_few_keys(self.rows(request.query_params), most=1000)
+        found = totals.top(rows, "shown_key", "call_type", "upstream_model")
+        keys = labels.key_labels({key for key, *_ in found})
+        return Response(
+            [
+                {
+                    "api_key": keys[key].token, "call_type": call_type, "model": model, "cache_hit_true_rows": 0,
+                    "cached_completion_tokens": 0, "generated_completion_tokens": written, "total_rows": calls,
+                }
+                for key, call_type, model, _, calls, _, written in found
+            ]
+        )  # fmt: skip
+
+
+class GlobalSpendReset(ManagementView):
+    """POST /global/spend/reset: refused. The ledger is append-only."""
+
+    detail_errors = True
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        raise ApiError(
+            400,
+            "spend is never reset: the ledger is append-only, and budgets start anew by themselves with each window "
+            "(budget_duration). Raise a budget with /key/update or /team/update instead",
+        )
+
+
+class GlobalSpendRefresh(ManagementView):
+    """POST /global/spend/refresh: refused. Sums are written together with what they sum up."""
+
+    detail_errors = True
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        raise ApiError(400, "there is nothing to refresh: reports are kept up to date with every call")
+
+
+def team_name(team: labels.Label) -> str:
+    return team.alias or team.name or "Unassigned Team"
+
+
+def only(rows: totals.Rows, column: str) -> totals.Rows:
+    """Calls that have an owner of this kind."""
+    return rows.filter(Q(**{f"{column}__gt": 0}))
+
+
+def _usd(amounts: dict[str, int]) -> dict[str, Any]:
+    return {name: usd_from_nano(nano) for name, nano in amounts.items()}
+
+
+def _activity(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
+    """From (day, calls, tokens)."""
+    found = list(rows)
+    return {
+        "daily_data": [
+            {"date": f"{day:%b %d}", "api_requests": calls, "total_tokens": tokens} for day, calls, tokens in found
+        ],
+        "sum_api_requests": sum(calls for _, calls, _ in found),
+        "sum_total_tokens": sum(tokens for _, _, tokens in found),
+    }
+
+
+def _exceptions(days: dict[date, int]) -> dict[str, Any]:
+    return {
+        "daily_data": [
+            {"date": f"{day:%b %d}", "num_exceptions": count, "num_rate_limit_exceptions": None}
+            for day, count in days.items()
+        ],
+        "sum_num_exceptions": sum(days.values()),
+        "sum_num_rate_limit_exceptions": None,
+    }

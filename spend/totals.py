@@ -1,0 +1,113 @@
+"""Sums over whole days of what a caller may see, out of the daily rollup."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db.models import Case, F, IntegerField, Q, QuerySet, Sum, Value, When
+
+from spend.labels import key_labels
+from spend.models import Activity
+from spend.query import Days, Query
+from teams.callers import Caller
+from teams.models import Customer, Organization, Team, User
+from teams.money import usd_from_nano
+
+Rows = QuerySet[Activity]
+
+#: Answers that list calls by key name so many, those that spent most; the others are summed up under an empty name.
+MOST_KEYS = 50
+_MODELS: Mapping[str, Any] = {
+    "user_id": User.objects,
+    "team_id": Team.objects,
+    "organization_id": Organization.objects,
+    "customer_id": Customer.objects,
+}
+TOKENS = Sum(F("input_tokens") + F("output_tokens"))
+
+
+def seen(caller: Caller, days: Days | None = None, *, tagged: bool = False) -> Rows:
+    """Every call once; with `tagged` once for each of its tags."""
+    rows = Activity.objects.visible_to(caller)
+    rows = rows.exclude(tag="") if tagged else rows.filter(tag="")
+    return rows.filter(day__gte=days.first, day__lte=days.last).order_by() if days else rows.order_by()
+
+
+def top(rows: Rows, *labels: str, limit: int | None = None) -> list[tuple[Any, ...]]:
+    """(labels..., nano-USD, calls, input tokens, output tokens), the dearest first."""
+    summed = rows.values_list(*labels).annotate(
+        nano=Sum("amount_nano"), calls=Sum("requests"), read=Sum("input_tokens"), written=Sum("output_tokens")
+    )
+    return list(summed.order_by("-nano", *labels)[:limit])
+
+
+def per_day(rows: Rows, *labels: str) -> list[tuple[Any, ...]]:
+    """(day, labels..., nano-USD, calls, tokens), the oldest day first."""
+    summed = rows.values_list("day", *labels).annotate(nano=Sum("amount_nano"), calls=Sum("requests"), tokens=TOKENS)
+    return list(summed.order_by("day", *labels))
+
+
+def with_few_keys(rows: Rows, most: int = MOST_KEYS) -> Rows:
+    """Annotated with `shown_key`: the key, if it is among those that spent most, else 0."""
+    keys = rows.values("key_id").annotate(total=Sum("amount_nano")).order_by("-total", "key_id")
+    found = list(keys.values_list("key_id", flat=True)[: most + 1])
+    if len(found) <= most:
+        return rows.annotate(shown_key=F("key_id"))
+    named = When(key_id__in=found[:most], then=F("key_id"))
+    return rows.annotate(shown_key=Case(named, default=Value(0), output_field=IntegerField()))
+
+
+def usd_total(rows: Rows) -> Any:
+    return usd_from_nano(rows.aggregate(total=Sum("amount_nano"))["total"] or 0)
+
+
+def chosen(rows: Rows, query: Query, **parameters: str) -> Rows:
+    """Narrowed to the owners that parameters name: parameter=column."""
+    for parameter, column in parameters.items():
+        if query.get(parameter):
+            rows = rows.filter(Q(**{f"{column}__in": pks_named(column, query[parameter].split(","))}))
+    return rows
+
+
+def pks_named(column: str, wanted: Sequence[str]) -> list[int]:
+    """Primary keys of what is known under these public ids."""
+    found: QuerySet[Any] = _MODELS[column].filter(public_id__in=list(wanted))
+    return list(found.values_list("pk", flat=True))
+
+
+def models_of(rows: Rows, column: str) -> list[dict[str, Any]]:
+    """What each owner spent on which models; keys by their hash, the dearest owner first."""
+    found: dict[Any, dict[str, Any]] = {}
+    shown = "shown_key" if column == "key_id" else column
+    rows = with_few_keys(rows, most=1000) if column == "key_id" else rows
+    for owner, model, nano, _, read, written in top(rows, shown, "upstream_model"):
+        part = found.setdefault(owner, {"nano": 0, "read": 0, "written": 0, "models": []})
+        part["nano"] += nano
+        part["read"] += read
+        part["written"] += written
+        costs = {"total_cost": usd_from_nano(nano), "total_input_tokens": read, "total_output_tokens": written}
+        part["models"].append({"model": model, **costs})
+    return [
+        {
+            "owner": owner,
+            "total_cost": usd_from_nano(part["nano"]),
+            "total_input_tokens": part["read"],
+            "total_output_tokens": part["written"],
+            "model_details": part["models"],
+        }
+        for owner, part in sorted(found.items(), key=lambda item: -item[1]["nano"])
+    ]
+
+
+def key_rows(rows: Rows, limit: int) -> list[dict[str, Any]]:
+    found = top(rows, "key_id", limit=limit)
+    keys = key_labels({pk for pk, *_ in found})
+    return [
+        {
+            "api_key": keys[pk].token,
+            "key_alias": keys[pk].alias,
+            "key_name": keys[pk].masked,
+            "total_spend": usd_from_nano(nano),
+        }
+        for pk, nano, *_ in found
+        if pk in keys
+    ]

@@ -1,0 +1,187 @@
+"""/{user,team,...}/daily/activity: per day and everything the books tell apart, in the days of any zone."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from keys.models import VirtualKey
+from spend import daily_api
+from spend.models import LedgerEntry
+from spend.pricing import Usage
+from teams.models import Customer, Team, User
+from tests.api.conftest import Api
+from tests.api.spending import spend
+from tests.factories import NOON, issue
+
+MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
+KINDS = ("models", "model_groups", "providers", "endpoints", "api_keys", "entities")
+
+
+@pytest.fixture
+def keys(search: Team, grace: User, linus: User) -> list[VirtualKey]:
+    """Calls of a team's and of a person's key around a midnight, one of them failed."""
+    team_key, own = issue(team=search, user=grace, alias="team")[0], issue(user=linus, alias="own")[0]
+    customer = Customer.objects.create(organization=search.organization, public_id="acme")
+    midnight = datetime(2026, 3, 11, tzinfo=UTC)
+    for n, minutes in enumerate((-600, -61, -60, -1, 0, 1, 59, 60, 329, 330, 1439)):
+        spend(team_key, 2**n, at=midnight + timedelta(minutes=minutes), tags=("a", "b")[: n % 3])
+    spend(own, 10**6, upstream_model="gpt-4o", provider="openai", call_type="embedding", customer_id=customer.pk,
+          usage=Usage(input=9, output=4, cached=3, cache_write=2))  # fmt: skip
+    spend(own, None, tags=("a",))
+    return [team_key, own]
+
+
+def days(api: Api, path: str, **query: Any) -> dict[str, Any]:
+    answer = api.get(path, MARCH | {"page_size": 1000} | query)
+    assert answer.status == 200, answer.text
+    return {row["date"]: row for row in answer.json["results"]}
+
+
+def test_a_day_has_the_shape_of_the_contract(api: Api, keys: list[VirtualKey], linus: User) -> None:
+    answer = api.get("/user/daily/activity", MARCH | {"user_id": linus.public_id})
+    (day,) = answer.json["results"]
+    assert day["date"] == "2026-03-10"
+    assert day["metrics"] == {
+        "spend": Decimal("0.001"), "prompt_tokens": 9, "completion_tokens": 4, "total_tokens": 13,
+        "cache_read_input_tokens": 3, "cache_creation_input_tokens": 2, "successful_requests": 1, "failed_requests": 1,
+        "api_requests": 2,
+    }  # fmt: skip
+    parts = day["breakdown"]
+    assert parts.keys() == {*KINDS, "mcp_servers"}
+    assert parts["models"]["gpt-4o"]["metrics"]["spend"] == Decimal("0.001")
+    assert parts["providers"]["openai"]["api_key_breakdown"][keys[1].token]["metadata"]["key_alias"] == "own"
+    assert parts["endpoints"].keys() == {"/embeddings", "/chat/completions"}
+    assert parts["entities"].keys() == {linus.public_id}
+    metadata = answer.json["metadata"]
+    assert (metadata["total_spend"], metadata["total_failed_requests"]) == (Decimal("0.001"), 1)
+    assert (metadata["page"], metadata["total_pages"], metadata["has_more"]) == (1, 1, False)
+
+
+@pytest.mark.parametrize("minutes", [0, -60, 60, -330, 300, -840, 720])
+def test_the_days_of_every_zone_add_up_to_the_ledger(api: Api, keys: list[VirtualKey], minutes: int) -> None:
+    expected: dict[date, int] = {}
+    for at, nano in LedgerEntry.objects.values_list("admitted_at", "amount_nano"):
+        local = (at - timedelta(minutes=minutes)).date()
+        expected[local] = expected.get(local, 0) + nano
+    for path in ("/user/daily/activity", "/user/daily/activity/aggregated"):
+        shown = days(api, path, timezone=minutes)
+        assert {day: row["metrics"]["spend"] for day, row in shown.items()} == {
+            str(day): Decimal(nano).scaleb(-9) for day, nano in expected.items()
+        }
+        for row in shown.values():
+            for kind in KINDS:
+                parts = row["breakdown"][kind].values()
+                assert sum(part["metrics"]["spend"] for part in parts) == row["metrics"]["spend"], kind
+
+
+def test_a_range_cuts_the_days_of_a_zone_exactly(api: Api, keys: list[VirtualKey]) -> None:
+    for minutes in (-330, 300):
+        every = days(api, "/team/daily/activity", timezone=minutes)
+        for day, row in every.items():
+            alone = days(api, "/team/daily/activity", timezone=minutes, start_date=day, end_date=day)
+            assert alone == {day: row}
+
+
+def test_pages_together_are_everything(api: Api, keys: list[VirtualKey]) -> None:
+    first = api.get("/user/daily/activity", MARCH | {"page_size": 2}).json
+    pages = [first] + [
+        api.get("/user/daily/activity", MARCH | {"page_size": 2, "page": page}).json
+        for page in range(2, first["metadata"]["total_pages"] + 1)
+    ]
+    whole = api.get("/user/daily/activity/aggregated", MARCH).json["metadata"]
+    for name in ("total_spend", "total_api_requests", "total_failed_requests", "total_tokens"):
+        assert sum(page["metadata"][name] for page in pages) == whole[name], name
+    assert [page["metadata"]["has_more"] for page in pages] == [True] * (len(pages) - 1) + [False]
+
+
+def test_every_kind_of_owner_has_its_activity(api: Api, keys: list[VirtualKey], search: Team) -> None:
+    organization = search.organization.public_id
+    for path, name, spent in (
+        ("/team/daily/activity", search.public_id, 2**11 - 1),
+        ("/organization/daily/activity", organization, 2**11 - 1 + 10**6),
+        ("/customer/daily/activity", "acme", 10**6), ("/end_user/daily/activity", "acme", 10**6),
+    ):  # fmt: skip
+        answer = api.get(path, MARCH).json
+        assert {entity for row in answer["results"] for entity in row["breakdown"]["entities"]} == {name}, path
+        assert answer["metadata"]["total_spend"] == Decimal(spent).scaleb(-9), path
+
+
+@pytest.mark.parametrize("minutes", [0, -60])
+def test_tags_count_each_call_that_has_them(api: Api, keys: list[VirtualKey], minutes: int) -> None:
+    having = {"a": 0, "b": 0}
+    for tags, nano in LedgerEntry.objects.values_list("tags", "amount_nano"):
+        for tag in tags:
+            having[tag] += nano
+    for tag, nano in having.items():
+        shown = api.get("/tag/daily/activity", MARCH | {"tags": tag, "timezone": minutes}).json
+        assert shown["metadata"]["total_spend"] == Decimal(nano).scaleb(-9)
+        assert shown["metadata"]["total_failed_requests"] == (tag == "a")
+        assert {name for row in shown["results"] for name in row["breakdown"]["entities"]} == {tag}
+
+
+def test_owners_keys_and_models_are_chosen(api: Api, keys: list[VirtualKey], search: Team) -> None:
+    whole = Decimal(2**11 - 1).scaleb(-9)
+    for query, spent in (
+        ({"team_ids": search.public_id}, whole), ({"exclude_team_ids": search.public_id}, 0), ({"team_ids": "x"}, 0),
+        ({"api_key": keys[0].token}, whole), ({"model": "gpt-4o"}, 0), ({"model": "demo"}, whole),
+    ):  # fmt: skip
+        assert api.get("/team/daily/activity", MARCH | query).json["metadata"]["total_spend"] == spent, query
+
+
+def test_one_answer_names_the_keys_that_spent_most(
+    api: Api, keys: list[VirtualKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daily_api, "MOST_KEYS", 1)
+    whole = api.get("/user/daily/activity/aggregated", MARCH | {"end_date": "2026-03-10"}).json
+    (day,) = whole["results"]
+    assert day["breakdown"]["api_keys"].keys() == {"", keys[1].token}
+    assert day["metrics"]["spend"] == Decimal(10**6 + 15).scaleb(-9)
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({}, "start_date"), ({"start_date": "2026-03-01"}, "end_date"), (MARCH | {"timezone": "Berlin"}, "timezone"),
+        (MARCH | {"timezone": "7"}, "timezone"), (MARCH | {"page": "0"}, "page"),
+        (MARCH | {"page_size": "1001"}, "page_size"),
+    ],
+)  # fmt: skip
+def test_a_bad_query_is_400_naming_its_field(api: Api, query: dict[str, str], field: str) -> None:
+    answer = api.get("/user/daily/activity", query)
+    assert answer.status == 400
+    assert answer.json["detail"]["error"].startswith(f"{field}:")
+
+
+def test_people_see_themselves_and_teams_they_lead(
+    api: Api, keys: list[VirtualKey], search: Team, grace: User, linus: User
+) -> None:
+    leader, own, nobody = issue(user=grace)[1], issue(user=linus)[1], issue()[1]
+    for secret, spent in ((leader, 2**11 - 1), (own, 10**6), (nobody, 0)):
+        shown = api.get("/user/daily/activity", MARCH, bearer=secret).json
+        assert shown["metadata"]["total_spend"] == Decimal(spent).scaleb(-9)
+    for secret, spent in ((leader, 2**11 - 1), (own, 0)):
+        shown = api.get("/team/daily/activity", MARCH | {"team_ids": search.public_id}, bearer=secret).json
+        assert shown["metadata"]["total_spend"] == Decimal(spent).scaleb(-9)
+    stranger = api.get("/user/daily/activity", MARCH | {"user_id": grace.public_id}, bearer=own).json
+    assert stranger["results"] == []
+
+
+@pytest.mark.parametrize("query", [{}, {"timezone": "-60"}])
+@pytest.mark.parametrize("kind", ["user", "team", "organization", "customer", "tag"])
+def test_the_number_of_queries_does_not_grow(api: Api, search: Team, kind: str, query: dict[str, str]) -> None:
+    taken = []
+    for size in range(2):
+        for n in range(3):
+            customer = Customer.objects.create(organization=search.organization, public_id=f"c{size}{n}")
+            person = User.objects.create(username=f"p{size}{n}", public_id=f"p{size}{n}", email=f"p{size}{n}@x.y")
+            for nano in (5, None):
+                spend(issue(team=search, user=person)[0], nano, tags=(f"t{n}",), customer_id=customer.pk, at=NOON)
+        for path in (f"/{kind}/daily/activity", f"/{kind}/daily/activity/aggregated"):
+            with CaptureQueriesContext(connection) as captured:
+                assert len(api.get(path, MARCH | query).json["results"]) == 1
+            taken.append(len(captured))
+    assert taken[:2] == taken[2:]
