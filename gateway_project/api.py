@@ -144,7 +144,7 @@ TEAMS = [
 
 USERS = [
     at("user/new", UserNew, ORG_LEADERS, **_SPENT),
-    at("user/info", UserInfo, ANYONE, **_SPENT),
+    at("user/info", UserInfo, ANYONE, **_MEMBERS),
     at("v2/user/info", UserRowInfo, ANYONE, **_SPENT),
     at("user/list", UserList, ORG_LEADERS, **_SPENT),
     at("user/get_users", UserList, ORG_LEADERS, **_SPENT),

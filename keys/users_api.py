@@ -18,11 +18,11 @@ from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import key_row
 from keys.serializers import NewKeySerializer
 from teams import services as people
-from teams.api_base import ApiError, whole_number
+from teams.api_base import ApiError, SpendReader, unwired, whole_number
 from teams.models import Membership, Organization, OrganizationMembership, Team, User, UserQuerySet
 from teams.paging import Sorts, sorted_rows
 from teams.promises import refuse_promises
-from teams.rows import team_ids, team_ids_of, team_row, user_row
+from teams.rows import Row, membership_row, team_ids, team_ids_of, team_row, user_row
 from teams.serializers import UserSerializer, find_person, find_team
 
 #: /user/info of an admin lists everything; beyond this many, /key/list and /user/list page.
@@ -106,6 +106,8 @@ class UserNew(KeyView):
 class UserInfo(KeyView):
     """A person with keys and teams: for the person, and for admins. Without an id admins see everybody's."""
 
+    ever: SpendReader = staticmethod(unwired)
+
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         asked, caller = request.query_params.get("user_id"), self.caller
@@ -119,7 +121,16 @@ class UserInfo(KeyView):
         user = self._found(named)
         teams = list(Team.objects.live().filter(memberships__user=user).with_people())
         info = user_row(user, [team.public_id for team in teams], self.spent([user]), timezone.now())
-        return Response({"user_id": named, "user_info": info, **self._owned(keys.filter(user=user), teams)})
+        owned, places = self._owned(keys.filter(user=user), teams), self._places(user)
+        owned["teams"] = [row | {"team_memberships": places[row["team_id"]]} for row in owned["teams"]]
+        return Response({"user_id": named, "user_info": info, **owned})
+
+    def _places(self, user: User) -> dict[str, list[Row]]:
+        """The person's own place in each team, by the team's id."""
+        rows = Membership.objects.filter(user=user).select_related("user", "team__organization", "shared_budget")
+        members, now = list(rows), timezone.now()
+        spent, ever = self.spent(members), self.ever(members)
+        return {member.team.public_id: [membership_row(member, spent, now, ever)] for member in members}
 
     def _found(self, named: str) -> User:
         user, caller = find_person(named), self.caller

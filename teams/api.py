@@ -214,12 +214,10 @@ class TeamsAvailable(ManagementView):
 
 
 def _permissions(team: Team) -> Row:
+    """As the team set them, or what every member may do anyway where it set none."""
     return {
         "team_id": team.public_id,
-        "team_member_permissions": [
-            *BASELINE_ROUTES,
-            *(r for r in team.member_permissions if r not in BASELINE_ROUTES),
-        ],
+        "team_member_permissions": team.member_permissions or list(BASELINE_ROUTES),
         "all_available_permissions": list(MEMBER_ROUTES),
     }
 

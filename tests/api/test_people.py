@@ -106,6 +106,14 @@ def test_a_first_key_may_be_one_of_a_team(api: Api, search: Team) -> None:
     assert api.get("/key/info", bearer=made["key"]).json["info"]["team_id"] == search.public_id
 
 
+def test_a_person_is_shown_with_the_own_place_in_each_team(api: Api, search: Team, grace: User) -> None:
+    named = {"team_id": search.public_id, "user_id": grace.public_id}
+    api.post("/team/member_update", named | {"max_budget_in_team": 0.0000001})
+    [team] = api.get("/user/info", {"user_id": grace.public_id}).json["teams"]
+    [place] = team["team_memberships"]
+    assert place["litellm_budget_table"]["max_budget"] == Decimal("0.0000001")
+
+
 def test_many_people_are_changed_at_once(api: Api, linus: User, grace: User) -> None:
     users = [
         {"user_id": linus.public_id, "max_budget": 2},
