@@ -1,0 +1,129 @@
+"""No field of a model is written by a body that merely names it: every column, sent under every name it could have."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import models
+
+from keys.models import VirtualKey
+from teams import services
+from teams.actors import SYSTEM
+from teams.models import Customer, Membership, Organization, OrganizationMembership, SharedBudget, Tag, Team, User
+from tests.api.conftest import Api
+from tests.api.people import key_of, organization_of, person
+
+#: What somebody would send to become more than he is, by kind of column.
+EVIL: dict[Any, Any] = {
+    models.BooleanField: True,
+    models.BigIntegerField: 123456789,
+    models.JSONField: ["evil"],
+    models.DateTimeField: "2001-01-01T00:00:00Z",
+    models.ForeignKey: 1,
+}
+Target = tuple[str, str, dict[str, Any], Callable[[], models.Model]]
+
+
+def _evil(field: Any) -> Any:
+    return next((value for kind, value in EVIL.items() if isinstance(field, kind)), "evil")
+
+
+def _columns(model: type[models.Model]) -> list[Any]:
+    return [field for field in model._meta.concrete_fields if not isinstance(field, models.BigAutoField)]
+
+
+#: Columns that a body of a platform admin does set under the column's own name.
+MEANT = {
+    "metadata", "blocked", "budget_duration", "rpm_limit", "tpm_limit", "max_parallel_requests", "alias", "role",
+    "budget_limits", "model_aliases", "timezone", "description", "allowed_models",
+}  # fmt: skip
+#: Columns that nobody below a platform admin sets, whatever it is called.
+GUARDED = {
+    "public_id", "password", "is_staff", "is_superuser", "is_active", "organization_id", "epoch", "version", "sso_id",
+    "deleted_at", "deleted_by", "username", "user_id", "team_id", "member_budget_id", "created_at",
+}  # fmt: skip
+TARGETS: list[Target] = [
+    ("post", "/user/update", {"user_id": "mia"}, lambda: User.objects.get(public_id="mia")),
+    ("post", "/team/update", {"team_id": "t"}, lambda: Team.objects.get(public_id="t")),
+    ("patch", "/organization/update", {"organization_id": "north"}, lambda: Organization.objects.get(name="north")),
+    ("post", "/team/member_update", {"team_id": "t", "user_id": "mia"}, lambda: Membership.objects.get(role="user")),
+    ("post", "/customer/update", {"user_id": "c"}, lambda: Customer.objects.get()),
+    ("post", "/tag/update", {"name": "g"}, lambda: Tag.objects.get()),
+    ("post", "/budget/update", {"budget_id": "b"}, lambda: SharedBudget.objects.get(public_id="b")),
+    (
+        "patch", "/organization/member_update", {"organization_id": "north", "user_id": "boss"},
+        lambda: OrganizationMembership.objects.get(user__public_id="boss"),
+    ),
+]  # fmt: skip
+CASES = [
+    pytest.param(target, field, id=f"{target[1]}-{field.attname}")
+    for target, model in zip(
+        TARGETS,
+        (User, Team, Organization, Membership, Customer, Tag, SharedBudget, OrganizationMembership),
+        strict=True,
+    )
+    for field in _columns(model)
+]
+
+
+@pytest.fixture
+def world(api: Api) -> User:
+    """An organization with an admin, a team with an admin and a member, and one of everything else."""
+    boss = person("boss")
+    north = organization_of("north", boss)
+    team = services.create_team(Team(public_id="t", organization=north), actor=SYSTEM)
+    services.add_member(Membership(team=team, user=person("mia", organization=north)), actor=SYSTEM)
+    lead = person("lead")
+    services.add_member(Membership(team=team, user=lead, role=Membership.Role.ADMIN), actor=SYSTEM)
+    for path, body in (
+        ("/customer/new", {"user_id": "c"}),
+        ("/tag/new", {"name": "g"}),
+        ("/budget/new", {"budget_id": "b"}),
+    ):
+        assert api.post(path, body).status == 200
+    return boss
+
+
+def _row(find: Callable[[], models.Model]) -> dict[str, Any]:
+    row = find()
+    values = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    return {name: value for name, value in values.items() if name not in ("version", "updated_at", "updated_by")}
+
+
+@pytest.mark.parametrize(("target", "field"), CASES)
+def test_a_column_is_never_set_by_its_own_name(api: Api, world: User, target: Target, field: Any) -> None:
+    send, path, body, find = target
+    before = _row(find)
+    for name in {field.name, field.attname} - set(body) - MEANT:
+        answer = getattr(api, send)(path, body | {name: _evil(field)})
+        assert answer.status in (200, 400, 422), answer.text
+        assert _row(find) == before
+
+
+@pytest.mark.parametrize(("target", "field"), [case for case in CASES if case.values[1].attname in GUARDED])  # type: ignore[attr-defined]
+@pytest.mark.parametrize("who", ["boss", "lead", "mia"])
+def test_nobody_below_gets_at_a_column_that_decides_over_them(
+    api: Api, world: User, target: Target, field: Any, who: str
+) -> None:
+    send, path, body, find = target
+    secret = key_of(User.objects.get(public_id=who))
+    before = {name: value for name, value in _row(find).items() if name in GUARDED}
+    for name in {field.name, field.attname} - set(body):
+        assert getattr(api, send)(path, body | {name: _evil(field)}, bearer=secret).status in (200, 400, 401, 403, 422)
+    assert {name: value for name, value in _row(find).items() if name in GUARDED} == before
+
+
+@pytest.mark.parametrize(
+    ("path", "model"),
+    [("/user/new", User), ("/team/new", Team), ("/organization/new", Organization), ("/customer/new", Customer)],
+)
+def test_what_is_made_has_no_column_that_the_body_merely_names(api: Api, path: str, model: Any) -> None:
+    hidden = {"is_staff", "is_superuser", "is_active", "deleted_at", "epoch", "version", "password", "username"}
+    evil = {field.name: _evil(field) for field in _columns(model) if field.name in hidden}
+    body = {"user_id": "new", "organization_alias": "O", **{k: v for k, v in evil.items() if k != "password"}}
+    answer = api.post(path, body)
+    assert answer.status == 200, answer.text
+    made = model.objects.order_by("pk").last()
+    for name in evil:
+        assert getattr(made, name) != evil[name] or getattr(made, name) is model._meta.get_field(name).get_default()
+    assert VirtualKey.objects.filter(deleted_at__isnull=False).count() == 0
