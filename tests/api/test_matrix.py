@@ -175,7 +175,9 @@ def _viewer(own: World) -> Cast:
 
 def _org_admin(own: World) -> Cast:
     person = _person("org-admin", organization=own.organization)
-    OrganizationMembership.objects.create(organization=own.organization, user=person, role="org_admin")
+    OrganizationMembership.objects.update_or_create(
+        organization=own.organization, user=person, defaults={"role": "org_admin"}
+    )
     return _holder(person, Standing.ORG_ADMIN)
 
 
