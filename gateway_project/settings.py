@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
 from gateway_project import environment as env
+from keys.key_rules import BadKeyRule, read_key_rules
 from keys.sealing import derive_key
 from proxy.config_file import ConfigError, read_config
 from proxy.gate_rules import BadRule, read_budget_status, read_rules, read_zone
@@ -35,7 +36,8 @@ try:
     GATE_RULES, ZONE = read_rules(GENERAL_SETTINGS, CONFIG.router), read_zone(LITELLM_SETTINGS)
     FILE_BUDGET_STATUS = read_budget_status(LITELLM_SETTINGS)
     check_defaults(LITELLM_SETTINGS, GENERAL_SETTINGS)
-except (BadRule, BadDefault) as error:
+    KEY_RULES = read_key_rules(GENERAL_SETTINGS, LITELLM_SETTINGS)
+except (BadRule, BadDefault, BadKeyRule) as error:
     raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
 
 # --- Secrets -----------------------------------------------------------------------------------

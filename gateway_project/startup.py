@@ -9,6 +9,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from gateway_project import environment as env
 from keys import secrets
+from keys.making import hook_at
 from keys.models import VirtualKey
 from keys.services import ensure_master_key, issue_key
 from proxy.from_config import ModelRefused, apply_models
@@ -35,6 +36,7 @@ class Demo:
 def prepare(*, now: datetime) -> None:
     """Providers, prices, the master key's row and the models of the configuration file."""
     _refuse_foreign_salt()
+    _refuse_missing_hook()
     sync_providers()
     seed_prices(now=now)
     ensure_master_key(settings.MASTER_KEY)
@@ -69,6 +71,16 @@ def _refuse_foreign_salt() -> None:
     sealed = VirtualKey.objects.order_by("pk").first()
     if sealed is not None and sealed.seal != secrets.seal_of(sealed.token, sealed.pk, settings.SEALING_KEY):
         raise ImproperlyConfigured("LATCHKEY_SALT_KEY is not the one that this database was set up with: restore it")
+
+
+def _refuse_missing_hook() -> None:
+    """A function that judges new keys and cannot be found would refuse the first of them, long after the start."""
+    path = settings.KEY_RULES.hook
+    try:
+        if path and not callable(hook_at(path)):
+            raise ImproperlyConfigured(f"LATCHKEY_CONFIG: custom_key_generate: {path} is no function")
+    except ImportError as error:
+        raise ImproperlyConfigured(f"LATCHKEY_CONFIG: custom_key_generate: {error}") from error
 
 
 def remove_demo(*, now: datetime) -> None:

@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from keys import rights, services
+from keys import making, rights, services
 from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import info_row, issued_row, key_row
 from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key
@@ -43,11 +43,16 @@ class KeyGenerate(KeyView):
         return self.issued(rights.with_owner(self.caller, self.body), VirtualKey(), "/key/generate")
 
     def issued(self, sent: dict[str, Any], key: VirtualKey, route: str) -> Response:
-        body, now, actor = NewKeySerializer(data=sent), timezone.now(), self.caller.actor
+        sent, now, actor = making.with_defaults(sent), timezone.now(), self.caller.actor
+        making.judge_request(self.caller, sent)
+        body = NewKeySerializer(data=sent)
         body.is_valid(raise_exception=True)
         with transaction.atomic():
             body.fill(key, actor=actor, now=now)
             rights.judge_new(self.caller, key, route=route)
+            making.judge_team_role(self.caller, key)
+            making.fill_bounds(key, now=now)
+            making.refuse_above(key, rights.COLUMNS, now=now)
             secret = services.issue_key(key, actor=actor, custom=body.validated_data.get("key"))
         return Response(issued_row(key, secret, self.spent([key]), now, duration=body.validated_data.get("duration")))
 
@@ -159,6 +164,7 @@ def changed_key(
     body.is_valid(raise_exception=True)
     body.fill(key, actor=caller.actor, now=now)
     rights.judge_change(caller, key, stored)
+    making.refuse_above(key, rights.changed_columns(key, stored), now=now)
     return key
 
 

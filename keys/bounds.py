@@ -38,7 +38,6 @@ _BUDGETS = (
 _NARROWING = frozenset({"all-team-models", "no-default-models"})
 _EVERYTHING = frozenset({"*", "all-proxy-models"})
 _FOR_EVER = timedelta(days=100_000)
-POLICIES = ("disabled", "lower_only", "ceiling")
 
 
 def inherit(key: VirtualKey, minter: VirtualKey) -> None:
@@ -95,7 +94,7 @@ def refuse_own_budget(key: VirtualKey, stored: VirtualKey) -> None:
     changed = [(column, name) for column, name in _BUDGETS if getattr(key, column) != getattr(stored, column)]
     if not changed:
         return
-    policy = policy_in_force()
+    policy = settings.KEY_RULES.policy
     if policy == "ceiling" and any(owner.effective("max_budget_nano") is not None for owner in owners_of(key)):
         return
     for column, name in changed:
@@ -104,13 +103,6 @@ def refuse_own_budget(key: VirtualKey, stored: VirtualKey) -> None:
                 403, f"{name}: only admins may change the budget of a key like this "
                 f"(self_serve_budget_policy: {policy}); ask an admin of the team or the platform", param=name,
             )  # fmt: skip
-
-
-def policy_in_force() -> str:
-    for section in (settings.GENERAL_SETTINGS, settings.LITELLM_SETTINGS):
-        if section.get("self_serve_budget_policy"):
-            return str(section["self_serve_budget_policy"])
-    return "lower_only"
 
 
 def owners_of(key: VirtualKey) -> list[Limits]:

@@ -20,7 +20,8 @@ ADMIN_FIELDS = (
     "end_user_budget_id", "disable_global_guardrails", "default_estimated_output_tokens",
     "default_estimated_output_tokens_per_model", "spend",
 )  # fmt: skip
-_COLUMNS = frozenset(
+#: Columns about limits.
+COLUMNS = frozenset(
     {
         "max_budget_nano", "soft_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit",
         "tpm_limit", "max_parallel_requests", "allowed_models", "expires_at", "allowed_routes", "shared_budget_id",
@@ -120,9 +121,9 @@ def judge_new(caller: Caller, key: VirtualKey, *, route: str = _MAKE) -> None:
     minter = _minter(caller)
     if minter is not None:
         inherit(key, minter)
-        refuse_beyond_minter(key, minter, _COLUMNS)
+        refuse_beyond_minter(key, minter, COLUMNS)
         _judge_routes(key, minter)
-    refuse_beyond_owners(key, owners_of(key), _COLUMNS)
+    refuse_beyond_owners(key, owners_of(key), COLUMNS)
 
 
 def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
@@ -138,12 +139,17 @@ def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
         raise ApiError(403, "allowed_routes: only proxy admins may change them", param="allowed_routes")
     if not is_leader:
         refuse_own_budget(key, stored)
-    changed = frozenset(column for column in _COLUMNS if getattr(key, column) != getattr(stored, column))
-    changed |= _SHARED if "shared_budget_id" in changed else frozenset()
+    changed = changed_columns(key, stored)
     minter = _minter(caller)
     if minter is not None:
         refuse_beyond_minter(key, minter, changed)
     refuse_beyond_owners(key, owners_of(key), changed)
+
+
+def changed_columns(key: VirtualKey, stored: VirtualKey) -> frozenset[str]:
+    """Columns about limits that differ; another shared budget may change all that it stands for."""
+    changed = frozenset(column for column in COLUMNS if getattr(key, column) != getattr(stored, column))
+    return changed | (_SHARED if "shared_budget_id" in changed else frozenset())
 
 
 def judge_new_secret(caller: Caller, key: VirtualKey) -> None:
@@ -151,7 +157,7 @@ def judge_new_secret(caller: Caller, key: VirtualKey) -> None:
     minter = _minter(caller)
     if caller.is_admin or minter is None or minter.pk == key.pk:
         return
-    refuse_beyond_minter(key, minter, _COLUMNS)
+    refuse_beyond_minter(key, minter, COLUMNS)
     _judge_routes(key, minter)
 
 

@@ -53,6 +53,9 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
             return None
         if not value.isprintable() or ".." in value:
             raise serializers.ValidationError("must not contain control characters or '..'")
+        pattern = settings.KEY_RULES.alias
+        if pattern is not None and not pattern.fullmatch(value):
+            raise serializers.ValidationError(f"must have the form {pattern.pattern}")
         others = VirtualKey.objects.live().filter(alias=value)
         if self.instance is not None:
             others = others.exclude(pk=self.instance.pk)
@@ -118,7 +121,7 @@ class NewKeySerializer(KeySerializer):
     key = TextField(required=False, allow_null=True, trim_whitespace=False, max_length=secrets.MAXIMUM_LENGTH)
 
     def validate_key(self, value: str | None) -> str | None:
-        return refuse_master_key(value)
+        return allowed_custom(value)
 
     def fill(self, key: VirtualKey, *, actor: Actor, now: datetime) -> VirtualKey:
         if self.initial_data.get("spend"):
@@ -136,14 +139,16 @@ class RegenerateSerializer(KeySerializer):
     grace_period = ValidityField(required=False, allow_null=True)
 
     def validate_new_key(self, value: str | None) -> str | None:
-        return refuse_master_key(value)
+        return allowed_custom(value)
 
     def validate_grace_period(self, value: str | None) -> timedelta:
         return duration_delta(value) if value else timedelta(0)
 
 
-def refuse_master_key(value: str | None) -> str | None:
-    """Whoever mints a virtual key that equals the master key would make the two indistinguishable."""
+def allowed_custom(value: str | None) -> str | None:
+    """A key of the caller's choosing. One that equals the master key would make the two indistinguishable."""
+    if value is not None and not settings.KEY_RULES.custom_keys:
+        raise ApiError(403, "key: custom keys are disabled (disable_custom_api_keys); leave it out", param="key")
     if value is not None and hmac.compare_digest(value.encode(), settings.MASTER_KEY.encode()):
         raise serializers.ValidationError("this key cannot be used; choose another one")
     return value

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from keys.key_rules import read_key_rules
 from keys.models import VirtualKey
 from keys.secrets import token_of
 from teams import services
@@ -234,7 +235,7 @@ def test_an_owner_does_not_raise_the_budget_of_an_own_key(
 def test_the_policy_says_how_owners_change_budgets(
     api: Api, linus: User, settings: Any, policy: str, amount: int, status: int
 ) -> None:
-    settings.GENERAL_SETTINGS = {"self_serve_budget_policy": policy}
+    settings.KEY_RULES = read_key_rules({"self_serve_budget_policy": policy}, {})
     linus.max_budget_nano = 5 * 10**9
     services.update_limits(linus, actor=SYSTEM)
     key, bearer = issue(user=linus, max_budget_nano=2 * 10**9)[0], bearer_of(linus)
