@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from teams.api_types import ApiError
-from teams.models import Limits
+from teams.models import Limits, Terms
 
 #: Columns of which a lower value, or one where there was none, is less than before.
 _AMOUNTS = {
@@ -19,7 +19,7 @@ _FIXED = {
 }  # fmt: skip
 
 
-def never_raised(before: Limits, after: Limits) -> None:
+def never_raised(before: Terms, after: Terms) -> None:
     """Whoever a limit holds may lower it, not raise it: ApiError 403 naming the field."""
     for column, name in _AMOUNTS.items():
         old, new = getattr(before, column), getattr(after, column)

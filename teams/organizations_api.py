@@ -14,9 +14,10 @@ from rest_framework.response import Response
 
 from teams import departures, services
 from teams.api_base import ApiError, ScopeView, required_names, required_text
-from teams.field_rights import never_widened
+from teams.field_rights import never_raised, never_widened
 from teams.finding import managed_organization, shown_organization
-from teams.models import Organization, OrganizationMembership, OrganizationQuerySet, Team
+from teams.limit_serializers import TermsSerializer
+from teams.models import Organization, OrganizationMembership, OrganizationQuerySet, SharedBudget, Team
 from teams.promises import refuse_promises
 from teams.rows import Row, limits_row, organization_row, place_row
 from teams.scope_serializers import OrganizationSerializer, patched
@@ -53,7 +54,11 @@ class OrganizationNew(OrganizationView):
         refuse_promises(self.body)
         body = OrganizationSerializer(data=self.body)
         body.is_valid(raise_exception=True)
-        organization = services.create_organization(body.organization(), actor=self.caller.actor)
+        organization, actor = body.organization(), self.caller.actor
+        if organization.shared_budget is None:
+            services.create_organization_with_budget(organization, actor=actor)
+        else:
+            services.create_organization(organization, actor=actor)
         return Response(organization_row(organization, self.spent([organization]), timezone.now()))
 
 
@@ -69,8 +74,25 @@ class OrganizationUpdate(OrganizationView):
     def saved(self, public_id: str) -> Response:
         organization = managed_organization(public_id, self.caller)
         check = None if self.caller.is_admin else never_widened
-        organization = patched(organization, OrganizationSerializer, self.body, self.caller.actor, check=check)
+        with transaction.atomic():
+            rest = self._own_budget(organization)
+            organization = patched(organization, OrganizationSerializer, rest, self.caller.actor, check=check)
         return Response(self.full([organization])[0])
+
+    def _own_budget(self, organization: Organization) -> dict[str, Any]:
+        """Change the budget that nobody shares with the organization; the rest of the body is about itself."""
+        budget, terms = organization.shared_budget, TermsSerializer().fields.keys() & self.body.keys()
+        if budget is None or not terms or "budget_id" in self.body or services.is_shared(budget):
+            return self.body
+        stored = SharedBudget.objects.select_for_update(no_key=True).get(pk=budget.pk)
+        form = TermsSerializer(data={name: self.body[name] for name in terms})
+        form.is_valid(raise_exception=True)
+        changed = form.apply(SharedBudget.objects.get(pk=budget.pk))
+        changed.full_clean()
+        if not self.caller.is_admin:
+            never_raised(stored, changed)
+        services.update_budget(changed, actor=self.caller.actor)
+        return {name: value for name, value in self.body.items() if name not in terms}
 
 
 class OrganizationPatch(OrganizationUpdate):

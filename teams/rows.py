@@ -147,12 +147,18 @@ def budget_table(limits: Limits, now: datetime) -> Row:
 
 
 def organization_row(organization: Organization, spent: Mapping[str, int], now: datetime) -> Row:
+    """An organization with the limits in force, whether it sets them itself or by its budget."""
+    table = budget_table(organization, now)
+    windows = terms_row(organization.shared_budget)["budget_limits"] if organization.shared_budget else []
+    own = limits_row(organization, spent[organization.scope], now)
     return {
         "organization_id": organization.public_id,
         "organization_alias": organization.name,
         "timezone": organization.timezone,
-        **limits_row(organization, spent[organization.scope], now),
-        "litellm_budget_table": budget_table(organization, now),
+        **own,
+        **table,
+        "budget_limits": own["budget_limits"] or windows,
+        "litellm_budget_table": table,
         "model_spend": {},
         "object_permission": None,
         "object_permission_id": None,

@@ -26,6 +26,11 @@ from teams.models import (
 DEFAULT_ORGANIZATION = "default"
 T = TypeVar("T", bound=models.Model)
 L = TypeVar("L", bound=Limits)
+#: Columns that say how much and how fast.
+TERMS = (
+    "max_budget_nano", "soft_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit", "tpm_limit",
+    "max_parallel_requests",
+)  # fmt: skip
 
 
 def default_organization() -> Organization:
@@ -36,6 +41,18 @@ def default_organization() -> Organization:
 @transaction.atomic
 def create_organization(organization: Organization, *, actor: Actor) -> Organization:
     return _create(organization, "organization.created", actor)
+
+
+@transaction.atomic
+def create_organization_with_budget(organization: Organization, *, actor: Actor) -> Organization:
+    """As clients know organizations: what it may spend is a budget of its own, which is found by its id."""
+    budget = SharedBudget()
+    for name in TERMS:
+        field = Organization._meta.get_field(name)
+        setattr(budget, name, getattr(organization, name))
+        setattr(organization, name, None if field.null else field.get_default())  # type: ignore[union-attr]
+    organization.shared_budget = create_budget(budget, actor=actor)
+    return create_organization(organization, actor=actor)
 
 
 @transaction.atomic
@@ -184,6 +201,11 @@ def organizations_sharing(budget: SharedBudget) -> set[int]:
     for model, rows in _sharing(budget):
         found |= set(rows.order_by().values_list(model.organization_path, flat=True).distinct())
     return {pk for pk in found if pk is not None}
+
+
+def is_shared(budget: SharedBudget) -> bool:
+    """Whether more than one scope uses a budget."""
+    return sum(rows.count() for _, rows in _sharing(budget)) > 1
 
 
 def _sharing(budget: SharedBudget) -> Iterator[tuple[type[Limits], models.QuerySet[Any]]]:

@@ -185,3 +185,38 @@ def test_only_platform_admins_make_and_delete_organizations(api: Api) -> None:
     organization_of("north", boss)
     assert api.post("/organization/new", {"organization_alias": "X"}, bearer=key_of(boss)).status == 401
     assert api.delete("/organization/delete", {"organization_ids": ["north"]}, bearer=key_of(boss)).status == 401
+
+
+def test_an_organization_spends_by_a_budget_of_its_own(api: Api) -> None:
+    made = api.post("/organization/new", {"organization_id": "o", "organization_alias": "O", "max_budget": 100}).json
+    assert (made["max_budget"], made["litellm_budget_table"]["max_budget"]) == (100, 100)
+    [budget] = api.post("/budget/info", {"budgets": [made["budget_id"]]}).json
+    assert budget["max_budget"] == 100
+    changed = api.patch("/organization/update", {"organization_id": "o", "max_budget": 50, "rpm_limit": 7}).json
+    assert (changed["budget_id"], changed["max_budget"], changed["rpm_limit"]) == (made["budget_id"], 50, 7)
+    assert api.post("/budget/info", {"budgets": [made["budget_id"]]}).json[0]["max_budget"] == 50
+    api.post("/budget/update", {"budget_id": made["budget_id"], "max_budget": 20})
+    assert api.get("/organization/info", {"organization_id": "o"}).json["max_budget"] == 20
+    assert api.post("/team/new", {"organization_id": "o", "max_budget": 21}).status == 400
+
+
+def test_a_budget_that_others_share_is_not_changed_through_an_organization(api: Api) -> None:
+    api.post("/budget/new", {"budget_id": "b", "max_budget": 10})
+    for name in ("one", "two"):
+        body = {"organization_id": name, "organization_alias": name, "budget_id": "b"}
+        assert api.post("/organization/new", body).json["max_budget"] == 10
+    assert api.patch("/organization/update", {"organization_id": "one", "max_budget": 4}).json["max_budget"] == 4
+    assert api.get("/organization/info", {"organization_id": "two"}).json["max_budget"] == 10
+
+
+def test_an_organization_admin_never_raises_the_budget_behind_it(api: Api) -> None:
+    api.post("/organization/new", {"organization_id": "o", "organization_alias": "O", "max_budget": 10})
+    boss = person("boss")
+    api.post("/organization/member_add", {"organization_id": "o", "member": {"role": "org_admin", "user_id": "boss"}})
+    for value in (11, None):
+        body = {"organization_id": "o", "max_budget": value}
+        assert api.patch("/organization/update", body, bearer=key_of(boss)).status == 403
+    assert (
+        api.patch("/organization/update", {"organization_id": "o", "max_budget": 9}, bearer=key_of(boss)).status == 200
+    )
+    assert api.get("/organization/info", {"organization_id": "o"}).json["max_budget"] == 9
