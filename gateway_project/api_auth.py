@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from keys import secrets
 from keys.grants import Grant
 from keys.loading import is_service_account, load_grants
+from keys.models import VirtualKey
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.identify import identify, unknown_key
 from proxy.runtime.permit import check_status
@@ -76,4 +77,12 @@ def _caller(grant: Grant) -> Caller:
         key_team=owners.team_id,
         key_organization=owners.organization_id,
         allowed_routes=grant.allowed_routes,
+        opens_spend=_opens_spend(owners.key_id),
     )
+
+
+def _opens_spend(key_pk: int) -> bool:
+    """Only admins write `permissions`, so the key itself says what it was given."""
+    kept = VirtualKey.objects.values_list("extras", flat=True).get(pk=key_pk)
+    permissions = kept.get("permissions")
+    return isinstance(permissions, dict) and permissions.get("get_spend_routes") is True

@@ -57,6 +57,18 @@ def concrete(model: str, team: int | None, now: datetime) -> tuple[Target, ...]:
     return tuple(replace(target, model=model) for target in targets if target is not None)
 
 
+def targets_of(model: str, team: int | None, now: datetime) -> tuple[Target, ...]:
+    """What serves a model for keys of a team, as the gateway would find it."""
+    for owner in (team, None) if team else (None,):
+        rows = list(_rows().filter(team=owner, model__name=model))
+        priced = _prices(rows, now)
+        found = tuple(target for row in rows if (target := _target(row, priced)) is not None)
+        found = found or concrete(model, owner, now)
+        if found:
+            return found
+    return ()
+
+
 def team_view(
     public_id: str, user_pk: int | None, is_master: bool
 ) -> tuple[tuple[ScopePolicy, ...], int, dict[str, str]] | None:

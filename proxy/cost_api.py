@@ -1,0 +1,86 @@
+"""POST /spend/calculate: what a call would cost, or what an answer did, by the prices and bounds of the gateway."""
+
+from typing import Any
+
+import orjson
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from proxy import shelves
+from proxy.providers import REGISTRY
+from proxy.runtime.call import read_call
+from proxy.runtime.catalog import Target
+from proxy.runtime.errors import GatewayError
+from proxy.runtime.estimate import estimate
+from proxy.runtime.routes import CHAT
+from proxy.runtime.usage import service_of, usage_of
+from spend import book
+from spend.pricing import PriceCard, Usage, charge_for, usd_from_nano, worst_case
+from teams.api_base import ApiError, ManagementView, required_text
+
+
+class SpendCalculate(ManagementView):
+    """{model, messages}: the most that the prompt costs; {completion_response}: what the answer cost."""
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        answer = self.body.get("completion_response")
+        if answer is not None and not isinstance(answer, dict):
+            raise ApiError(400, "completion_response: write an object, as a call answers", param="completion_response")
+        model = self.body.get("model") or (answer or {}).get("model")
+        target = self._target(required_text({"model": model}, "model"))
+        if target.is_free:
+            return Response({"cost": 0})
+        card = target.price
+        if card is None:
+            raise ApiError(400, f"model '{target.model}' has no price: set one with /model/update", param="model")
+        return Response(self._of_prompt(target, card) if answer is None else _of_answer(answer, card))
+
+    def _of_prompt(self, target: Target, card: PriceCard) -> dict[str, Any]:
+        """`cost` is that of the prompt, `max_cost` what the gateway would hold for the call."""
+        if not isinstance(self.body.get("messages"), list) or not self.body["messages"]:
+            raise ApiError(400, "messages: write a list of messages, or completion_response", param="messages")
+        try:
+            call = read_call(CHAT, orjson.dumps({**self.body, "model": target.model}, default=str), "", {})
+            bound = estimate(call, target, target.max_output_tokens or 0)
+        except GatewayError as error:
+            raise ApiError(error.status, error.message, param=error.param) from error
+        prompt = Usage(input=bound.input, audio_input=bound.audio_input, image_input=bound.image_input)
+        return {
+            "cost": usd_from_nano(charge_for(prompt, card).nano),
+            "max_cost": usd_from_nano(worst_case(bound, card)),
+        }
+
+    def _target(self, model: str) -> Target:
+        """A deployment of ours, else the model as the price list knows it."""
+        now = timezone.now()
+        targets = shelves.targets_of(model, self.caller.key_team, now)
+        if targets:
+            return next((target for target in targets if target.is_free or target.price), targets[0])
+        slug, _, name = model.rpartition("/")
+        for provider in [slug] if slug in REGISTRY else REGISTRY:
+            prices = REGISTRY[provider].prices
+            found = book.find_item(prices, name if slug == provider else model) if prices else None
+            card = book.cards_at(now, [found[0]]).get(found[0]) if found else None
+            if found and card:
+                return _listed(model, provider, found[1], card)
+        raise ApiError(400, f"model: neither the models nor the price list here know '{model[:100]}'", param="model")
+
+
+def _of_answer(answer: dict[str, Any], card: PriceCard) -> dict[str, Any]:
+    usage = usage_of(answer)
+    if usage is None:
+        raise ApiError(400, "completion_response.usage: write prompt_tokens and completion_tokens", param="usage")
+    usage.service = service_of(answer)
+    return {"cost": usd_from_nano(charge_for(usage, card).nano)}
+
+
+def _listed(model: str, provider: str, window: int | None, card: PriceCard) -> Target:
+    """A model that is not served here."""
+    return Target(
+        deployment="", model=model, provider=provider, upstream_model=model, base_url="", mode="chat", secret="",
+        max_input_tokens=window, max_output_tokens=None, price=card, is_free=False, timeout_seconds=0, max_retries=0,
+    )  # fmt: skip
