@@ -48,6 +48,8 @@ def check_call(
     check_status(grant, policies, now)
     # The organization comes last: of two scopes that refuse a model, the nearer one is named.
     check_model((*policies[1:], policies[0]), model, groups, catalog)
+    if rules.enforce_user and not any(scope_kind(policy.scope) is ScopeKind.CUSTOMER for policy in policies):
+        raise errors.invalid("'user' param not passed in. 'enforce_user_param'=True", "user")
     check_route(grant, route, path, rules)
 
 

@@ -21,8 +21,6 @@ def customer(body: Mapping[str, Any], headers: Mapping[str, str], rules: GateRul
             return text(headers[name].strip(), name)
     value = body.get("user") or (metadata.get("user_id") if isinstance(metadata, dict) else None)
     if not value:
-        if rules.enforce_user:
-            raise errors.invalid("'user' param not passed in. 'enforce_user_param'=True", "user")
         return ""
     if not isinstance(value, str):
         raise errors.invalid("user must be a string", "user")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from keys.grants import Grant, Owners, ScopePolicy
+from proxy.gate_rules import GateRules
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.permit import check_call
 from proxy.runtime.routes import CHAT
@@ -68,6 +69,15 @@ def test_of_two_faults_the_earlier_one_is_told(earlier: int, later: int) -> None
     told = _refusal(second, first)
     assert (told.status, told.type) == (status, kind)
     assert says in told.message
+
+
+def test_where_an_end_user_is_required_its_absence_is_told_before_a_route_and_after_everything_else() -> None:
+    narrow, blocked = replace(GRANT, allowed_routes=("/v1/embeddings",)), _change("key:3", blocked=True)
+    for grant, says in ((narrow, "'user' param not passed in"), (blocked(GRANT, CUSTOMER)[0], "Key is blocked")):
+        with pytest.raises(GatewayError, match=says):
+            check_call(grant, grant.chain, "house", CHAT, "/v1/chat/completions", NOW, GateRules(enforce_user=True))
+    named = (*GRANT.chain, CUSTOMER)
+    check_call(GRANT, named, "house", CHAT, "/v1/chat/completions", NOW, GateRules(enforce_user=True))
 
 
 @pytest.mark.parametrize(

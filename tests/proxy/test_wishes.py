@@ -35,13 +35,6 @@ def test_the_end_user_is_the_first_that_is_named(body: Any, headers: Any, custom
     assert _call(body, headers, user_header_mappings=mapping, user_header_name="X-Older").customer == customer
 
 
-def test_where_an_end_user_is_required_a_call_without_one_is_refused() -> None:
-    with pytest.raises(GatewayError, match="'user' param not passed in") as refused:
-        _call(enforce_user_param=True)
-    assert (refused.value.status, refused.value.param) == (400, "user")
-    assert _call({"user": "u"}, enforce_user_param=True).customer == "u"
-
-
 def test_tags_come_from_body_metadata_and_header_and_do_not_travel_on() -> None:
     call = _call({"tags": ["a"], "metadata": {"tags": ["b", "a"], "x": 1}}, {"x-litellm-tags": "c, b ,"})
     assert call.tags == ("c", "b", "a")
