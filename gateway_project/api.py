@@ -47,6 +47,8 @@ from spend.reports import (
     with_last_call,
     with_total,
 )  # fmt: skip
+from spend.reset_api import KeyResetSpend
+from spend.reset_services import reset_spend
 from teams.api import (
     TeamBlocking,
     TeamDelete,
@@ -106,7 +108,7 @@ KEYS = [
     at("key/info", KeyInfo, ANYONE, **_ALL, active=with_last_call),
     at("v2/key/info", KeyInfoMany, EVERY_PERSON, **_SPENT),
     at("key/health", KeyHealth, ANYONE),
-    at("key/update", KeyUpdate, PEOPLE, **_SPENT),
+    at("key/update", KeyUpdate, PEOPLE, **_SPENT, reset=reset_spend),
     at("key/bulk_update", KeyBulkUpdate, ADMIN_OR_403, **_SPENT),
     at("team/key/bulk_update", TeamKeyBulkUpdate, LEADERS, **_SPENT),
     at("key/delete", KeyDelete, PEOPLE),
@@ -115,6 +117,7 @@ KEYS = [
     at("key/list", KeyList, EVERY_PERSON, **_SPENT, active=with_last_call, totals=with_total),
     at("key/aliases", KeyAliases, EVERY_PERSON),
     at("key/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
+    at("key/<str:key>/reset_spend", KeyResetSpend, LEADERS, **_SPENT),
     at("key/<str:key>/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
 ]
 

@@ -313,3 +313,21 @@ class Crossing(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} of {self.scope}"
+
+
+class SpendReset(models.Model):
+    """Nano-USD that no longer count in one window of a scope. Append-only, like the ledger that it leaves alone."""
+
+    scope = models.CharField(max_length=64)
+    counter = models.CharField(max_length=400)
+    slice = models.BigIntegerField("slice of a rolling window", default=0)
+    amount_nano = models.BigIntegerField("forgiven (nano-USD)")
+    at = models.DateTimeField()
+    by = models.CharField(max_length=255)
+
+    class Meta:
+        indexes = [models.Index(fields=["counter"], name="spend_reset_counter")]
+        constraints = [models.CheckConstraint(condition=Q(amount_nano__gt=0), name="spend_reset_positive")]
+
+    def __str__(self) -> str:
+        return f"reset of {self.scope}"

@@ -14,6 +14,7 @@ from django.db.models import Sum
 
 from spend.bulk import Insert
 from spend.models import Hold, LedgerEntry, Rollup
+from spend.resets import forgiven
 from spend.wire import CounterLoad, CounterRef, Posting
 from teams.budgets import matches
 from teams.scopes import ScopeKind, scope_kind, scope_pk
@@ -100,7 +101,15 @@ def load_counter(ref: CounterRef) -> CounterLoad:
         if connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        return CounterLoad(tuple(sorted(_spent_by_slice(ref).items())), _pending_on(ref))
+        return CounterLoad(tuple(sorted(counted_by_slice(ref).items())), _pending_on(ref))
+
+
+def counted_by_slice(ref: CounterRef) -> dict[int, int]:
+    """Nano-USD that count in a window, by slice: what was posted, less what was forgiven."""
+    spent = _spent_by_slice(ref)
+    for number, amount in forgiven([ref]).get(ref.counter, {}).items():
+        spent[number] = spent.get(number, 0) - amount
+    return spent
 
 
 def _spent_by_slice(ref: CounterRef) -> dict[int, int]:

@@ -9,7 +9,9 @@ from itertools import chain
 from django.db.models import Q, Sum
 
 from spend.models import LedgerEntry, Rollup
+from spend.resets import forgiven_in
 from spend.rollups import COLUMNS, QUARTER, quarter_of
+from spend.wire import CounterRef
 from teams.budgets import matches
 from teams.models import Limits
 from teams.rows import current_window, zone_of
@@ -34,8 +36,10 @@ def spent_now(rows: Iterable[Limits], *, now: datetime) -> dict[str, int]:
 
     The rows come with their organization and shared budget selected, so that no row costs a query of its own.
     """
-    spent = spent_in(Stretch(row.scope, current_window(row, now).start) for row in rows)
-    return {stretch.scope: nano for stretch, nano in spent.items()}
+    refs = [CounterRef(row.scope, "", current_window(row, now)) for row in rows]
+    spent = spent_in(Stretch(ref.scope, ref.window.start) for ref in refs)
+    less = forgiven_in(refs)
+    return {ref.scope: spent[Stretch(ref.scope, ref.window.start)] - less.get(ref.counter, 0) for ref in refs}
 
 
 def spent_by_window(rows: Iterable[Limits], *, now: datetime) -> dict[tuple[str, str, str], int]:
@@ -44,10 +48,11 @@ def spent_by_window(rows: Iterable[Limits], *, now: datetime) -> dict[tuple[str,
     for row in rows:
         zone = zone_of(row)
         for budget in row.budgets():
-            start = window_at(budget.duration, now, zone=zone, anchor=budget.anchor).start
-            wanted[row.scope, budget.model, budget.duration] = Stretch(row.scope, start, budget.model)
-    spent = spent_in(wanted.values())
-    return {name: spent[stretch] for name, stretch in wanted.items()}
+            window = window_at(budget.duration, now, zone=zone, anchor=budget.anchor)
+            wanted[row.scope, budget.model, budget.duration] = CounterRef(row.scope, budget.model, window)
+    stretches = {name: Stretch(ref.scope, ref.window.start, ref.model) for name, ref in wanted.items()}
+    spent, less = spent_in(stretches.values()), forgiven_in(wanted.values())
+    return {name: spent[stretches[name]] - less.get(ref.counter, 0) for name, ref in wanted.items()}
 
 
 def spent_in(stretches: Iterable[Stretch]) -> dict[Stretch, int]:

@@ -131,6 +131,15 @@ class DayOrInstantField(TextField):
             ) from error
 
 
+def money_of(value: Any, field: str) -> int:
+    """An amount of a body in nano-USD, outside a serializer. ValidationError naming the field."""
+    try:
+        nano: int = MoneyField().run_validation(value)
+    except serializers.ValidationError as error:
+        raise serializers.ValidationError({field: error.detail}) from error
+    return nano
+
+
 def plain_json(value: Any) -> Any:
     """Values of a parsed body as a JSON column takes them: decimals become floats again."""
     if isinstance(value, dict):
