@@ -245,6 +245,7 @@ HEALTH = [
     at("health", health_api.HealthOfModels, ADMIN),
     at("health/history", health_api.HealthHistory, ADMIN),
     at("health/latest", health_api.HealthLatest, ADMIN),
+    at("health/services", health_api.HealthServices, ADMIN),
     at("health/test_connection", health_api.TestConnection, ADMIN),
     at("health/readiness/details", api_settings.ReadinessDetails, ANYONE),
     at("health/license", api_settings.License, ANYONE),

@@ -63,8 +63,8 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
         max_output_tokens=_whole(info, "max_output_tokens") or _whole(info, "max_tokens"),
         timeout_seconds=_whole(params, "timeout") or 600,
         max_retries=_whole(params, "max_retries", "num_retries", default=2),
-        params={key: value for key, value in params.items() if key not in _USED and not is_price(key)},
-        model_info={key: value for key, value in info.items() if key not in _COMPUTED and not is_price(key)},
+        params={key: value for key, value in params.items() if _is_kept(key, value, _USED)},
+        model_info={key: value for key, value in info.items() if _is_kept(key, value, _COMPUTED)},
         source=source,
     )
     groups = access_groups(info.get("access_groups"))
@@ -81,6 +81,10 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
     price = read_price({**info, **params}, has_output=deployment.mode != Deployment.Mode.EMBEDDING)
     deployment.is_free = price is not None and book.card_of(price).is_free
     return NewModel(name, deployment, str(params.get("api_key") or ""), price)
+
+
+def _is_kept(name: str, value: Any, elsewhere: set[str]) -> bool:
+    return value is not None and name not in elsewhere and not is_price(name)
 
 
 def access_groups(value: Any) -> list[str]:
@@ -122,10 +126,14 @@ def _credential(params: dict[str, Any]) -> Credential | None:
 def _team(public_id: Any) -> Team | None:
     if not public_id:
         return None
-    team = Team.objects.filter(public_id=public_id).first() if isinstance(public_id, str) else None
+    team = Team.objects.live().filter(public_id=public_id).first() if isinstance(public_id, str) else None
     if team is None:
-        raise ValidationError({"model_info.team_id": f"Team not found, team_id={str(public_id)[:128]}"})
+        raise UnknownTeam({"model_info.team_id": f"Team not found, team_id={str(public_id)[:128]}"})
     return team
+
+
+class UnknownTeam(ValidationError):
+    """A model of a team that does not exist."""
 
 
 class UnknownProvider(ValidationError):

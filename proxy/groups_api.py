@@ -148,7 +148,7 @@ class GrantSerializer(serializers.Serializer[Any]):
 
     def teams(self) -> list[Team] | None:
         named = self.validated_data.get("assigned_team_ids")
-        found: list[Team] | None = _all_known("assigned_team_ids", named, Team.objects.all())
+        found: list[Team] | None = _all_known("assigned_team_ids", named, Team.objects.live())
         return found
 
     def keys(self) -> list[VirtualKey] | None:

@@ -14,7 +14,7 @@ from proxy import health, services
 from proxy.from_litellm import read_model
 from proxy.models import Deployment, HealthCheck
 from proxy.serializers import ModelSerializer
-from teams.api_base import ApiError, ManagementView, whole_number
+from teams.api_base import ApiError, ManagementView, required_text, whole_number
 
 Row = dict[str, Any]
 
@@ -75,6 +75,17 @@ class HealthLatest(ManagementView):
         newest = HealthCheck.objects.order_by().values("deployment_id").annotate(newest=Max("pk")).values("newest")
         found = {check.deployment_id: _check_row(check) for check in HealthCheck.objects.filter(pk__in=newest)}
         return Response({"latest_health_checks": found, "total_models": len(found)})
+
+
+class HealthServices(ManagementView):
+    """GET /health/services?service=: sends a test alert, for which no service is configured here."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        service = required_text(request.query_params, "service")
+        raise ApiError(
+            400, f'"{service[:64]}" not in proxy config: general_settings. Unable to test this.', param="service"
+        )
 
 
 class TestConnection(ManagementView):

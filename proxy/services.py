@@ -36,6 +36,8 @@ def store_credential(credential: Credential, secret: str, *, actor: Actor) -> Cr
     if not secret.isascii() or not secret.isprintable():
         raise ValidationError({"secret": "a secret has printable ASCII characters only: it travels in a header"})
     existed = credential.pk is not None
+    if credential.base_url and host_of(credential.base_url) != credential.host:
+        credential.base_url = ""
     credential.full_clean(exclude=["envelope"])
     credential.save()
     credential.envelope = vault.seal(secret, _context(credential), settings.SALT_KEY)

@@ -81,6 +81,12 @@ def test_what_cannot_be_tried_is_400(api: Api, body: dict[str, Any]) -> None:
     assert api.post("/health/test_connection", body).status == 400
 
 
+def test_there_is_no_service_to_test(api: Api) -> None:
+    for query in ({}, {"service": "slack"}):
+        answer = api.get("/health/services", query)
+        assert (answer.status, answer.error["param"]) == (400, "service")
+
+
 def test_health_is_asked_by_platform_admins_alone(api: Api) -> None:
     _, secret = issue()
     for path in ("/health", "/health/history", "/health/latest"):

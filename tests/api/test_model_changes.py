@@ -198,3 +198,27 @@ def test_a_team_admin_cannot_move_a_model_to_another_team(api: Api, search: Team
 def test_plain_members_manage_no_models(api: Api, search: Team, linus: User) -> None:
     _, secret = issue(user=linus)
     assert api.post("/model/new", of_team(search), bearer=secret).status == 401
+
+
+def test_a_deleted_team_takes_its_models_and_their_secrets_along(api: Api, search: Team) -> None:
+    api.post("/model/new", of_team(search))
+    api.post("/model/new", NEW)
+    answer = api.post("/team/delete", {"team_ids": [search.public_id]})
+    assert answer.status == 200, answer.text
+    assert [row.model.name for row in Deployment.objects.all()] == ["fast"]
+    assert Credential.objects.count() == 1
+    assert Team.objects.get(pk=search.pk).deleted_at is not None
+    assert api.post("/model/new", of_team(search)).error["param"] == "model_info.team_id"
+
+
+def test_a_member_who_leaves_takes_no_models_along(api: Api, search: Team, grace: User) -> None:
+    api.post("/model/new", of_team(search))
+    body = {"team_id": search.public_id, "user_id": grace.public_id}
+    assert api.post("/team/member_delete", body).status == 200
+    assert Deployment.objects.count() == 1
+
+
+def test_what_is_null_is_not_kept(api: Api) -> None:
+    params = NEW["litellm_params"] | {"aws_secret_access_key": None, "drop_params": None}  # type: ignore[operator]
+    row = api.post("/model/new", NEW | {"litellm_params": params}).json
+    assert not {"aws_secret_access_key", "drop_params"} & row["litellm_params"].keys()

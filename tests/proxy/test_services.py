@@ -189,3 +189,18 @@ def test_a_model_of_the_file_without_a_price_is_there_and_waits_for_one() -> Non
     [target] = catalog.everybody.models["a"]
     assert target.price is None
     assert not target.is_free
+
+
+def test_a_model_of_a_team_that_does_not_exist_is_left_out_and_the_rest_is_served() -> None:
+    load({**entry("a"), "model_info": {"team_id": "nobody"}}, entry("b"))
+    assert list(LanguageModel.objects.values_list("name", flat=True)) == ["b"]
+
+
+def test_models_of_the_file_name_stored_credentials() -> None:
+    stored = credential()
+    named = {**HOUSE, "model": "openai/gpt-4o", "litellm_credential_name": "main", "api_key": None, "api_base": None}
+    for _ in range(2):
+        load({"model_name": "a", "litellm_params": named, "model_info": {}})
+        assert Deployment.objects.get().credential == stored
+    load()
+    assert Credential.objects.get() == stored
