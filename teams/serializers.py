@@ -11,6 +11,7 @@ from teams.callers import MEMBER_ROUTES
 from teams.limit_serializers import LimitsSerializer, TermsSerializer
 from teams.models import Limits, Membership, Organization, SharedBudget, Team, User
 from teams.people_defaults import complete_person
+from teams.services import member_budget_of
 
 Fields = dict[str, Any]
 
@@ -50,7 +51,7 @@ def member_budget(team: Team, body: Mapping[str, Any]) -> SharedBudget | None:
     if not form.is_valid():
         outer = {inner: name for name, inner in _OF_MEMBERS.items()}
         raise serializers.ValidationError({outer.get(name, name): said for name, said in form.errors.items()})
-    budget = form.apply(team.member_budget or SharedBudget())
+    budget = form.apply(member_budget_of(team))
     budget.full_clean()
     return budget
 

@@ -97,18 +97,36 @@ def add_member(membership: Membership, *, actor: Actor) -> Membership:
     return membership
 
 
+def member_budget_of(team: Team) -> SharedBudget:
+    """The budget of a team's members to change: the team's, or a new one like it if anything else uses that too."""
+    budget = team.member_budget
+    if budget is None:
+        return SharedBudget()
+    outside = any(rows.exclude(**_inside(model, team)).exists() for model, rows in _sharing(budget))
+    if not outside and not Team.objects.filter(member_budget=budget).exclude(pk=team.pk).exists():
+        return budget
+    return SharedBudget(**{name: getattr(budget, name) for name in TERMS})
+
+
+def _inside(model: type[Limits], team: Team) -> dict[str, Any]:
+    return {"team": team} if model is Membership else {"pk": None}
+
+
 @transaction.atomic
 def share_member_budget(team: Team, budget: SharedBudget, *, actor: Actor) -> SharedBudget:
     """Give a team's members these limits, each on its own; who has limits by another shared budget keeps them."""
     if not budget._state.adding:
         return update_budget(budget, actor=actor)
-    create_budget(budget, actor=actor)
-    team.member_budget = budget
+    team.member_budget = create_budget(budget, actor=actor)
     update_limits(team, actor=actor)
-    for membership in team.memberships.filter(shared_budget=None).select_related("team"):
-        membership.shared_budget = budget
-        update_limits(membership, actor=actor)
     return budget
+
+
+def _hand_on(team: Team, before: int | None, actor: Actor) -> None:
+    """Members who had the team's former budget, or none, get its new one."""
+    for membership in team.memberships.filter(shared_budget=before).select_related("team"):
+        membership.shared_budget = team.member_budget
+        update_limits(membership, actor=actor)
 
 
 @transaction.atomic
@@ -239,6 +257,8 @@ def update_limits(instance: L, *, actor: Actor, now: datetime | None = None) -> 
     instance.save()
     changes.publish(instance, organization_pk=organization_of(instance), new_windows=windows_differ(stored, instance))
     audit.record(f"{instance._meta.model_name}.updated", instance, actor=actor, before=before)
+    if isinstance(instance, Team) and isinstance(stored, Team) and stored.member_budget_id != instance.member_budget_id:
+        _hand_on(instance, stored.member_budget_id, actor)
     return instance
 
 

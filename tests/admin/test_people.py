@@ -26,13 +26,14 @@ def test_what_was_deleted_is_hidden(browser: Client, search: Team, grace: User) 
         assert browser.get(reverse(f"admin:teams_{name}_change", args=[pk])).status_code == 302
 
 
-def test_a_teams_page_sets_what_every_member_may_do_and_spend(browser: Client, search: Team) -> None:
+def test_a_teams_page_sets_what_every_member_may_do_and_spend(browser: Client, search: Team, grace: User) -> None:
     budget = services.create_budget(SharedBudget(public_id="b", max_budget_nano=1), actor=SYSTEM)
     page = reverse("admin:teams_team_change", args=[search.pk])
     data = form_of(browser.get(page)) | {"member_budget": budget.pk, "member_permissions": "/key/generate\n/key/list"}
     assert browser.post(page, data).status_code == 302
     search.refresh_from_db()
     assert (search.member_budget, search.member_permissions) == (budget, ["/key/generate", "/key/list"])
+    assert Membership.objects.get(user=grace).effective("max_budget_nano") == 1
     wrong = browser.post(page, data | {"member_permissions": "/user/delete"})
     assert b"cannot be granted to members" in wrong.content
 

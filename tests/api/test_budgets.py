@@ -82,7 +82,7 @@ def test_a_change_is_announced_in_every_organization_that_shares_the_budget(
     api.post("/team/new", {"organization_id": "north", "budget_id": "gold"})
     key = api.key(organization_id="south", budget_id="gold")
     north, south, west = Organization.objects.filter(public_id__in=["north", "south", "west"]).order_by("public_id")
-    budget = SharedBudget.objects.get()
+    budget = SharedBudget.objects.get(public_id="gold")
     before = load_grants([key["token"]])[key["token"]].key
     assert before.shared == (budget.scope, 1)
     with django_capture_on_commit_callbacks(execute=True):

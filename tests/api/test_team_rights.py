@@ -7,7 +7,7 @@ import pytest
 from keys.models import VirtualKey
 from teams import services
 from teams.actors import SYSTEM
-from teams.models import Membership, Team, User
+from teams.models import Membership, SharedBudget, Team, User
 from tests.api.conftest import Api
 from tests.api.people import key_of, organization_of, person
 from tests.factories import issue
@@ -168,3 +168,14 @@ def test_a_read_only_admin_reads_teams_and_changes_none(api: Api, search: Team) 
     assert len(api.get("/v2/team/list", bearer=secret).json["teams"]) == 1
     for path, body in [*CHANGES, *OWNERS]:
         assert api.post(path, body | {"team_id": search.public_id}, bearer=secret).status == 403
+
+
+def test_a_team_admin_never_changes_a_budget_that_others_share(api: Api, search: Team, grace: User) -> None:
+    api.post("/budget/new", {"budget_id": "b", "max_budget": 5})
+    api.post("/user/new", {"user_id": "other", "budget_id": "b"})
+    search.member_budget = SharedBudget.objects.get(public_id="b")
+    services.update_limits(search, actor=SYSTEM)
+    body = {"team_id": search.public_id, "team_member_budget": 1000}
+    assert api.post("/team/update", body, bearer=key_of(grace)).json["data"]["team_member_budget"] == 1000
+    assert api.post("/budget/info", {"budgets": ["b"]}).json[0]["max_budget"] == 5
+    assert Membership.objects.get(user=grace).effective("max_budget_nano") == 1000 * 10**9
