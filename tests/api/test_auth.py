@@ -118,7 +118,7 @@ def test_a_key_for_llm_routes_alone_may_not_even_ask_about_itself(api: Api) -> N
         ("post", "/key/unblock"), ("get", "/key/list"), ("post", "/key/regenerate"), ("post", "/key/abc/regenerate"),
         ("post", "/team/new"), ("post", "/team/block"), ("post", "/team/unblock"),
         ("post", "/user/new"), ("post", "/model/new"),
-        ("post", "/model/delete"), 
+        ("post", "/model/delete"),
         ("get", "/health"),
     ],
 )  # fmt: skip
