@@ -252,7 +252,6 @@ HEALTH = [
 ]
 
 SETTINGS = [
-    at("routes", api_settings.Routes, ANYONE),
     at("get/config/callbacks", api_settings.ConfigCallbacks, ADMIN),
     at("active/callbacks", api_settings.ActiveCallbacks, ADMIN),
     at("config/list", api_settings.ConfigList, ADMIN),

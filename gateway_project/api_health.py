@@ -6,6 +6,7 @@ from typing import ClassVar
 import redis
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import URLPattern, get_resolver
 
 from teams import store
 
@@ -47,6 +48,19 @@ def ping(request: HttpRequest) -> HttpResponse:
     return JsonResponse({"route": request.path})
 
 
+def routes(request: HttpRequest) -> HttpResponse:
+    """Every path of the management API with its methods; the API's document is public as well."""
+    found = []
+    for pattern in get_resolver("gateway_project.api").url_patterns:
+        view = getattr(pattern.callback, "view_class", None) if isinstance(pattern, URLPattern) else None
+        if view is not None:
+            methods = [name.upper() for name in view.http_method_names if hasattr(view, name) and name != "options"]
+            found.append(
+                {"path": f"/{pattern.pattern}", "methods": methods, "name": view.__name__, "endpoint": view.__name__}
+            )
+    return JsonResponse({"routes": found})
+
+
 def states() -> dict[str, str]:
     return {"db": _state(_ask_database), "counter_store": _state(_ask_store)}
 
@@ -59,6 +73,7 @@ class Probes:
         "/health/liveness": liveness,
         "/health/readiness": readiness,
         "/test": ping,
+        "/routes": routes,
     }
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

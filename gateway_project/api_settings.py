@@ -3,7 +3,6 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.urls import URLPattern, URLResolver, get_resolver
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -52,14 +51,6 @@ class License(ManagementView):
                 "limits": limits,
             }
         )
-
-
-class Routes(ManagementView):
-    """GET /routes: every path of the management API with its methods."""
-
-    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
-    def get(self, request: Request) -> Response:
-        return Response({"routes": _routes(get_resolver("gateway_project.api").url_patterns)})
 
 
 class Callbacks(ManagementView):
@@ -151,15 +142,3 @@ def _field(name: str) -> Row:
         "premium_field": False,
         "nested_fields": None,
     }
-
-
-def _routes(patterns: list[URLPattern | URLResolver]) -> list[Row]:
-    found = []
-    for pattern in patterns:
-        view = getattr(pattern.callback, "view_class", None) if isinstance(pattern, URLPattern) else None
-        if view is not None:
-            methods = [name.upper() for name in view.http_method_names if hasattr(view, name) and name != "options"]
-            found.append(
-                {"path": f"/{pattern.pattern}", "methods": methods, "name": view.__name__, "endpoint": view.__name__}
-            )
-    return found

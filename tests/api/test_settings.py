@@ -24,8 +24,8 @@ def test_an_old_probe_is_answered_without_a_key(api: Api) -> None:
     assert api.get("/test", headers={}).json == {"route": "/test"}
 
 
-def test_routes_name_paths_and_methods(api: Api) -> None:
-    routes = {row["path"]: row["methods"] for row in api.get("/routes").json["routes"]}
+def test_routes_name_paths_and_methods_to_everybody(api: Api) -> None:
+    routes = {row["path"]: row["methods"] for row in api.get("/routes", headers={}).json["routes"]}
     assert routes["/model/new"] == ["POST"]
     assert routes["/credentials"] == ["GET", "POST"]
 
