@@ -47,7 +47,7 @@ from spend.reports import (
     with_last_call,
     with_total,
 )  # fmt: skip
-from spend.reset_api import KeyResetSpend
+from spend.reset_api import KeyResetSpend, MemberResetSpend
 from spend.reset_services import reset_spend
 from teams.api import (
     TeamBlocking,
@@ -141,6 +141,8 @@ TEAMS = [
     at("team/model/add", TeamModels, LEADERS, **_SPENT, added=True),
     at("team/model/delete", TeamModels, LEADERS, **_SPENT, added=False),
     at("team/available", TeamsAvailable, EVERY_PERSON),
+    at("team/<str:team_id>/member/<str:user_id>/reset_spend", MemberResetSpend, LEADERS, **_SPENT),
+    at("team/<str:team_id>/member/<str:user_id>/reset_budget", MemberResetSpend, LEADERS, **_SPENT),
     at("team/<str:team_id>/members/me", MemberMe, EVERY_PERSON, **_MEMBERS),
     at("team/<str:team_id>", TeamUpdate, LEADERS, **_SPENT, http_method_names=["patch", "options"]),
 ]

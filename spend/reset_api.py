@@ -1,4 +1,4 @@
-"""POST /key/{key}/reset_spend: a key's budget counts from a lower amount on."""
+"""What the budget of a key, or of a member of a team, counts is set back."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -12,6 +12,7 @@ from keys.rights import led_key
 from spend.reset_services import reset_spend
 from teams.api_base import ApiError, ScopeView
 from teams.api_fields import money_of
+from teams.finding import find_member, managed_team
 from teams.money import usd_from_nano
 from teams.rows import current_window, usd
 
@@ -36,5 +37,31 @@ class KeyResetSpend(ScopeView):
                 "previous_spend": usd_from_nano(before),
                 "max_budget": usd(row.max_budget_nano),
                 "budget_reset_at": current_window(row, now).end,
+            }
+        )
+
+
+class MemberResetSpend(ScopeView):
+    """POST /team/{id}/member/{user}/reset_spend; without an amount to nothing."""
+
+    detail_errors = True
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request, team_id: str, user_id: str) -> Response:
+        to_nano = 0 if self.body.get("reset_to") is None else money_of(self.body["reset_to"], "reset_to")
+        team, now = managed_team(team_id, self.caller, "/team/member/reset_spend"), timezone.now()
+        if not self.caller.manages_organization(team.organization_id) and user_id == self.caller.user_id:
+            raise ApiError(403, "user_id: somebody else has to set your own spend back", param="user_id")
+        before = reset_spend(find_member(team, {"user_id": user_id}), to_nano, actor=self.caller.actor, now=now)
+        member = find_member(team, {"user_id": user_id})
+        return Response(
+            {
+                "team_id": team_id,
+                "user_id": user_id,
+                "spend": usd_from_nano(self.spent([member])[member.scope]),
+                "previous_spend": usd_from_nano(before),
+                "max_budget": usd(member.effective("max_budget_nano")),
+                "max_budget_in_team": usd(member.effective("max_budget_nano")),
+                "budget_reset_at": current_window(member, now).end,
             }
         )

@@ -5,30 +5,31 @@ from datetime import datetime
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from keys.models import VirtualKey
 from spend.models import SpendReset
 from spend.rollups import counted_by_slice
 from spend.wire import CounterRef
 from teams import audit, changes
 from teams.actors import Actor
+from teams.models import Limits
 from teams.rows import current_window, zone_of
+from teams.services import organization_of
 from teams.windows import window_at
 
 
 @transaction.atomic
-def reset_spend(key: VirtualKey, to_nano: int, *, actor: Actor, now: datetime) -> int:
-    """Have the key's main budget count `to_nano` in its current window, and its further windows nothing.
+def reset_spend(key: Limits, to_nano: int, *, actor: Actor, now: datetime) -> int:
+    """Have the main budget of a key or a member count `to_nano` in its current window, its further windows nothing.
 
     Returns what counted before. The ledger, and the budgets of everybody above the key, keep what was spent. Raises
     ValidationError if `to_nano` is more than what counts, or than the budget. A window of another duration that the
     key gets later counts everything that was spent in it.
     """
-    key = VirtualKey.objects.with_owners().select_for_update(of=("self",)).get(pk=key.pk)
+    key = type(key)._default_manager.select_for_update(of=("self",)).get(pk=key.pk)
     main = CounterRef(key.scope, "", current_window(key, now))
     counted = counted_by_slice(main)
     before, top = sum(counted.values()), key.effective("max_budget_nano")
     if to_nano > before:
-        raise ValidationError({"reset_to": "is more than what the key has spent"})
+        raise ValidationError({"reset_to": "is more than what was spent"})
     if top is not None and to_nano > top:
         raise ValidationError({"reset_to": "is more than max_budget"})
     rows = _rows(main, counted, before - to_nano, actor, now)
@@ -37,12 +38,18 @@ def reset_spend(key: VirtualKey, to_nano: int, *, actor: Actor, now: datetime) -
         rows += _rows(ref, slices, sum(slices.values()), actor, now)
     SpendReset.objects.bulk_create(rows)
     # Counters are mirrors: in a new epoch the gateway reads them anew, with what was forgiven.
-    changes.raise_epoch(key.organization_id)
-    audit.record("key.spend_reset", key, actor=actor, before={"spend_nano": before}, after={"spend_nano": to_nano})
+    changes.raise_epoch(organization_of(key))
+    audit.record(
+        f"{key.scope_kind.value}.spend_reset",
+        key,
+        actor=actor,
+        before={"spend_nano": before},
+        after={"spend_nano": to_nano},
+    )
     return before
 
 
-def _further(key: VirtualKey, now: datetime) -> set[CounterRef]:
+def _further(key: Limits, now: datetime) -> set[CounterRef]:
     zone = zone_of(key)
     return {
         CounterRef(key.scope, budget.model, window_at(budget.duration, now, zone=zone, anchor=budget.anchor))
