@@ -10,6 +10,7 @@ from django.utils import timezone
 from keys import secrets
 from keys.models import MASTER_ID, RetiredSecret, VirtualKey
 from keys.throughput import refuse_oversold
+from keys.validity import bound_by_team
 from teams import audit, changes
 from teams.actors import SYSTEM, Actor
 from teams.services import default_organization, windows_differ
@@ -27,6 +28,7 @@ def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> st
     key.masked = secrets.masked(issued.plaintext)
     key.created_by = key.updated_by = actor.signature
     _place(key)
+    bound_by_team(key, timezone.now())
     _refuse_known_token(key.token)
     _plan_rotation(key, timezone.now())
     key.full_clean()
@@ -69,6 +71,7 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     before = audit.snapshot(stored)
     changes.keep_system_fields(key, stored)
     _place(key)
+    bound_by_team(key, now or timezone.now(), stored=stored)
     if stored.expires_at != key.expires_at:
         key.expiry_noted_at = None
     if stored.budget_duration != key.budget_duration:

@@ -106,7 +106,7 @@ class TeamDelete(TeamView):
         with transaction.atomic():
             for team in teams:
                 departures.delete_team(team, actor=self.caller.actor, now=now)
-        return Response([row | {"deleted_at": now, "deleted_by": self.caller.actor.label} for row in rows])
+        return Response([row | {"deleted_at": now, "deleted_by": self.caller.actor.signature} for row in rows])
 
 
 class TeamBlocking(TeamView):

@@ -106,7 +106,7 @@ def _send_home(organization: Organization) -> None:
 
 def _archive(row: A, action: str, actor: Actor, now: datetime) -> A:
     stored = type(row)._default_manager.get(pk=row.pk)
-    row.deleted_at, row.deleted_by = now, actor.label
+    row.deleted_at, row.deleted_by = now, actor.signature
     row.save()
     changes.publish(row, organization_pk=organization_of(row))
     audit.record(action, row, actor=actor, before=audit.snapshot(stored))

@@ -23,7 +23,11 @@ def invite(user: User, *, actor: Actor, now: datetime | None = None) -> tuple[In
     secret = secrets.token_urlsafe(32)
     expires_at = (now or timezone.now()) + VALID_FOR
     invitation = Invitation.objects.create(
-        user=user, secret_hash=_hash(secret), created_by=actor.label, updated_by=actor.label, expires_at=expires_at
+        user=user,
+        secret_hash=_hash(secret),
+        created_by=actor.signature,
+        updated_by=actor.signature,
+        expires_at=expires_at,
     )
     audit.record("invitation.created", invitation, actor=actor)
     return invitation, secret
@@ -63,7 +67,7 @@ def mark(invitation: Invitation, accepted: bool, *, actor: Actor, now: datetime 
     """Say that an invitation was accepted, or open it again."""
     before = audit.snapshot(invitation)
     invitation.accepted_at = (now or timezone.now()) if accepted else None
-    invitation.updated_by = actor.label
+    invitation.updated_by = actor.signature
     invitation.save(update_fields=["accepted_at", "updated_by", "updated_at"])
     audit.record("invitation.updated", invitation, actor=actor, before=before)
     return invitation
