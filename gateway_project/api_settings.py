@@ -23,12 +23,14 @@ class ReadinessDetails(ManagementView):
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         found = states()
+        version = settings.SPECTACULAR_SETTINGS["VERSION"]
         healthy = set(found.values()) == {"connected"}
         details: Row = {
             "status": "healthy" if healthy else "unhealthy",
             **found,
             "cache": None,
-            "version": settings.SPECTACULAR_SETTINGS["VERSION"],
+            "litellm_version": f"latchkey-{version}",
+            "version": version,
             "durability": settings.DURABILITY,
             "log_level": settings.LOG_LEVEL,
             "success_callbacks": [],

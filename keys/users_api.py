@@ -23,7 +23,7 @@ from teams.models import Membership, Organization, OrganizationMembership, Team,
 from teams.paging import Sorts, sorted_rows
 from teams.promises import refuse_promises
 from teams.rows import Row, membership_row, team_ids, team_ids_of, team_row, user_row
-from teams.serializers import UserSerializer, find_person, find_team
+from teams.serializers import PLATFORM, UserSerializer, find_person, find_team
 
 #: /user/info of an admin lists everything; beyond this many, /key/list and /user/list page.
 _MOST = 1000
@@ -100,11 +100,15 @@ class UserNew(KeyView):
             "token": key.token,
             "token_id": key.token,
             "expires": key.expires_at,
+            "team_id": key.team.public_id if key.team else None,
         }
 
 
 class UserInfo(KeyView):
-    """A person with keys and teams: for the person, and for admins. Without an id admins see everybody's."""
+    """A person with keys and teams: for the person, and for admins. Without an id admins see everybody's.
+
+    The name under which LiteLLM's clients ask for the whole platform's spend answers with that.
+    """
 
     ever: SpendReader = staticmethod(unwired)
 
@@ -118,6 +122,8 @@ class UserInfo(KeyView):
             return Response(
                 {"user_id": None, "user_info": None, **self._owned(keys, list(shown.with_people()[:_MOST]))}
             )
+        if named == PLATFORM and caller.reads_all:
+            return Response({"user_id": named, "user_info": self._platform(), "keys": [], "teams": []})
         user = self._found(named)
         teams = list(Team.objects.live().filter(memberships__user=user).with_people())
         info = user_row(user, [team.public_id for team in teams], self.spent([user]), timezone.now())
@@ -131,6 +137,11 @@ class UserInfo(KeyView):
         members, now = list(rows), timezone.now()
         spent, ever = self.spent(members), self.ever(members)
         return {member.team.public_id: [membership_row(member, spent, now, ever)] for member in members}
+
+    def _platform(self) -> Row:
+        nobody = User(public_id=PLATFORM, alias="all organizations", role="")
+        total = sum(self.ever(Organization.objects.all()).values())
+        return user_row(nobody, [], {nobody.scope: total}, timezone.now())
 
     def _found(self, named: str) -> User:
         user, caller = find_person(named), self.caller

@@ -54,9 +54,14 @@ class TeamNew(TeamView):
             user = person_of(entry.get("user_id"), entry.get("user_email"), team.organization, actor)
             services.add_member(Membership(team=team, user=user, role=entry["role"]), actor=actor)
         kept_out = self.caller.is_admin and settings.LITELLM_SETTINGS.get("disable_auto_add_proxy_admin_to_teams")
-        maker = User.objects.filter(pk=self.caller.user_pk).first() if self.caller.user_pk and not kept_out else None
+        maker = None if kept_out else self._maker()
         if maker is not None and not team.memberships.filter(user=maker).exists():
             services.add_member(Membership(team=team, user=maker, role=Membership.Role.ADMIN), actor=actor)
+
+    def _maker(self) -> User | None:
+        if self.caller.is_admin and self.caller.key_pk is None:
+            return services.master_person()
+        return User.objects.filter(pk=self.caller.user_pk).first() if self.caller.user_pk else None
 
     def _refuse_foreign(self, team: Team) -> None:
         """Organization admins make teams in their own organizations, within their own limits."""

@@ -229,7 +229,8 @@ def team_row(team: Team, spent: Mapping[str, int], now: datetime) -> Row:
             for member in members
         ],
         "admins": [member.user.public_id for member in members if member.role == Membership.Role.ADMIN],
-        "members": [member.user.public_id for member in members],
+        # Clients read members_with_roles; this older list is empty in the contract, too.
+        "members": [],
         "team_member_permissions": team.member_permissions,
         "team_member_budget": shared.get("max_budget"),
         "team_member_budget_duration": shared.get("budget_duration"),

@@ -15,6 +15,8 @@ from teams.services import member_budget_of
 
 Fields = dict[str, Any]
 
+#: What LiteLLM calls the person whose spend is that of the whole platform.
+PLATFORM = "litellm-proxy-budget"
 _RESERVED_TEAM = "litellm-dashboard"
 
 
@@ -150,6 +152,8 @@ class UserSerializer(LimitsSerializer):
 
     def user(self) -> User:
         """An unsaved, validated person. A taken id or e-mail is 409."""
+        if self.validated_data.get("public_id") == PLATFORM:
+            raise ApiError(400, f"user_id: '{PLATFORM}' is reserved", param="user_id")
         user = complete_person(self.apply(User()), role_given=bool(self.validated_data.get("role")))
         _refuse_taken(user)
         organizations = self.homes()

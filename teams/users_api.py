@@ -21,7 +21,7 @@ from teams.members_api import said
 from teams.models import Membership, User
 from teams.rows import Row, team_ids, user_row
 from teams.scope_serializers import UserUpdateSerializer, patched
-from teams.serializers import find_person
+from teams.serializers import PLATFORM, find_person
 
 _MOST = 500
 #: What people may change about themselves.
@@ -40,9 +40,24 @@ class UserUpdate(ScopeView):
 
     @extend_schema(request=UserUpdateSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
+        if self.body.get("user_id") == PLATFORM and self.caller.is_admin:
+            return Response({"user_id": PLATFORM, "data": _unchanged_platform(self.body)})
         user = changed(self.caller, self.body)
         row = user_row(user, team_ids(user), self.spent([user]), timezone.now())
         return Response({"user_id": user.public_id, "data": row})
+
+
+def _unchanged_platform(body: dict[str, Any]) -> Row:
+    """Scripts reset the spend of "the platform" so that its budget lets calls through; there is none, so nothing does.
+
+    Raises ApiError 400 for a limit: it would not be enforced.
+    """
+    given = sorted(name for name, value in body.items() if value is not None and name not in ("user_id", "spend"))
+    if given:
+        raise ApiError(
+            400, f"{given[0]}: the platform has no limits of its own; give each organization one", param=given[0]
+        )
+    return {"user_id": PLATFORM, "max_budget": None}
 
 
 class UserUpdateMany(ScopeView):

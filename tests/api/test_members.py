@@ -22,7 +22,7 @@ def test_a_member_joins_with_a_budget_of_its_own(api: Api, search: Team, linus: 
     assert (row["user_id"], row["litellm_budget_table"]["max_budget"]) == (linus.public_id, Decimal("1.5"))
     assert (row["allowed_models"], row["role"]) == (["gpt-4o"], "admin")
     assert [user["user_id"] for user in answer.json["updated_users"]] == [linus.public_id]
-    assert answer.json["members"] == [linus.public_id]
+    assert [member["user_id"] for member in answer.json["members_with_roles"]] == [linus.public_id]
 
 
 def test_several_join_at_once_and_the_unknown_are_made(api: Api, search: Team) -> None:
@@ -71,7 +71,7 @@ def test_a_member_is_changed_and_only_where_named(api: Api, search: Team, grace:
 def test_a_member_leaves_with_the_keys_of_the_team_alone(api: Api, search: Team, grace: User) -> None:
     of_team, own = issue(team=search, user=grace)[0], issue(user=grace)[0]
     answer = api.post("/team/member_delete", {"team_id": search.public_id, "user_id": grace.public_id})
-    assert (answer.status, answer.json["members"]) == (200, [])
+    assert (answer.status, answer.json["members_with_roles"]) == (200, [])
     assert not Membership.objects.exists()
     assert [VirtualKey.objects.get(pk=key.pk).status() for key in (of_team, own)] == ["deleted", "active"]
 

@@ -25,8 +25,8 @@ def test_a_team_is_made_with_its_limits_and_members(api: Api, linus: User) -> No
     assert answer.status == 200, answer.text
     made = answer.json
     assert (made["team_id"], made["team_alias"], made["max_budget"]) == ("search-1", "Search", Decimal("100.25"))
-    assert made["admins"] == [linus.public_id]
-    assert [member["role"] for member in made["members_with_roles"]] == ["admin", "user"]
+    assert made["admins"] == [linus.public_id, "default_user_id"]
+    assert [member["role"] for member in made["members_with_roles"]] == ["admin", "user", "admin"]
     assert User.objects.filter(email="new@example.com").exists()
     assert AuditEvent.objects.filter(action="team.created").count() == 1
 

@@ -78,7 +78,7 @@ def _policy_of(way: str) -> ScopePolicy:
     if kind == "organization":
         key, _ = issue(organization=Organization.objects.exclude(pk=default.pk).get())
     elif kind == "team":
-        member = Membership.objects.first() if "member" in way else None
+        member = Membership.objects.get(user__public_id="m") if "member" in way else None
         key, _ = issue(team=Team.objects.get(), user=member.user if member else None)
     else:
         key = VirtualKey.objects.get() if way.startswith("/key") else issue(user=User.objects.get())[0]

@@ -85,7 +85,8 @@ def test_a_list_of_teams_costs_the_same_however_long_it_is(api: Api, path: str) 
     assert queries() == first
 
 
-def test_a_member_without_limits_has_those_the_team_gives_everybody(api: Api) -> None:
+def test_a_member_without_limits_has_those_the_team_gives_everybody(api: Api, settings: Any) -> None:
+    settings.LITELLM_SETTINGS = {"disable_auto_add_proxy_admin_to_teams": True}
     api.post("/team/new", {"team_id": "t", "members_with_roles": [{"user_id": "early"}]})
     api.post("/team/member_add", {"team_id": "t", "member": {"user_id": "own"}, "max_budget_in_team": 7})
     body = {"team_id": "t", "team_member_budget": 2, "team_member_budget_duration": "30d", "team_member_rpm_limit": 9}
@@ -113,9 +114,11 @@ def test_new_members_get_the_models_that_the_team_gives_them(api: Api) -> None:
     assert answer.json["updated_team_memberships"][0]["allowed_models"] == ["a"]
 
 
-def test_who_makes_a_team_leads_it_and_the_master_key_is_nobody(api: Api, ada: User) -> None:
+def test_who_makes_a_team_leads_it_also_the_holder_of_the_master_key(api: Api, ada: User) -> None:
     assert api.post("/team/new", {}, bearer=key_of(ada)).json["admins"] == [ada.public_id]
-    assert api.post("/team/new", {}).json["members_with_roles"] == []
+    assert api.post("/team/new", {}).json["admins"] == ["default_user_id"]
+    assert api.post("/team/new", {}).json["admins"] == ["default_user_id"]
+    assert not User.objects.get(public_id="default_user_id").has_usable_password()
 
 
 def test_a_platform_admin_can_be_kept_out_of_the_teams_it_makes(api: Api, ada: User, settings: Any) -> None:
