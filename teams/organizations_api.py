@@ -14,10 +14,11 @@ from rest_framework.response import Response
 
 from teams import departures, services
 from teams.api_base import ApiError, ScopeView, required_names, required_text
+from teams.callers import Caller
 from teams.field_rights import never_raised, never_widened
 from teams.finding import managed_organization, shown_organization
 from teams.limit_serializers import TermsSerializer
-from teams.models import Organization, OrganizationMembership, OrganizationQuerySet, SharedBudget, Team
+from teams.models import Organization, OrganizationMembership, OrganizationQuerySet, SharedBudget, Team, User
 from teams.promises import refuse_promises
 from teams.rows import Row, limits_row, organization_row, place_row
 from teams.scope_serializers import OrganizationSerializer, patched
@@ -34,7 +35,7 @@ class OrganizationView(ScopeView):
     def full(self, organizations: Iterable[Organization]) -> list[Row]:
         """Rows with people and teams, in the order given."""
         wanted = [row.pk for row in organizations]
-        rows: list[Any] = sorted(_full().filter(pk__in=wanted), key=lambda row: wanted.index(row.pk))
+        rows: list[Any] = sorted(_full(self.caller).filter(pk__in=wanted), key=lambda row: wanted.index(row.pk))
         now = timezone.now()
         spent = self.spent([*rows, *(team for row in rows for team in row.shown_teams)])
         return [
@@ -147,9 +148,14 @@ class OrganizationList(OrganizationView):
         return Response(self.full(rows[:_MOST]))
 
 
-def _full() -> OrganizationQuerySet:
-    teams = Team.objects.live().select_related("organization", "shared_budget").order_by("pk")[:_MOST]
-    places = OrganizationMembership.objects.select_related("user", "organization").order_by("pk")[:_MOST]
+def _full(caller: Caller) -> OrganizationQuerySet:
+    """With the teams and people that the caller may look at: a plain member sees its own, not all of them."""
+    seen = Team.objects.live().visible_to(caller)
+    teams = seen.select_related("organization", "shared_budget").order_by("pk")[:_MOST]
+    people = OrganizationMembership.objects.select_related("user", "organization")
+    if not caller.reads_all:
+        people = people.filter(user__in=User.objects.visible_to(caller))
+    places = people.order_by("pk")[:_MOST]
     return Organization.objects.select_related("shared_budget").prefetch_related(
         Prefetch("teams", queryset=teams, to_attr="shown_teams"),
         Prefetch("memberships", queryset=places, to_attr="shown_places"),

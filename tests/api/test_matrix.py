@@ -47,7 +47,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 @dataclass(frozen=True)
 class World:
-    """One organization with one of everything in it."""
+    """One organization with one of everything in it; or, beside others in an organization, one team with it."""
 
     organization: Organization
     team: Team
@@ -57,6 +57,8 @@ class World:
     tag: Tag
     budget: SharedBudget
     deployment: Deployment
+    shares: bool = False
+    """Whether the organization is that of another world too."""
 
     def names(self) -> dict[str, Any]:
         """Every parameter by which an endpoint may be told an object."""
@@ -80,12 +82,15 @@ class World:
 
     def rows(self) -> str:
         """Everything stored about it."""
-        parts = (Team, VirtualKey, Customer, Tag)
+        parts, own = (Team, VirtualKey, Customer, Tag), (self.team, self.key, self.customer, self.tag)
+        within = {} if self.shares else {"organization": self.organization}
         inside = [
             Organization.objects.filter(pk=self.organization.pk),
-            *(model._default_manager.filter(organization=self.organization) for model in parts),
-            Membership.objects.filter(team__organization=self.organization),
-            OrganizationMembership.objects.filter(organization=self.organization),
+            *(part._default_manager.filter(**within or {"pk": one.pk}) for part, one in zip(parts, own, strict=True)),
+            VirtualKey.objects.filter(team=self.team),
+            Membership.objects.filter(team=self.team),
+            Membership.objects.filter(**{"team__organization": self.organization} if within else {"user": self.person}),
+            OrganizationMembership.objects.filter(**within or {"user": self.person}),
             User.objects.filter(pk=self.person.pk),
             SharedBudget.objects.filter(pk=self.budget.pk),
             Deployment.objects.filter(pk=self.deployment.pk),
@@ -111,8 +116,9 @@ class Cast:
         return reads or bool(access.may & self.standings)
 
 
-def world(mark: str, name: str) -> World:
-    organization = services.create_organization(Organization(name=f"{mark}-org", metadata={"m": mark}), actor=MASTER)
+def world(mark: str, name: str, beside: World | None = None) -> World:
+    fresh = Organization(name=f"{mark}-org", metadata={"m": mark})
+    organization = beside.organization if beside else services.create_organization(fresh, actor=MASTER)
     team = services.create_team(
         Team(name=f"{mark}-team", organization=organization, metadata={"m": mark}), actor=MASTER
     )
@@ -128,7 +134,7 @@ def world(mark: str, name: str) -> World:
     intent = intent_for(key, request_id=f"{mark}-request", model=f"{mark}-model")
     ledger.write_intents([intent])
     ledger.post([posting_of(intent, 42, response_id=f"r-{name}")], now=NOON)
-    return World(organization, team, person, key, customer, tag, budget, _deployment(name))
+    return World(organization, team, person, key, customer, tag, budget, _deployment(name), bool(beside))
 
 
 def _deployment(name: str) -> Deployment:
@@ -285,6 +291,26 @@ def _access(pattern: URLPattern) -> Access:
     return access
 
 
+@pytest.mark.parametrize("who", [name for name in EVERYBODY if name not in {*SEES_ALL, "org admin"}])
+def test_nobody_reads_or_changes_what_is_of_another_team_or_person_of_the_organization(
+    api: Api, own: World, who: str
+) -> None:
+    sibling = world(FOREIGN, "sibling", own)
+    cast, before, wrong = EVERYBODY[who](own), sibling.rows(), []
+    for pattern, method in _calls():
+        answer, after = _send(api, cast, pattern, method, sibling.names(), sibling.rows)
+        route = f"{method} {pattern.pattern}"
+        wrong += [f"{route}: {answer.status} {answer.text[:200]}"] if _is_broken(answer) else []
+        wrong += [f"{route}: shows {_around(answer.text)}"] if FOREIGN in answer.text else []
+        wrong += [f"{route}: changed something"] if after != before else []
+    assert wrong == []
+
+
+def _around(text: str) -> str:
+    at = text.index(FOREIGN)
+    return text[max(0, at - 200) : at + 50]
+
+
 @pytest.mark.parametrize("who", EVERYBODY)
 def test_nobody_reads_or_changes_what_is_anothers(api: Api, own: World, foreign: World, who: str) -> None:
     cast, before, wrong = EVERYBODY[who](own), foreign.rows(), []
@@ -297,7 +323,7 @@ def test_nobody_reads_or_changes_what_is_anothers(api: Api, own: World, foreign:
         if not may and answer.status not in (401, 403):
             wrong.append(f"{route}: {answer.status} for somebody who may not use it")
         if not may or who not in SEES_ALL:
-            wrong += [f"{route}: shows {answer.text[:300]}"] if FOREIGN in answer.text else []
+            wrong += [f"{route}: shows {_around(answer.text)}"] if FOREIGN in answer.text else []
             wrong += [f"{route}: changed something"] if after != before else []
         if PROVIDER_SECRET in answer.text or cast.secret in answer.text:
             wrong.append(f"{route}: shows a secret")
@@ -318,7 +344,7 @@ def test_objects_of_ones_own_are_no_way_to_those_of_others(api: Api, own: World,
             answer, after = _send(api, cast, pattern, method, mixed, foreign.rows)
             route = f"{method} {pattern.pattern}"
             wrong += [f"{route}: {answer.status} {answer.text[:200]}"] if _is_broken(answer) else []
-            wrong += [f"{route}: shows {answer.text[:300]}"] if FOREIGN in answer.text else []
+            wrong += [f"{route}: shows {_around(answer.text)}"] if FOREIGN in answer.text else []
             wrong += [f"{route}: changed something"] if after != before else []
     assert wrong == []
 
