@@ -115,7 +115,7 @@ class DeploymentAdmin(ServiceAdmin):
         ("source", ChoicesDropdownFilter),
     )
     autocomplete_fields = ("credential",)
-    readonly_fields = ("model", "public_id", "price", "source")
+    readonly_fields = ("model", "public_id", "price", "source", "team", "access_groups_shown")
     add_fieldsets = (
         (None, {"fields": ("model_name", ("provider", "upstream_model"), ("base_url", "mode"))}),
         ("Access", {"fields": (("secret", "credential"),)}),
@@ -124,7 +124,7 @@ class DeploymentAdmin(ServiceAdmin):
     )
     fieldsets = (
         (None, {"fields": (("model", "public_id"), ("provider", "upstream_model"), ("base_url", "mode"))}),
-        ("Access", {"fields": (("credential", "blocked"),)}),
+        ("Access", {"fields": (("credential", "blocked"), ("team", "access_groups_shown"))}),
         ("Price", {"fields": ("price", *PRICES)}),
         ("Calls", {"classes": ("collapse",), "fields": (*CALLS, "source")}),
     )
@@ -158,6 +158,10 @@ class DeploymentAdmin(ServiceAdmin):
     @display(description="Model", ordering="model__name")
     def model_shown(self, obj: Deployment) -> str:
         return obj.model.name
+
+    @display(description="Access groups")
+    def access_groups_shown(self, obj: Deployment) -> str:
+        return ", ".join(sorted(obj.groups)) or "–"
 
     @display(description="Host")
     def host(self, obj: Deployment) -> str:

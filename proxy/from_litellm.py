@@ -19,6 +19,7 @@ _USED = {
     "model", "api_key", "api_base", "base_url", "custom_llm_provider", "timeout", "max_retries", "num_retries",
     "litellm_credential_name",
 }  # fmt: skip
+_MOST_STARS = 2
 #: What answers say about a model and clients send back; none of it is theirs to set here.
 _COMPUTED = {
     "id", "team_id", "team_public_model_name", "db_model", "litellm_provider", "key", "blocked", "created_at",
@@ -107,6 +108,8 @@ def _check_tags(value: Any) -> None:
 
 
 def _check_wildcard(name: str, upstream: str) -> None:
+    if name.count("*") > _MOST_STARS:
+        raise ValidationError({"model_name": f"at most {_MOST_STARS} stars: every call is matched against them"})
     if upstream.count("*") > name.count("*"):
         raise ValidationError({"model_name": f"'{upstream}' needs a name with as many stars, e.g. 'openai/*'"})
 

@@ -82,6 +82,7 @@ def test_one_model_is_found_by_its_id(api: Api) -> None:
     [
         ({}, "model_name"),
         (NEW | {"model_name": ""}, "model_name"),
+        (NEW | {"model_name": "*a*a*b"}, "model_name"),
         (NEW | {"litellm_params": []}, "litellm_params"),
         (with_("litellm_params.model", ""), "litellm_params.model"),
         (with_("litellm_params.input_cost_per_token", -1), "input_cost_per_token"),
