@@ -26,6 +26,7 @@ from keys.api import (
     KeyDelete,
     KeyGenerate,
     KeyInfo,
+    KeyPickUp,
     KeyRegenerate,
     KeyUpdate,
     ServiceAccountGenerate,
@@ -118,6 +119,7 @@ KEYS = [
     at("key/aliases", KeyAliases, EVERY_PERSON),
     at("key/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
     at("key/<str:key>/reset_spend", KeyResetSpend, LEADERS, **_SPENT),
+    at("key/<str:key>/pick_up", KeyPickUp, PEOPLE, **_SPENT),
     at("key/<str:key>/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
 ]
 

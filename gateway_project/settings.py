@@ -17,6 +17,7 @@ from proxy.gate_rules import BadRule, read_budget_status, read_rules, read_zone
 from proxy.runtime.faults import BadFault
 from proxy.runtime.faults import parse as parse_fault
 from teams.people_rules import BadDefault, check_defaults
+from teams.windows import BadDuration, duration_delta
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(env.text("LATCHKEY_DATA_DIR", str(BASE_DIR / "var"))).resolve()
@@ -187,6 +188,11 @@ BUDGET_STATUS = int(env.choice("LATCHKEY_BUDGET_STATUS", "429", ("400", "402", "
 if not os.environ.keys() & {"LATCHKEY_BUDGET_STATUS", "LATCHKEY_BUDGET_STATUS_FILE"}:
     BUDGET_STATUS = FILE_BUDGET_STATUS or BUDGET_STATUS
 
+try:
+    KEY_ROTATION_GRACE = duration_delta(env.text("LATCHKEY_KEY_ROTATION_GRACE", "24h"))
+except BadDuration as error:
+    raise ImproperlyConfigured(f"LATCHKEY_KEY_ROTATION_GRACE: {error}") from error
+
 # --- Gateway -----------------------------------------------------------------------------------
 DURABILITY = env.choice("LATCHKEY_DURABILITY", "strict", ("strict", "fast"))
 MAX_BODY_BYTES = env.number("LATCHKEY_MAX_BODY_BYTES", 20 * 1024 * 1024, least=1024)
@@ -215,6 +221,7 @@ CELERY_BEAT_SCHEDULE = {
     "sweep-orphans": {"task": "proxy.tasks.sweep_orphans", "schedule": 10.0},
     "mend-drift": {"task": "proxy.tasks.mend_drift", "schedule": 60.0},
     "note-expired-keys": {"task": "keys.tasks.note_expired_keys", "schedule": 60.0},
+    "rotate-keys": {"task": "keys.tasks.rotate_keys", "schedule": 300.0},
     "forget-answers": {"task": "keys.tasks.forget_answers", "schedule": 3600.0},
     "seed-prices": {"task": "spend.tasks.seed_prices", "schedule": 86400.0},
     "forget-policy-changes": {"task": "teams.tasks.forget_policy_changes", "schedule": 3600.0},

@@ -11,7 +11,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from keys import making, rights, services
+from keys import making, rights, rotation, services
 from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import info_row, issued_row, key_row
 from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key
@@ -172,6 +172,18 @@ class KeyRegenerate(KeyView):
             grace = {"grace": values["grace_period"]} if "grace_period" in values else {}
             secret = services.regenerate_key(row, actor=actor, custom=values.get("new_key"), now=now, **grace)
         return Response(issued_row(row, secret, self.spent([row]), now))
+
+
+class KeyPickUp(KeyView):
+    """POST /key/{key}/pick_up: the new secret of a key that was rotated by itself, once."""
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request, key: str) -> Response:
+        with transaction.atomic():
+            row = rights.managed_key(self.caller, key, "/key/regenerate", locked=True)
+            rights.judge_new_secret(self.caller, row)
+            secret = rotation.pick_up(row, actor=self.caller.actor)
+        return Response(issued_row(row, secret, self.spent([row]), timezone.now()))
 
 
 def changed_key(

@@ -176,6 +176,17 @@ class RetiredSecret(models.Model):
         return f"retired secret of key {self.key_id}"
 
 
+class WaitingSecret(models.Model):
+    """The new secret of a key that was rotated by itself, encrypted, until its owner fetches it."""
+
+    key = models.OneToOneField(VirtualKey, models.CASCADE, related_name="waiting_secret")
+    envelope = models.TextField()
+    made_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"waiting secret of key {self.key_id}"
+
+
 class GivenAnswer(models.Model):
     """The answer to a request that named itself with `Idempotency-Key`, encrypted, until it expires."""
 

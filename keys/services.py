@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from keys import secrets
-from keys.models import MASTER_ID, RetiredSecret, VirtualKey
+from keys.models import MASTER_ID, RetiredSecret, VirtualKey, WaitingSecret
 from keys.throughput import refuse_oversold
 from keys.validity import bound_by_team
 from teams import audit, changes
@@ -102,6 +102,7 @@ def delete_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     if key.deleted_at:
         return key
     before = audit.snapshot(key)
+    WaitingSecret.objects.filter(key=key).delete()
     key.deleted_at, key.deleted_by = now or timezone.now(), actor.signature
     key.save(update_fields=["deleted_at", "deleted_by", "updated_at"])
     changes.publish(key, organization_pk=key.organization_id)
@@ -127,6 +128,7 @@ def regenerate_key(
     issued = _accept_custom(custom) if custom is not None else secrets.generate()
     token = secrets.token_of(issued.plaintext)
     _refuse_known_token(token)
+    WaitingSecret.objects.filter(key=key_row).delete()
     RetiredSecret.objects.create(
         key=key_row, token=key_row.token, seal=key_row.seal, retired_at=now, valid_until=now + grace
     )
