@@ -27,6 +27,10 @@ test: setup ## Set up, then run the test suite, also on PostgreSQL if it is inst
 	$(BIN)/pytest -n auto --dist loadgroup --ignore=tests/scenarios $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-postgres)
 
+.PHONY: openapi
+openapi: setup ## Play the examples of the management API, and write the OpenAPI document's snapshot anew
+	RENEW_OPENAPI=1 $(BIN)/pytest -q tests/api/test_openapi.py
+
 .PHONY: test-postgres
 test-postgres: setup ## The tests of services and API on a throw-away PostgreSQL server, made from the machine's binaries
 	tests/with_postgres $(BIN)/pytest -n auto tests/teams tests/keys tests/spend tests/api $(ARGS)

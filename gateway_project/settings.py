@@ -181,6 +181,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "Latchkey management API",
     "VERSION": "0.1.0",
     "OAS_VERSION": "3.1.0",
+    "POSTPROCESSING_HOOKS": ["gateway_project.api_document.complete"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
