@@ -68,7 +68,7 @@ class World:
             "organization_id": self.organization.public_id, "org_id": self.organization.public_id,
             "end_user_id": self.customer.public_id, "budget_id": self.budget.public_id, "name": self.tag.name,
             "model_id": self.deployment.public_id, "litellm_model_id": self.deployment.public_id,
-            "request_id": f"r-{self.person.username}",
+            "start_date": "2026-03-01", "end_date": "2026-03-31", "request_id": f"r-{self.person.username}",
         }  # fmt: skip
         many = {
             "keys": [self.key.token], "user_ids": [self.person.public_id, self.customer.public_id],
@@ -306,8 +306,24 @@ def test_nobody_reads_or_changes_what_is_of_another_team_or_person_of_the_organi
     assert wrong == []
 
 
-def _around(text: str) -> str:
-    at = text.index(FOREIGN)
+@pytest.mark.parametrize("who", ["team admin", "member", "granted member"])
+def test_who_shares_one_team_with_a_person_learns_nothing_of_that_persons_other_teams(
+    api: Api, own: World, who: str
+) -> None:
+    sibling, wrong = world(FOREIGN, "sibling", own), []
+    services.add_member(Membership(team=own.team, user=sibling.person), actor=MASTER)
+    cast = EVERYBODY[who](own)
+    for names in (sibling.names(), {**own.names(), "user_id": sibling.person.public_id}):
+        for pattern, method in _calls():
+            answer, _ = _send(api, cast, pattern, method, names, str)
+            for secret in ("key", "team", "model", "request", "customer", "tag"):
+                if f"{FOREIGN}-{secret}" in answer.text:
+                    wrong.append(f"{method} {pattern.pattern}: shows {_around(answer.text, f'{FOREIGN}-{secret}')}")
+    assert wrong == []
+
+
+def _around(text: str, mark: str = FOREIGN) -> str:
+    at = text.index(mark)
     return text[max(0, at - 200) : at + 50]
 
 
