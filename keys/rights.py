@@ -13,6 +13,7 @@ from keys.serializers import find_key
 from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.models import Membership, Team
+from teams.reach import caller_of
 
 #: Fields that only platform admins write, also inside `metadata`.
 ADMIN_FIELDS = (
@@ -118,6 +119,7 @@ def judge_new(caller: Caller, key: VirtualKey, *, route: str = _MAKE) -> None:
     if caller.is_admin:
         return
     _judge_place(caller, key, route)
+    _refuse_stronger_owner(caller, key)
     minter = _minter(caller)
     if minter is not None:
         inherit(key, minter)
@@ -154,8 +156,11 @@ def changed_columns(key: VirtualKey, stored: VirtualKey) -> frozenset[str]:
 
 def judge_new_secret(caller: Caller, key: VirtualKey) -> None:
     """A limited key is no way to the secret of a key with wider limits. ApiError 400."""
+    if caller.is_admin:
+        return
+    _refuse_stronger_owner(caller, key)
     minter = _minter(caller)
-    if caller.is_admin or minter is None or minter.pk == key.pk:
+    if minter is None or minter.pk == key.pk:
         return
     refuse_beyond_minter(key, minter, COLUMNS)
     _judge_routes(key, minter)
@@ -193,6 +198,19 @@ def _judge_move(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
     if key.user_id is None and stored.user_id is not None and not leads(caller, stored):
         raise ApiError(403, "user_id: only admins may take a key from its owner", param="user_id")
     _judge_place(caller, key, _MAKE)
+    _refuse_stronger_owner(caller, key)
+
+
+def _refuse_stronger_owner(caller: Caller, key: VirtualKey) -> None:
+    """Nobody gets the secret of a key that may do more than the caller: a key has the rights of its owner."""
+    owner = key.user
+    if owner is None or owner.pk == caller.user_pk:
+        return
+    known = caller_of(owner)
+    led = Team.objects.filter(pk__in=known.leads).exclude(pk__in=caller.leads)
+    beyond = led.exclude(organization__in=caller.organizations).exists()
+    if known.reads_all or not known.organizations <= caller.organizations or beyond:
+        raise ApiError(403, "user_id: this person may do more than you; a platform admin can do this", param="user_id")
 
 
 def _judge_routes(key: VirtualKey, minter: VirtualKey) -> None:

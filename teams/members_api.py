@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from teams import departures, services
 from teams.api_base import ApiError, ScopeView, SpendReader, required_text, unwired
 from teams.callers import Caller
+from teams.field_rights import unless_above
 from teams.finding import available_teams, find_member, managed_team, may_join, person_of, shown_team
 from teams.models import Membership, Team, User
 from teams.rows import Row, limits_row, membership_row, team_ids_of, team_row, user_row
@@ -65,7 +66,7 @@ class MemberAdd(MembersView):
     def _is_own_entry(self) -> bool:
         entry = self.body.get("member")
         [one] = entry if isinstance(entry, list) and len(entry) == 1 else [entry]
-        limited = {"max_budget_in_team", "budget_id", "allowed_models", "tpm_limit", "rpm_limit"} & self.body.keys()
+        limited = MembershipSerializer().fields.keys() & self.body.keys()
         is_self = isinstance(one, dict) and one.get("user_id") == self.caller.user_id and bool(self.caller.user_id)
         return is_self and not limited and isinstance(one, dict) and one.get("role", "user") == "user"
 
@@ -134,7 +135,10 @@ class MemberUpdate(MembersView):
     @extend_schema(request=MemberUpdateSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         team = managed_team(required_text(self.body, "team_id"), self.caller, "/team/member_update")
-        member = patched(find_member(team, self.body), MemberUpdateSerializer, self.body, self.caller.actor)
+        member = find_member(team, self.body)
+        above = member.user_id != self.caller.user_pk or self.caller.manages_organization(team.organization_id)
+        check = unless_above(above)
+        member = patched(member, MemberUpdateSerializer, self.body, self.caller.actor, check=check)
         return Response(self._row(member))
 
     def _row(self, member: Membership) -> Row:

@@ -65,7 +65,7 @@ class UserQuerySet(models.QuerySet["User"]):
         if caller.is_admin:
             return self
         homes = caller.organizations if Standing.ORG_ADMIN in caller.standings else ()
-        return self.filter(organization__in=homes).exclude(role__startswith=Standing.ADMIN)
+        return self.filter(organization__in=homes).exclude(Q(role__startswith=Standing.ADMIN) | Q(is_superuser=True))
 
     def visible_to(self, caller: Caller) -> Self:
         """Platform admins see everybody, others themselves, those they lead, and the people of their organizations."""

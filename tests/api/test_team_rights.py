@@ -155,7 +155,8 @@ def test_an_available_team_is_joined_by_oneself_alone_and_without_privileges(
     body: dict[str, Any] = {"team_id": search.public_id, "member": {"user_id": "oscar", "role": "user"}}
     for wrong in (
         {"member": {"user_id": "eve"}}, {"member": {"user_id": "oscar", "role": "admin"}}, {"max_budget_in_team": 9},
-        {"member": [{"user_id": "oscar"}, {"user_id": "eve"}]},
+        {"member": [{"user_id": "oscar"}, {"user_id": "eve"}]}, {"max_parallel_requests": 10**6},
+        {"budget_limits": []}, {"metadata": {"model_rpm_limit": {"a": 1}}},
     ):  # fmt: skip
         assert api.post("/team/member_add", body | wrong, bearer=secret).status == 403
     assert api.post("/team/member_add", body, bearer=secret).status == 200
@@ -179,3 +180,15 @@ def test_a_team_admin_never_changes_a_budget_that_others_share(api: Api, search:
     assert api.post("/team/update", body, bearer=key_of(grace)).json["data"]["team_member_budget"] == 1000
     assert api.post("/budget/info", {"budgets": ["b"]}).json[0]["max_budget"] == 5
     assert Membership.objects.get(user=grace).effective("max_budget_nano") == 1000 * 10**9
+
+
+def test_a_team_admin_never_raises_the_own_limits_in_the_team(
+    api: Api, search: Team, grace: User, member: User
+) -> None:
+    named = {"team_id": search.public_id, "user_id": grace.public_id}
+    api.post("/team/member_update", named | {"max_budget_in_team": 5})
+    for value in (6, None):
+        body = named | {"max_budget_in_team": value}
+        assert api.post("/team/member_update", body, bearer=key_of(grace)).status == 403
+    others = named | {"user_id": "mia", "max_budget_in_team": 6}
+    assert api.post("/team/member_update", others, bearer=key_of(grace)).status == 200

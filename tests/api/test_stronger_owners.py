@@ -1,0 +1,75 @@
+"""Nobody gets at the rights of somebody stronger through a key: a key has the rights of its owner."""
+
+import pytest
+
+from teams import services
+from teams.actors import SYSTEM
+from teams.models import Membership, OrganizationMembership, Team, User
+from teams.services import default_organization
+from tests.api.conftest import Api
+from tests.api.people import key_of, organization_of, person
+from tests.factories import issue
+
+
+@pytest.fixture
+def boss(db: None) -> User:
+    """Admin of the default organization, which is everybody's home."""
+    user, role = person("boss"), OrganizationMembership.Role.ADMIN
+    place = OrganizationMembership(organization=default_organization(), user=user, role=role)
+    services.join_organization(place, actor=SYSTEM)
+    return user
+
+
+@pytest.fixture
+def strong(ada: User, search: Team) -> list[User]:
+    """Members of `search` who may do more than its admin and its organization's."""
+    elsewhere, abroad = person("elsewhere"), person("abroad")
+    south = organization_of("south", elsewhere)
+    far = services.create_team(Team(organization=south), actor=SYSTEM)
+    services.add_member(Membership(team=far, user=abroad, role=Membership.Role.ADMIN), actor=SYSTEM)
+    root = person("root", is_superuser=True)
+    people = [ada, person("vera", role=User.Role.PROXY_ADMIN_VIEWER), root, elsewhere, abroad]
+    for user in people:
+        services.add_member(Membership(team=search, user=user), actor=SYSTEM)
+    return people
+
+
+def test_leaders_make_no_keys_for_who_may_do_more(
+    api: Api, search: Team, grace: User, boss: User, strong: list[User]
+) -> None:
+    spare = issue(team=search)[0]
+    for leader in (grace, boss):
+        secret = key_of(leader)
+        for user in strong:
+            for team in ({"team_id": search.public_id}, {}):
+                assert api.post("/key/generate", {"user_id": user.public_id} | team, bearer=secret).status == 403
+            moved = api.post("/key/update", {"key": spare.token, "user_id": user.public_id}, bearer=secret)
+            assert moved.status == 403
+
+
+def test_leaders_get_no_new_secret_of_who_may_do_more(
+    api: Api, search: Team, grace: User, boss: User, strong: list[User]
+) -> None:
+    for leader in (grace, boss):
+        for user in strong:
+            key, old = issue(team=search, user=user)
+            assert api.post(f"/key/{key.token}/regenerate", {}, bearer=key_of(leader)).status == 403
+            assert api.get("/key/info", bearer=old).status == 200
+
+
+def test_leaders_make_keys_for_those_they_lead(api: Api, search: Team, grace: User, boss: User) -> None:
+    services.add_member(Membership(team=search, user=person("mia")), actor=SYSTEM)
+    body = {"team_id": search.public_id, "user_id": "mia"}
+    for leader in (grace, boss):
+        assert api.post("/key/generate", body, bearer=key_of(leader)).status == 200
+    assert api.post("/key/generate", {"user_id": grace.public_id}, bearer=key_of(boss)).status == 200
+
+
+def test_nobody_invites_a_superuser_or_changes_one(api: Api, boss: User) -> None:
+    person("root", is_superuser=True)
+    for path, body in (
+        ("/invitation/new", {}),
+        ("/user/update", {"max_budget": 0}),
+        ("/user/delete", {"user_ids": ["root"]}),
+    ):
+        assert api.post(path, {"user_id": "root"} | body, bearer=key_of(boss)).status == 403
