@@ -10,6 +10,7 @@ from typing import Any
 from keys.bounds import inherit, owners_of, refuse_beyond_minter, refuse_beyond_owners, refuse_own_budget
 from keys.models import VirtualKey
 from keys.serializers import find_key
+from keys.services import place
 from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.models import Membership, Team
@@ -118,6 +119,8 @@ def judge_new(caller: Caller, key: VirtualKey, *, route: str = _MAKE) -> None:
     """Judge an unsaved, filled key; what it leaves open is filled with the limits of the calling key."""
     if caller.is_admin:
         return
+    # Where it will be, not where the request left it: rights end at the organization.
+    place(key)
     _judge_place(caller, key, route)
     _refuse_stronger_owner(caller, key)
     minter = _minter(caller)
@@ -132,6 +135,7 @@ def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
     """Judge a changed, unsaved key against `stored`, the same row as it is."""
     if caller.is_admin:
         return
+    place(key)
     if (key.team_id, key.user_id, key.organization_id) != (stored.team_id, stored.user_id, stored.organization_id):
         _judge_move(caller, key, stored)
     is_leader = leads(caller, stored)

@@ -27,7 +27,7 @@ def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> st
     key.public_id, key.token = issued.public_id, secrets.token_of(issued.plaintext)
     key.masked = secrets.masked(issued.plaintext)
     key.created_by = key.updated_by = actor.signature
-    _place(key)
+    place(key)
     bound_by_team(key, timezone.now())
     _refuse_known_token(key.token)
     _plan_rotation(key, timezone.now())
@@ -70,7 +70,7 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     stored = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
     before = audit.snapshot(stored)
     changes.keep_system_fields(key, stored)
-    _place(key)
+    place(key)
     bound_by_team(key, now or timezone.now(), stored=stored)
     if stored.expires_at != key.expires_at:
         key.expiry_noted_at = None
@@ -178,7 +178,7 @@ def _set_blocked(key: VirtualKey, blocked: bool, actor: Actor) -> VirtualKey:
     return key
 
 
-def _place(key: VirtualKey) -> None:
+def place(key: VirtualKey) -> None:
     """A key lives in the organization of its team, else of its user, else where it was put."""
     if key.team is not None:
         key.organization = key.team.organization

@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from keys import services
+from keys import rights, services
 from keys.api import KeyView
 from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import key_row
@@ -88,10 +88,12 @@ class UserNew(KeyView):
     def _first_key(self, user: User) -> dict[str, Any]:
         """The person's first key; the person's own budget governs it, or the team's if it is for a team."""
         sent = {name: self.body[name] for name in _KEY_FIELDS if name in self.body}
+        rights.judge_fields(self.caller, sent)
         body, now, actor = NewKeySerializer(data=sent), timezone.now(), self.caller.actor
         body.is_valid(raise_exception=True)
         key = VirtualKey(user=user)
         body.fill(key, actor=actor, now=now)
+        rights.judge_new(self.caller, key)
         secret = services.issue_key(key, actor=actor, custom=body.validated_data.get("key"))
         return {
             "key": secret,

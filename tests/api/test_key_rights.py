@@ -93,6 +93,20 @@ def test_an_organization_admin_makes_keys_in_the_organization_alone(
     assert (answer.status, answer.error["param"]) == (403, "organization_id")
 
 
+def test_an_organization_admin_makes_no_keys_for_people_of_another(
+    api: Api, org_admin: User, organization: Organization, linus: User
+) -> None:
+    other = services.create_organization(Organization(name="Other"), actor=SYSTEM)
+    stranger = services.create_user(User(username="sam", organization=other), actor=SYSTEM)
+    bearer = bearer_of(org_admin)
+    answer = api.post("/key/generate", {"user_id": stranger.public_id}, bearer=bearer)
+    assert (answer.status, answer.error["param"]) == (403, "user_id")
+    assert api.post("/key/generate", {"user_id": linus.public_id}, bearer=bearer).status == 200
+    mine = issue(user=org_admin)[0]
+    moved = api.post("/key/update", {"key": mine.token, "user_id": stranger.public_id}, bearer=bearer)
+    assert moved.status == 403
+
+
 def test_a_service_account_makes_keys_of_its_team_alone(api: Api, search: Team, organization: Organization) -> None:
     other = services.create_team(Team(name="other"), actor=SYSTEM)
     _, bearer = issue(team=search, service_account="robot")
@@ -115,6 +129,16 @@ def test_fields_of_admins_are_403_for_others(api: Api, linus: User, body: dict[s
     assert answer.status == 403
     assert answer.error["param"] in (field, "disable_global_guardrails")
     assert api.post("/key/update", {"key": bearer, **body}, bearer=bearer).status == 403
+
+
+def test_the_first_key_of_a_new_person_is_no_way_around(api: Api, org_admin: User, organization: Organization) -> None:
+    body = {"organizations": [organization.public_id], "user_role": "internal_user"}
+    answer = api.post("/user/new", {**body, "allowed_routes": ["/x"]}, bearer=bearer_of(org_admin))
+    assert (answer.status, answer.error["param"]) == (403, "allowed_routes")
+    limited = bearer_of(org_admin, rpm_limit=3)
+    made = api.post("/user/new", body, bearer=limited)
+    assert made.status == 200, made.text
+    assert VirtualKey.objects.get(token=token_of(made.json["key"])).rpm_limit == 3
 
 
 # --- never more than the minter has ---------------------------------------------------------------
