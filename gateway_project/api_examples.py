@@ -130,6 +130,8 @@ _TEAMS = (
     _post("/team/member_update", "Change a member", {"team_id": "team-docs", "user_id": "user-docs", "role": "admin"}),
     _post("/team/bulk_member_add", "Add many people to a team",
           {"team_id": "team-docs", "members": [{"role": "user", "user_email": "grace@example.com"}]}),
+    _post("/team/{team_id}/member/{user_id}/reset_spend", "Begin what a member's budget counts anew", {"reset_to": 0},
+          at={"team_id": "team-docs", "user_id": "user-docs"}),
     _get("/team/permissions_list", "What plain members may do", {"team_id": "team-docs"}),
     _post("/team/permissions_update", "Let plain members do more or less",
           {"team_id": "team-docs", "team_member_permissions": ["/key/generate", "/key/info"]}),
