@@ -168,7 +168,14 @@ def provider(folder: Path) -> Iterator[str]:
     """The canned provider; yields its URL. BENCH_PROVIDER_PORT fixes its port, for another gateway's configuration."""
     port = int(os.environ.get("BENCH_PROVIDER_PORT") or free_port())
     command = [str(_BIN / "uvicorn"), "bench.provider:application", f"--port={port}", "--loop=uvloop"]
-    command += ["--timeout-keep-alive=75", "--http=httptools", "--lifespan=off", "--no-access-log", "--log-level=warning", "--no-server-header"]
+    command += [
+        "--timeout-keep-alive=75",
+        "--http=httptools",
+        "--lifespan=off",
+        "--no-access-log",
+        "--log-level=warning",
+        "--no-server-header",
+    ]
     with started(command, folder / "provider.log", listens(port), env=environment()):
         yield f"http://127.0.0.1:{port}"
 
