@@ -15,6 +15,9 @@ from teams.money import nano_from_usd
 from teams.scopes import MAX_BUDGET_NANO
 from teams.windows import BadDuration, duration_delta, parse_budget_duration
 
+_MASK = "********"
+_SECRET_WORDS = ("secret", "password", "token", "api_key", "apikey", "private", "credential", "headers")
+
 _TOP_USD = MAX_BUDGET_NANO // 10**9
 _NUMBER = re.compile(r"^[+-]?[0-9]{1,30}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,4})?$")
 #: Digits that every decimal keeps through a double and back.
@@ -79,6 +82,27 @@ class ObjectField(serializers.Field[dict[str, Any], Any, Any, Any]):
             raise serializers.ValidationError("write an object")
         plain: dict[str, Any] = plain_json(data)
         return plain
+
+
+class MetadataField(ObjectField):
+    """A free object, except for the secrets of logging callbacks: nobody calls these here, and every reader of the
+    object, and the audit log, would see them. References such as 'os.environ/NAME' stay."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        values = super().to_internal_value(data)
+        callbacks = values.get("logging")
+        for callback in [*(callbacks if isinstance(callbacks, list) else []), values.get("callback_settings")]:
+            if isinstance(callback, dict) and isinstance(callback.get("callback_vars"), dict):
+                callback["callback_vars"] = {
+                    name: _MASK if _is_secret(name, value) else value
+                    for name, value in callback["callback_vars"].items()
+                }
+        return values
+
+
+def _is_secret(name: str, value: Any) -> bool:
+    told = any(word in name.lower() for word in _SECRET_WORDS)
+    return told and value is not None and not str(value).startswith("os.environ/")
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {"type": "string"}})

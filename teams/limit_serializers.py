@@ -11,9 +11,9 @@ from rest_framework import serializers
 from teams.api_fields import (
     DayOrInstantField,
     DurationField,
+    MetadataField,
     MoneyField,
     NamesField,
-    ObjectField,
     TextField,
     WholeNumberField,
 )
@@ -100,7 +100,7 @@ class LimitsSerializer(TermsSerializer):
     temp_budget_increase = MoneyField(source="raise_nano", required=False, allow_null=True)
     temp_budget_expiry = DayOrInstantField(required=False, allow_null=True)
     models = NamesField(source="allowed_models", required=False, allow_null=True)
-    metadata = ObjectField(required=False, allow_null=True)
+    metadata = MetadataField(required=False, allow_null=True)
     blocked = serializers.BooleanField(required=False, allow_null=True)
 
     columns = TermsSerializer.columns | {"shared_budget", "raise_nano", "allowed_models", "metadata", "blocked"}
