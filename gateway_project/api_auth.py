@@ -61,11 +61,16 @@ def _virtual_caller(token: str, now: datetime) -> Caller:
 
 
 def _caller(grant: Grant) -> Caller:
-    """The owner's rights, with which key they are used; a key of nobody has its team's, if it is a service account."""
+    """The owner's rights, with which key they are used: with a key of a team only those inside the team.
+
+    A key of nobody has its team's, if it is a service account.
+    """
     owners = grant.owners
     actor = Actor(f"key:{grant.public_id}", owners.user_id, grant.token, grant.user_public_id)
     user = User.objects.filter(pk=owners.user_id).first() if owners.user_id else None
     known = caller_of(user, actor=actor) if user is not None else Caller(actor)
+    if user is not None and owners.team_id:
+        known = known.inside_team(owners.team_id)
     if user is None and owners.team_id and is_service_account(owners.key_id):
         known = replace(
             known, teams=frozenset({owners.team_id}), granted={"/key/generate": frozenset({owners.team_id})}

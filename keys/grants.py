@@ -84,6 +84,8 @@ class Grant:
     owner_deactivated: bool = False
     is_admin: bool = False
     """Whether it acts for a platform admin."""
+    enforced_params: tuple[str, ...] = ()
+    """Fields that every call has to bring, `metadata.x` for one inside `metadata`."""
     user_public_id: str = ""
     team_public_id: str = ""
 

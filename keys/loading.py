@@ -13,12 +13,12 @@ from teams.people_defaults import complete_customer
 
 
 def load_grants(tokens: Iterable[str]) -> dict[str, Grant]:
-    """Grants of the given tokens (SHA-256 hex). A token that is unknown or ill-sealed has none."""
+    """Grants of the given tokens (SHA-256 hex). A token that is unknown, deleted or ill-sealed has none."""
     wanted = set(tokens)
     rows: dict[str, tuple[VirtualKey, RetiredSecret | None]] = {
-        key.token: (key, None) for key in VirtualKey.objects.with_owners().filter(token__in=wanted)
+        key.token: (key, None) for key in VirtualKey.objects.with_owners().filter(token__in=wanted, deleted_at=None)
     }
-    retired = RetiredSecret.objects.filter(token__in=wanted - rows.keys()).with_owners()
+    retired = RetiredSecret.objects.filter(token__in=wanted - rows.keys(), key__deleted_at=None).with_owners()
     found = {**rows, **{r.token: (r.key, r) for r in retired}}
     members = _memberships([key for key, _ in found.values()])
     return {
@@ -57,6 +57,7 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
         tags=tuple(dict.fromkeys((*key.tags, *_tags_of_team(key)))),
         allowed_routes=tuple(key.allowed_routes),
         output_cap_policy=key.output_cap_policy,
+        enforced_params=tuple(_texts(key.metadata.get("enforced_params"))),
         is_admin=key.public_id == MASTER_ID or (key.user is not None and _is_admin(key.user)),
         owner_deactivated=key.user is not None and not key.user.is_active,
         user_public_id=key.user.public_id if key.user else "",
@@ -69,8 +70,12 @@ def _is_admin(user: User) -> bool:
 
 
 def _tags_of_team(key: VirtualKey) -> list[str]:
-    tags = key.team.metadata.get("tags") if key.team else None
-    return [tag for tag in tags if isinstance(tag, str) and 0 < len(tag) <= 255] if isinstance(tags, list) else []
+    return _texts(key.team.metadata.get("tags")) if key.team else []
+
+
+def _texts(value: object) -> list[str]:
+    """Names out of `metadata`, where clients may write anything."""
+    return [name for name in value if isinstance(name, str) and 0 < len(name) <= 255] if isinstance(value, list) else []
 
 
 def policy_of(limits: Limits, *, epoch: int, owner: User | None = None) -> ScopePolicy:

@@ -57,7 +57,7 @@ class KeyQuerySet(models.QuerySet["VirtualKey"]):
 
         A plain member of a team gets at the team's keys only by the routes that the team grants.
         """
-        if caller.is_admin or Standing.USER not in caller.standings:
+        if caller.is_admin or not caller.personal or Standing.USER not in caller.standings:
             return self.led_by(caller, route)
         led = VirtualKey.objects.led_by(caller, route).values("pk")
         return self.filter(Q(user=caller.user_pk, team__isnull=True) | Q(pk__in=led))

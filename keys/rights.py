@@ -93,7 +93,7 @@ def with_owner(caller: Caller, body: Mapping[str, Any]) -> dict[str, Any]:
     sent = dict(body)
     if caller.is_admin:
         return sent
-    if caller.user_pk is None and caller.key_team and not sent.get("team_id"):
+    if (caller.user_pk is None or not caller.personal) and caller.key_team and not sent.get("team_id"):
         sent["team_id"] = Team.objects.values_list("public_id", flat=True).get(pk=caller.key_team)
     in_organization = sent.get("organization_id") and caller.organizations
     if caller.user_pk is not None and not sent.get("user_id") and not in_organization:
@@ -174,6 +174,8 @@ def _judge_place(caller: Caller, key: VirtualKey, route: str) -> None:
     """Whose key it may become."""
     if key.team is not None:
         _judge_team(caller, key, key.team, route)
+    elif not caller.personal:
+        raise ApiError(403, "team_id: a key of a team makes keys for its own team only", param="team_id")
     elif key.user is None and not caller.manages_organization(key.organization_id):
         raise ApiError(403, "organization_id: only admins may make keys that belong to nobody", param="organization_id")
     elif key.user_id not in (None, caller.user_pk) and not caller.manages_organization(key.organization_id):

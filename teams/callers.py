@@ -5,7 +5,7 @@ router's table. Which objects it then sees and changes is decided here and by th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from teams.actors import Actor
@@ -60,9 +60,26 @@ class Caller:
     """Teams that the caller is a member of, in whatever role; also the team of a service account."""
     granted: Mapping[str, frozenset[int]] = field(default_factory=lambda: NOWHERE)
     """Per route that teams grant their plain members, the teams that do."""
+    personal: bool = True
+    """Whether a person's own things may be changed: not with a key of a team, whose secret its leaders may know."""
     allowed_routes: tuple[str, ...] = ()
     opens_spend: bool = False
     """Whether an admin let the key that calls read everybody's spend (`permissions.get_spend_routes`)."""
+
+    def inside_team(self, team_pk: int) -> "Caller":
+        """The same person with a key of a team: only what that person may do in the team is left."""
+        within = frozenset({team_pk})
+        role = {Standing.ADMIN: Standing.USER, Standing.VIEWER: Standing.USER_VIEWER}.get(
+            Standing(self.role), self.role
+        )
+        return replace(
+            self,
+            role=str(role),
+            personal=False,
+            organizations=frozenset(),
+            leads=within if self.is_admin else self.leads & within,
+            teams=within if self.reads_all else self.teams & within,
+        )
 
     @property
     def is_authenticated(self) -> bool:

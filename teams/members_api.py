@@ -67,7 +67,12 @@ class MemberAdd(MembersView):
         entry = self.body.get("member")
         [one] = entry if isinstance(entry, list) and len(entry) == 1 else [entry]
         limited = MembershipSerializer().fields.keys() & self.body.keys()
-        is_self = isinstance(one, dict) and one.get("user_id") == self.caller.user_id and bool(self.caller.user_id)
+        is_self = (
+            isinstance(one, dict)
+            and one.get("user_id") == self.caller.user_id
+            and bool(self.caller.user_id)
+            and self.caller.personal
+        )
         return is_self and not limited and isinstance(one, dict) and one.get("role", "user") == "user"
 
 

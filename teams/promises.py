@@ -15,6 +15,7 @@ _REMEDIES = {
     "allowed_model_region": "list the models of that region in `models`",
     "default_model": "a call names its model; use `model_aliases` of a team to rename one",
     "tpd_limit_type": "limit tokens per minute with tpm_limit",
+    "require_trace_id": "name what calls have to bring in `enforced_params` of a key",
     "router_settings": "routing is set for the whole gateway",
     "secret_manager_settings": "provider keys are kept by the gateway, encrypted",
 }

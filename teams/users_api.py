@@ -168,6 +168,8 @@ class PasswordChange(ManagementView):
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
+        if not self.caller.personal:
+            raise ApiError(403, "a key of a team cannot change a person's password; use a personal key", param="key")
         user = User.objects.live().filter(pk=self.caller.user_pk).first() if self.caller.user_pk else None
         if user is None:
             raise ApiError(400, "this key belongs to nobody who could sign in", param="user_id")
@@ -190,7 +192,7 @@ def changed(caller: Caller, body: dict[str, Any]) -> User:
     user = _named(caller, body)
     if caller.is_admin:
         return patched(user, UserUpdateSerializer, body, caller.actor)
-    if user.pk == caller.user_pk:
+    if user.pk == caller.user_pk and caller.personal:
         wrong = sorted((body.keys() & _KNOWN) - _HARMLESS)
         if wrong:
             raise ApiError(403, f"{wrong[0]}: only an admin may change this about you", param=wrong[0])

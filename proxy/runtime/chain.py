@@ -96,6 +96,7 @@ async def admit(
     if customer or tags:
         named = (customer,) if customer else ()
         policies = (*policies, *named, *await gateway.grants.tags(organization, tags))
+    permit.check_params(grant, call.body)
     model = permit.resolve_alias(grant, call.model)
     try:
         targets = await permitted(gateway, grant, policies, model, call.route, request.path)

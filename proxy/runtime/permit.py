@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from typing import Any
 
 from keys.grants import Grant, ScopePolicy
 from proxy.gate_rules import GateRules
@@ -104,6 +105,17 @@ def check_route(grant: Grant, route: Route, path: str, rules: GateRules = _NO_RU
         f"Tried to call route: {path}",
         "auth_error",
     )
+
+
+def check_params(grant: Grant, body: Mapping[str, Any]) -> None:
+    """Raises 400 for a field that the key insists on and the call does not bring."""
+    for name in grant.enforced_params:
+        outer, _, inner = name.partition(".")
+        value = body.get(outer)
+        if inner:
+            value = value.get(inner) if isinstance(value, Mapping) else None
+        if value in (None, ""):
+            raise errors.invalid(f"BadRequest please pass param={name} in request: the key insists on it", name)
 
 
 def resolve_alias(grant: Grant, model: str) -> str:
