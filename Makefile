@@ -26,10 +26,14 @@ run: setup ## Set up, then run everything on http://127.0.0.1:4000 with the demo
 test: setup ## Set up, then run the test suite, also on PostgreSQL if it is installed (ARGS="-k windows" for a part)
 	$(BIN)/pytest -n auto --dist loadgroup --ignore=tests/scenarios $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-postgres)
+	$(if $(ARGS),,$(BIN)/pytest $(UNTIMED))
 
 .PHONY: openapi
 openapi: setup ## Play the examples of the management API, and write the OpenAPI document's snapshot anew
 	RENEW_OPENAPI=1 $(BIN)/pytest -q tests/api/test_openapi.py
+
+# Scenarios that judge books alone; those that also judge seconds want an idle machine, and a target of their own.
+UNTIMED := $(foreach name,budgets crashes ledger,tests/scenarios/test_$(name).py)
 
 .PHONY: test-postgres
 test-postgres: setup ## The tests of services and API on a throw-away PostgreSQL server, made from the machine's binaries
