@@ -118,12 +118,12 @@ def test_block_and_unblock_are_audited() -> None:
     assert actions(key) == ["key.issued", "key.blocked", "key.unblocked"]
 
 
-def test_delete_key_keeps_the_row_and_blocks_the_grant() -> None:
+def test_delete_key_keeps_the_row_and_has_no_grant() -> None:
     key, _ = issue(alias="billing")
     services.delete_key(key, actor=MASTER, now=NOON)
     again = services.delete_key(key, actor=MASTER)
     assert (again.status(), again.deleted_at, again.deleted_by) == ("deleted", NOON, MASTER.label)
-    assert load_grants([key.token])[key.token].key.blocked
+    assert load_grants([key.token]) == {}
     assert actions(key) == ["key.issued", "key.deleted"]
     assert issue(alias="billing")[0].pk != key.pk
 
