@@ -19,7 +19,7 @@ from keys.secrets import token_of  # noqa: E402
 from proxy import books  # noqa: E402
 from proxy.runtime import faults, health, metrics, routes, websocket  # noqa: E402
 from proxy.runtime.app import Gateway  # noqa: E402
-from proxy.runtime.config import GatewayConfig  # noqa: E402
+from proxy.runtime.config import GatewayConfig, OutagePolicy  # noqa: E402
 from proxy.runtime.journal import Journal  # noqa: E402
 
 Message = MutableMapping[str, Any]
@@ -41,6 +41,11 @@ _gateway = Gateway(
         unbudgeted_without_store=settings.UNBUDGETED_WITHOUT_STORE,
         workers=int(os.environ.get("LATCHKEY_WORKERS", "1")),
         store_timeout_seconds=settings.STORE_TIMEOUT_MS / 1000,
+        outage=OutagePolicy(
+            budgets_without_store=settings.BUDGETS_WITHOUT_STORE,
+            takeover_seconds=settings.TAKEOVER_MS / 1000,
+            allowance_nano=settings.OUTAGE_ALLOWANCE_NANO,
+        ),
         rules=settings.GATE_RULES,
     ),
     Journal(books.lanes(), patience_seconds=settings.DATABASE_TIMEOUT_MS / 1000),

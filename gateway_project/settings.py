@@ -200,6 +200,14 @@ MAX_BODY_BYTES = env.number("LATCHKEY_MAX_BODY_BYTES", 20 * 1024 * 1024, least=1
 HOLD_LEASE_SECONDS = env.number("LATCHKEY_HOLD_LEASE_SECONDS", 60, least=5)
 DEFAULT_OUTPUT_TOKENS = env.number("LATCHKEY_DEFAULT_OUTPUT_TOKENS", 16384, least=1)
 UNBUDGETED_WITHOUT_STORE = env.choice("LATCHKEY_UNBUDGETED_WITHOUT_STORE", "allow", ("allow", "deny")) == "allow"
+BUDGETS_WITHOUT_STORE = env.choice("LATCHKEY_BUDGETS_WITHOUT_STORE", "deny", ("deny", "pg_exact", "allowance"))
+TAKEOVER_MS = env.number("LATCHKEY_TAKEOVER_MS", 1000)
+OUTAGE_ALLOWANCE_NANO = env.number("LATCHKEY_OUTAGE_ALLOWANCE_NANO", 1_000_000_000)
+if DURABILITY == "fast" and BUDGETS_WITHOUT_STORE != "deny":
+    raise ImproperlyConfigured(
+        "LATCHKEY_BUDGETS_WITHOUT_STORE must be 'deny' where LATCHKEY_DURABILITY is 'fast': the counter store then "
+        "keeps the intents"
+    )
 CUT_REVOKED_STREAMS = env.flag("LATCHKEY_CUT_REVOKED_STREAMS", True)
 CLIENT_STALL_SECONDS = env.number("LATCHKEY_CLIENT_STALL_SECONDS", 60, least=1)
 DRAIN_SECONDS = env.number("LATCHKEY_DRAIN_SECONDS", 300)

@@ -14,9 +14,9 @@ from proxy import shelves
 from proxy.runtime import faults
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.journal import BooksUnavailable, Handler, Lane
-from spend import rollups
+from spend import rollups, sql_holds
 from spend import services as ledger
-from spend.wire import CounterLoad, CounterRef, Crossing, Intent, Posting
+from spend.wire import Authority, CounterLoad, CounterRef, Crossing, Intent, Posting, SqlHold
 from teams import changes
 from teams.models import PolicyChange
 
@@ -72,12 +72,24 @@ def servers(items: Sequence[str]) -> list[None]:
     return [None] * len(items)
 
 
-def epochs(items: Sequence[int]) -> list[int]:
-    return [ledger.current_epoch(organization_pk) for organization_pk in items]
+def epochs(items: Sequence[int]) -> list[Authority]:
+    return [sql_holds.authority_of(organization_pk) for organization_pk in items]
 
 
 def raise_epochs(items: Sequence[tuple[int, int, int]]) -> list[tuple[int, bool]]:
     return [ledger.raise_epoch(organization_pk, seen=seen, above=above) for organization_pk, seen, above in items]
+
+
+def takeovers(items: Sequence[tuple[int, datetime]]) -> list[Authority]:
+    return [sql_holds.take_over(organization_pk, until=until) for organization_pk, until in items]
+
+
+def returns(items: Sequence[tuple[int, int, datetime]]) -> list[tuple[Authority, bool]]:
+    return [sql_holds.give_back(organization_pk, above=above, now=now) for organization_pk, above, now in items]
+
+
+def judgements(items: Sequence[SqlHold]) -> list[list[str]]:
+    return sql_holds.hold(items)
 
 
 def leases(items: Sequence[tuple[list[str], datetime]]) -> list[None]:
@@ -155,6 +167,9 @@ _URGENT = (
     tags,
     epochs,
     raise_epochs,
+    judgements,
+    takeovers,
+    returns,
     servers,
     adoptions,
     counters,

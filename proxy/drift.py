@@ -33,7 +33,7 @@ Difference = tuple[int, int]
 def mend(*, now: datetime, pause: Callable[[float], None] = time.sleep) -> int:
     """Returns how many counters were found wrong."""
     client, wrong = store.client(), 0
-    for organization in Organization.objects.all():
+    for organization in Organization.objects.filter(sql_until__isnull=True):
         prefix = store_prefix(organization.pk)
         epoch = cast("str | None", client.get(f"{prefix}:epoch"))
         if epoch is None:

@@ -6,6 +6,7 @@ other out. Every time zone's offset is a multiple of fifteen minutes, so days of
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -95,12 +96,20 @@ def spent_between(scope: str, start: datetime | None, end: datetime | None) -> i
     return whole + _entries_between(scope, start, first) + _entries_between(scope, last, end)
 
 
-def load_counter(ref: CounterRef) -> CounterLoad:
-    """What the ledger knows of one window, in one snapshot: a hold is either still pending or in the sum."""
+@contextmanager
+def snapshot() -> Iterator[None]:
+    """A transaction that sees the books as they were at its first look; within another one, as that one sees them."""
+    outermost = not connection.in_atomic_block
     with transaction.atomic():
-        if connection.vendor == "postgresql":
+        if outermost and connection.vendor == "postgresql":
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        yield
+
+
+def load_counter(ref: CounterRef) -> CounterLoad:
+    """What the ledger knows of one window, in one snapshot: a hold is either still pending or in the sum."""
+    with snapshot():
         return CounterLoad(tuple(sorted(counted_by_slice(ref).items())), _pending_on(ref))
 
 

@@ -17,16 +17,16 @@ from teams.models import Organization
 
 def write_intents(intents: Sequence[Intent]) -> list[bool]:
     """Write pending holds in one transaction. False marks one that must not be sent: it was held in an epoch
-    that is over, or the sweeper took its worker for dead.
+    that is over, by the counter store while SQL judges, or the sweeper took its worker for dead.
 
     The epoch rows are locked (shared) until commit: a rebuild that raises the epoch waits for this
     transaction, or this transaction sees the raised epoch and refuses. None slips between.
     """
     with transaction.atomic():
         epochs = _locked_epochs({intent.owners.organization_id for intent in intents})
-        fits = [epochs.get(intent.owners.organization_id) == intent.epoch for intent in intents]
+        fits = [_stands(intent, epochs) for intent in intents]
         fresh = [intent for intent, fit in zip(intents, fits, strict=True) if fit]
-        buried = _write_holds(fresh)
+        buried = write_holds(fresh)
     return [fit and intent.hold_id not in buried for intent, fit in zip(intents, fits, strict=True)]
 
 
@@ -76,7 +76,7 @@ def adopt(intents: Sequence[Intent]) -> None:
     Their workers post them as ever; if they are dead, the sweeper does.
     """
     with transaction.atomic():
-        _write_holds(intents)
+        write_holds(intents)
 
 
 def renew_leases(hold_ids: Sequence[str], *, until: datetime) -> None:
@@ -143,11 +143,11 @@ def note_crossings(crossings: Iterable[wire.Crossing], *, now: datetime) -> None
 def raise_epoch(organization_pk: int, *, seen: int, above: int = 0) -> tuple[int, bool]:
     """Raise an organization's epoch from `seen`, beyond `above`; returns the one that stands and whether we raised it.
 
-    Only the one who raised it may publish it to the counter store: nobody can have held anything in an
-    epoch that was never published.
+    While SQL judges its budgets nobody may. Only the one who raised it may publish it to the counter store: nobody
+    can have held anything in an epoch that was never published.
     """
     epoch = max(seen, above) + 1
-    raised = Organization.objects.filter(pk=organization_pk, epoch=seen).update(epoch=epoch)
+    raised = Organization.objects.filter(pk=organization_pk, epoch=seen, sql_until__isnull=True).update(epoch=epoch)
     # Not the one that stands a moment later: somebody else may have raised that, and will publish it too.
     return (epoch, True) if raised else (current_epoch(organization_pk), False)
 
@@ -167,28 +167,35 @@ def _write_unwritten(intents: Sequence[Intent], *, raising: bool) -> None:
     are read once more. Raises _EpochOver unless `raising`, as two who share a lock could not both go on to write.
     """
     epochs = _locked_epochs({intent.owners.organization_id for intent in intents}, alone=raising)
-    late = [intent for intent in intents if epochs.get(intent.owners.organization_id) != intent.epoch]
+    late = [intent for intent in intents if epochs.get(intent.owners.organization_id) != (intent.epoch, False)]
     if late:
         known = set(Hold.objects.filter(pk__in=[i.hold_id for i in late]).values_list("pk", flat=True))
         late = [intent for intent in late if intent.hold_id not in known]
     if late and not raising:
         raise _EpochOver
-    _write_holds(intents)
+    write_holds(intents)
     for organization_pk in sorted({intent.owners.organization_id for intent in late}):
         changes.raise_epoch(organization_pk)
 
 
-def _locked_epochs(organization_pks: set[int], *, alone: bool = False) -> dict[int, int]:
-    """Epochs under a shared lock where the database has row locks; SQLite's one writer needs none."""
+def _stands(intent: Intent, epochs: dict[int, tuple[int, bool]]) -> bool:
+    """Whether the epoch that a call was held in stands, and who judged it still judges. None judges a degraded one."""
+    epoch, in_sql = epochs.get(intent.owners.organization_id, (0, False))
+    return epoch == intent.epoch and (intent.degraded or not in_sql)
+
+
+def _locked_epochs(organization_pks: set[int], *, alone: bool = False) -> dict[int, tuple[int, bool]]:
+    """Epochs, and whether SQL judges, under a shared lock where the database has row locks; SQLite needs none."""
     marks = ",".join(["%s"] * len(organization_pks))
     how = "NO KEY UPDATE" if alone else "SHARE"
     share = f" FOR {how}" if connection.features.has_select_for_update else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT id, epoch FROM teams_organization WHERE id IN ({marks}) ORDER BY id{share}",  # noqa: S608
+            "SELECT id, epoch, sql_until IS NOT NULL FROM teams_organization "  # noqa: S608
+            f"WHERE id IN ({marks}) ORDER BY id{share}",
             sorted(organization_pks),
         )
-        return dict(cursor.fetchall())
+        return {pk: (epoch, bool(in_sql)) for pk, epoch, in_sql in cursor.fetchall()}
 
 
 def _void(intents: Sequence[Intent]) -> set[str]:
@@ -201,7 +208,7 @@ def _void(intents: Sequence[Intent]) -> set[str]:
     return voided | _close(hold_ids, Hold.State.VOID)
 
 
-def _write_holds(intents: Sequence[Intent]) -> set[str]:
+def write_holds(intents: Sequence[Intent]) -> set[str]:
     """Write pending holds; returns the ids of those that the sweeper has voided already."""
     if HOLDS.run([hold_row(intent) for intent in intents]) == len(intents):
         return set()

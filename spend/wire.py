@@ -6,6 +6,7 @@ An `Intent` becomes a hold row before the send, a `Posting` a ledger entry after
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -117,6 +118,28 @@ class CounterLoad:
 
     spent: tuple[tuple[int, int], ...]
     pending: tuple[tuple[str, int, float, int], ...]
+
+
+class Authority(NamedTuple):
+    """Who judges an organization's budgets: the counter store, or SQL itself while `sql_until` is set."""
+
+    epoch: int
+    sql_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SqlHold:
+    """A call for SQL to judge, in nano-USD. `budgets` are its hard ones, each with its place in the call's plan.
+
+    `least_nano` is what makes sense of a call that may be lowered to a fair share among `peers`. `until`: how long
+    SQL shall go on judging at least; None if this worker reaches the counter store.
+    """
+
+    intent: Intent
+    budgets: tuple[tuple[int, CounterRef, int], ...]
+    least_nano: int | None = None
+    peers: int = 1
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

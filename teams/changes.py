@@ -12,8 +12,8 @@ from teams.scopes import CATALOG, ScopeKind, scope_name
 
 #: Columns that only their own services write. An edit that began before such a change must not undo it.
 _SYSTEM = (
-    "version", "epoch", "created_at", "password", "last_login", "public_id", "token", "seal", "masked", "created_by",
-    "deleted_at", "deleted_by", "rotated_at", "rotation_count",
+    "version", "epoch", "sql_until", "created_at", "password", "last_login", "public_id", "token", "seal", "masked",
+    "created_by", "deleted_at", "deleted_by", "rotated_at", "rotation_count",
 )  # fmt: skip
 
 

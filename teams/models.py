@@ -45,6 +45,8 @@ class Organization(Archived, Limits):
     name = models.CharField(max_length=255)
     timezone = models.CharField("reporting time zone", max_length=64, default="UTC", validators=[validate_zone])
     epoch = models.BigIntegerField(default=1, editable=False)
+    sql_until = models.DateTimeField("budgets judged in SQL until", null=True, blank=True, editable=False)
+    """While it is set, SQL judges this organization's budgets itself: a worker could not reach the counter store."""
 
     objects = OrganizationQuerySet.as_manager()
 

@@ -6,6 +6,18 @@ from proxy.gate_rules import GateRules
 
 
 @dataclass(frozen=True, slots=True)
+class OutagePolicy:
+    """What becomes of calls while something of ours is away."""
+
+    budgets_without_store: str = "deny"
+    """`deny`; `pg_exact`: SQL judges; `allowance`: so much is let through. For calls that a hard budget limits."""
+    takeover_seconds: float = 1.0
+    """How long the counter store must have been away before SQL judges in its place."""
+    allowance_nano: int = 0
+    """Nano-USD that hard budgets may hold in one worker and outage, where policy is `allowance`."""
+
+
+@dataclass(frozen=True, slots=True)
 class GatewayConfig:
     redis_url: str = field(repr=False)
     master_token: str = field(repr=False)
@@ -27,4 +39,5 @@ class GatewayConfig:
     """Whether calls that no hard budget limits go on while the counter store is away."""
     workers: int = 1
     """Workers that share a rate limit while there is no counter store to share it through."""
+    outage: OutagePolicy = field(default_factory=OutagePolicy)
     rules: GateRules = field(default_factory=GateRules)

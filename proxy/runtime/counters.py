@@ -20,6 +20,7 @@ from proxy.runtime.store_protocol import Failure, StoreAddress, StoreProtocol
 log = structlog.get_logger()
 _MOST_WAITING = 20_000
 _TICK = 0.05
+_STEADY_SECONDS = 60
 _RETRY_SECONDS = (0.02, 0.05, 0.1, 0.25, 0.5)
 
 
@@ -38,7 +39,9 @@ class CounterStore:
         self._protocol: StoreProtocol | None = None
         self._ready = asyncio.Event()
         self._lost = asyncio.Event()
-        self._lost_at = 0.0
+        self._lost_at = self._back_at = 0.0
+        self.outages = 0
+        """How many there were. One that follows upon another within a minute is the same."""
         self._tasks: list[asyncio.Task[None]] = []
         self._when_back: deque[Callable[[], Awaitable[Any]]] = deque(maxlen=_MOST_WAITING)
 
@@ -59,6 +62,10 @@ class CounterStore:
     @property
     def available(self) -> bool:
         return self._ready.is_set()
+
+    def away_for(self) -> float:
+        """Seconds since it was lost, or since this worker started without it."""
+        return 0.0 if self.available else asyncio.get_running_loop().time() - self._lost_at
 
     async def wait_until_available(self, at_most: float) -> None:
         """For a worker that starts: take no calls before the store can be asked, unless it stays away."""
@@ -146,11 +153,13 @@ class CounterStore:
         if not protocol.alive:
             raise ConnectionError("the counter store went away again")
         self._protocol = protocol
+        self._back_at = asyncio.get_running_loop().time()
         self._ready.set()
 
     def _on_lost(self) -> None:
         if self._ready.is_set():
             self._lost_at = asyncio.get_running_loop().time()
+            self.outages += self._lost_at - self._back_at > _STEADY_SECONDS
         self._ready.clear()
         self._protocol = None
         self._lost.set()

@@ -6,12 +6,14 @@ lost. A store that is not the one we knew (another run, an older copy, a promote
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
+from datetime import datetime
+from functools import partial
 from typing import Any
 
 from proxy.runtime import scripts
 from proxy.runtime.counters import CounterStore
 from proxy.runtime.journal import BooksUnavailable, Journal
-from spend.wire import Intent
+from spend.wire import Authority, Intent
 from teams.scopes import store_prefix
 
 
@@ -33,18 +35,33 @@ class Epochs:
     def __init__(self, store: CounterStore, journal: Journal) -> None:
         self._store, self._journal = store, journal
         self._known: dict[int, int] = {}
+        self._in_sql: dict[int, datetime] = {}
+        """Organizations whose budgets SQL judges, and until when at least, as this worker last heard."""
         self._run_id = ""
         self._once = Once()
 
     async def current(self, organization: int) -> int:
         """The epoch as this worker last saw it. Raises BooksUnavailable."""
         known = self._known.get(organization)
-        if known is None:
-            known = self._known[organization] = await self._journal.ask("epochs", organization)
-        return known
+        return await self._look(organization) if known is None else known
+
+    def in_sql(self, organization: int) -> bool:
+        """Whether SQL judges the organization's budgets, as far as this worker knows."""
+        return organization in self._in_sql
 
     def forget(self, organization: int) -> None:
         self._known.pop(organization, None)
+
+    async def hand_to_sql(self, organization: int, until: datetime) -> None:
+        """Have SQL judge the organization's budgets. Raises BooksUnavailable."""
+        work = partial(self._journal.ask, "takeovers", (organization, until))
+        self._note(organization, await self._once.run(("to sql", organization), work))
+
+    async def take_back(self, organization: int, now: datetime) -> bool:
+        """Have the store, which answers, judge again; False while somebody who does not reach it wants SQL to go on."""
+        if now >= self._in_sql[organization]:
+            await self._once.run(("to store", organization), lambda: self._take_back(organization, now))
+        return organization not in self._in_sql
 
     async def renew(self, organization: int) -> None:
         """Agree with the store on an epoch, raising it where the store has lost or never had the current one."""
@@ -59,6 +76,7 @@ class Epochs:
         except BooksUnavailable as error:
             raise ConnectionError("the database is away: an unknown store cannot be trusted yet") from error
         self._known.clear()
+        self._in_sql.clear()
         self._run_id = run_id
 
     async def carry(self, organization: int) -> None:
@@ -74,6 +92,25 @@ class Epochs:
             await self._store.script(scripts.EPOCH, store_prefix(organization), current)
         self._known[organization] = current
 
+    def _note(self, organization: int, found: Authority) -> int:
+        self._known[organization] = found.epoch
+        if found.sql_until is None:
+            self._in_sql.pop(organization, None)
+        else:
+            self._in_sql[organization] = found.sql_until
+        return found.epoch
+
+    async def _look(self, organization: int) -> int:
+        return self._note(organization, await self._journal.ask("epochs", organization))
+
+    async def _take_back(self, organization: int, now: datetime) -> None:
+        prefix = store_prefix(organization)
+        published = int(await self._store.command("GET", f"{prefix}:epoch") or 0)
+        found, given = await self._journal.ask("returns", (organization, published, now))
+        if given:
+            await self._store.script(scripts.EPOCH, prefix, found.epoch)
+        self._note(organization, found)
+
     async def _carry(self, organization: int) -> None:
         prefix = store_prefix(organization)
         ended, open_holds = await self._store.script(scripts.ENDED, prefix)
@@ -84,7 +121,9 @@ class Epochs:
             await self._store.command("SREM", f"{prefix}:ended", *ended)
 
     async def _renew(self, organization: int) -> None:
-        current: int = await self._journal.ask("epochs", organization)
+        current = await self._look(organization)
+        if self.in_sql(organization):
+            return
         published = int(await self._store.command("GET", f"{store_prefix(organization)}:epoch") or 0)
         if published != current:
             current, raised = await self._journal.ask("raise_epochs", (organization, current, published))

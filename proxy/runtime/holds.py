@@ -4,7 +4,7 @@ What follows from each answer of the hold script is listed in `Holds._mend`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from keys.grants import Grant, ScopePolicy
-from proxy.runtime import clamp, faults, ids, metrics, refusals, scripts
+from proxy.runtime import clamp, faults, ids, outage, refusals, scripts
 from proxy.runtime.call import Call
 from proxy.runtime.catalog import Target
 from proxy.runtime.config import GatewayConfig
@@ -21,7 +21,7 @@ from proxy.runtime.epochs import Epochs, Once
 from proxy.runtime.errors import unavailable
 from proxy.runtime.estimate import Estimate, estimate
 from proxy.runtime.journal import BooksUnavailable, Journal
-from proxy.runtime.local_rates import LocalRates
+from proxy.runtime.outage import Outage
 from proxy.runtime.plan import NO_LIMIT, Line, Moment, Plan, plan_for
 from spend.pricing import worst_case
 from spend.wire import CounterLoad, Intent
@@ -108,7 +108,8 @@ class Holds:
         self._store, self._journal, self._epochs = store, journal, epochs
         self._config, self._clock = config, clock
         self._lease = timedelta(seconds=config.lease_seconds)
-        self._loads, self._local = Once(), LocalRates(config.workers)
+        self._loads = Once()
+        self._outage = Outage(store, journal, epochs, config, clock)
 
     async def hold(self, admission: Admission, before_denial: Callable[[], Awaitable[None]]) -> Held:
         """Hold and write the intent.
@@ -124,9 +125,9 @@ class Holds:
             try:
                 reply = await self._ask(asking, question)
             except StoreUnavailable:
-                if self._may_do_without_store(asking.plan):
-                    return await self._hold_in_sql_alone(asking)
-                raise
+                held, reply = await self._without_store(asking, question)
+                if reply is outage.KEPT:
+                    return held
             if reply[0] == "OK":
                 held = self._held(asking, question, reply)
                 faults.reach("after_hold")
@@ -187,6 +188,8 @@ class Holds:
 
     async def _ask(self, asking: _Asking, question: dict[str, Any]) -> list[str]:
         """Put the hold script's question; a hold of which nobody knows whether it was made is taken back later."""
+        if self._epochs.in_sql(asking.organization):
+            raise StoreUnavailable("SQL judges")
         question["rec"] = f'"a":"{question["a"]}",{self._payload(asking, question)}{asking.moment.record}'
         try:
             reply: list[str] = await self._store.script(scripts.HOLD, asking.prefix, orjson.dumps(question))
@@ -202,30 +205,17 @@ class Holds:
         intent = orjson.dumps(self._intent(asking, question)).decode()
         return f'"i":{orjson.dumps(intent).decode()},'
 
-    def _may_do_without_store(self, plan: Plan) -> bool:
-        """Only where no budget could be overspent, and where the intent does not live in the store."""
-        return self._config.unbudgeted_without_store and not plan.has_ceiling and self._config.durability == "strict"
-
-    async def _hold_in_sql_alone(self, asking: _Asking) -> Held:
-        """Admit a call that no budget limits while the store is away: an intent in SQL, rates by this worker's share.
-
-        The entry says so, and counters that missed it are read again when the store is back.
-        """
-        tokens = asking.bound.input + asking.bound.output
-        rates = [(rate, 1) for rate in asking.plan.rpm] + [(rate, tokens) for rate in asking.plan.tpm]
-        refused = self._local.refused(rates, int(asking.now.timestamp()) // 60)
-        if refused is not None:
-            kind = "RPM" if refused in asking.plan.rpm else "TPM"
-            raise refusals.rate_limited(kind, refused, refused.limit, asking.now)
-        epoch = await self._epochs.current(asking.organization)
-        intent = replace(self._intent(asking, self._question(asking, epoch)), counters=(), degraded=True)
-        held = Held(intent, asking.prefix, (), (), asking.bound, _injected(asking), asking.plan, asking.moment)
-        if not await self._write_intent(held):
-            self._epochs.forget(asking.organization)
-            raise StaleGrant([scope for scope, _ in asking.plan.versions])
-        metrics.DEGRADED.inc()
-        self._store.when_back(partial(self._epochs.raise_above, asking.organization, epoch))
-        return held
+    async def _without_store(self, asking: _Asking, question: dict[str, Any]) -> tuple[Held, list[str]]:
+        """Admit the call some other way, if policy has one. In `fast` there is none, as the store keeps the intents."""
+        if self._config.durability == "fast":
+            raise StoreUnavailable("the counter store is away")
+        held = self._held(asking, question, ["OK", "0"])
+        try:
+            return held, await self._outage.admit(held, question)
+        except BooksUnavailable as error:
+            if error.never:
+                raise
+            raise IntentUnknown(held) from error
 
     async def _write_intent(self, held: Held) -> bool:
         """Make the hold durable. False if it must not be sent: its epoch is over, or the sweeper buried it."""

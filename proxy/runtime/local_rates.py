@@ -24,3 +24,9 @@ class LocalRates:
         for rate, amount in asked:
             self._used[rate.name] = self._used.get(rate.name, 0) + amount
         return None
+
+    def give_back(self, rates: Iterable[tuple[Rate, int]], minute: int) -> None:
+        """Of a call that was counted and then not admitted."""
+        if minute == self._minute:
+            for rate, amount in rates:
+                self._used[rate.name] = max(0, self._used.get(rate.name, 0) - amount)

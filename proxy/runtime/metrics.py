@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 PATH = "/metrics"
 _SHARE_SECONDS = 0.5
 ANSWERS = Counter("latchkey_answers_total", "Answers of the gateway; 503 means one of ours is down.", ["status"])
-DEGRADED = Counter("latchkey_degraded_admissions_total", "Calls admitted without the counter store, which was away.")
+DEGRADED = Counter(
+    "latchkey_degraded_admissions_total", "Calls admitted while one of ours was away, by what let them.", ["policy"]
+)
+ALLOWANCE = Counter("latchkey_outage_allowance_nano_usd_total", "Held on hard budgets while nobody could judge them.")
 UNKNOWN = Counter("latchkey_unknown_outcomes_total", "Attempts charged as held: sent, and never answered.")
 ESTIMATED = Counter("latchkey_estimated_charges_total", "Answers without usage, charged by estimate.")
 OVERRUNS = Counter("latchkey_overruns_total", "Charges above their hold: a price or an estimate is wrong.")

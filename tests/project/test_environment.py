@@ -87,6 +87,12 @@ def test_a_wrong_value_is_refused_by_name(tmp_path: Path, name: str, value: str)
     assert name in result.stderr.splitlines()[-1]
 
 
+def test_policies_for_outages_that_need_intents_in_sql_are_refused_where_the_store_keeps_them(tmp_path: Path) -> None:
+    result = start(tmp_path, **STRONG, LATCHKEY_DURABILITY="fast", LATCHKEY_BUDGETS_WITHOUT_STORE="pg_exact")
+    assert result.returncode != 0
+    assert "LATCHKEY_BUDGETS_WITHOUT_STORE must be 'deny'" in result.stderr.splitlines()[-1]
+
+
 def test_a_secret_may_stand_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "secret"
     path.write_text("from-the-file-1234567\n")

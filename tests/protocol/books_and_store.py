@@ -82,10 +82,14 @@ class StoreView:
         self.raw.close()
 
     def is_current(self, run_id: str) -> bool:
-        """Whether the epoch that is published stands, in a store whose loss has been noticed."""
-        epoch = Organization.objects.values_list("epoch", flat=True).get(pk=self._organization)
+        """Whether the epoch that is published stands, in a store whose loss has been noticed and that judges."""
+        organization = Organization.objects.get(pk=self._organization)
         noticed = CounterServer.objects.filter(run_id=run_id).exists()
-        return noticed and self.epoch == epoch
+        return noticed and self.epoch == organization.epoch and organization.sql_until is None
+
+    @property
+    def judged_in_sql(self) -> bool:
+        return Organization.objects.filter(pk=self._organization, sql_until__isnull=False).exists()
 
     @property
     def epoch(self) -> int:

@@ -11,7 +11,7 @@ from django.db.models import Sum
 from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from proxy.runtime import posting
-from proxy.runtime.config import GatewayConfig
+from proxy.runtime.config import GatewayConfig, OutagePolicy
 from proxy.runtime.holds import Held
 from proxy.sweeper import sweep
 from spend.models import Hold, LedgerEntry, Rollup
@@ -43,6 +43,7 @@ class Sent:
 class Machine(RuleBasedStateMachine):
     house: House
     durability = "strict"
+    outage = OutagePolicy()
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +52,7 @@ class Machine(RuleBasedStateMachine):
         self.now, self.loop = START, asyncio.new_event_loop()
         self.server = Server(store.client())
         self.server.client.flushall()
-        self.config = GatewayConfig("", "", lease_seconds=LEASE, durability=self.durability)
+        self.config = GatewayConfig("", "", lease_seconds=LEASE, durability=self.durability, outage=self.outage)
         self.scopes: list[Limits] = [type(scope)._default_manager.get(pk=scope.pk) for scope in self.house.scopes]
         self.store = StoreView(self.scopes[0].pk)
         self.workers = [self._worker(), self._worker()]
@@ -93,6 +94,7 @@ class Machine(RuleBasedStateMachine):
         for slow in self.slow:
             slow.worker.bury(slow)
         for worker in self.workers:
+            worker.store.gone = False
             worker.catch_up()
             worker.follow_changes()
         self.now += timedelta(seconds=2 * LEASE)

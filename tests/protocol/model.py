@@ -45,6 +45,10 @@ class Rules:
     store_identity_checked: bool = True
     lost_counter_raises: bool = True
     """False: a counter that vanished is loaded again in the same epoch, beside holds that know the old one."""
+    judge_changes_with_epoch: bool = True
+    """False: SQL and the store take turns in judging within one epoch."""
+    intent_fenced_by_judge: bool = True
+    """False: an intent that the store judged passes while SQL judges, if only its epoch stands."""
     # The rest concerns `fast` alone: what the fenced intent does for `strict`.
     carries_records: bool = True
     """Records of an epoch that ended become pending holds in SQL before anything is loaded."""
@@ -65,6 +69,8 @@ class World(NamedTuple):
     """How often one counter disappears alone (never while one is being loaded)."""
     new_window: bool = False
     corrections: int = 0
+    takeovers: int = 0
+    """How often SQL judges in the place of a store that some worker does not reach, and others may."""
     lost_news: bool = False
     """Whether an epoch that was raised may stay unpublished, as when its raiser dies."""
     raises: int = 2
@@ -103,6 +109,8 @@ class Books(NamedTuple):
     epoch: int = 1
     run: int = 1
     windows: int = 1
+    judges: bool = False
+    """Whether SQL judges, and not the store."""
     holds: tuple[str, str] = ("none", "none")
     on: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
     ledger: tuple[int, int] = (0, 0)
@@ -140,7 +148,7 @@ class State(NamedTuple):
 Steps = Iterator[tuple[str, State]]
 NextSteps = Callable[[State, Rules], Steps]
 #: Steps that nobody can count on: a state is at rest when no other is left.
-FAULTS = ("crash", "lose", "swap", "copy", "vanish", "drop news", "add window", "correct")
+FAULTS = ("crash", "lose", "swap", "copy", "vanish", "drop news", "add window", "correct", "take over")
 
 
 class Report(NamedTuple):
@@ -189,7 +197,7 @@ def broken_at_rest(state: State) -> Iterator[str]:
         yield MISSING + UNEXPOSED
     if "pending" in books.holds or any(store.records) or store.older:
         yield HELD
-    if store.epoch == books.epoch and store.run == books.run:
+    if store.epoch == books.epoch and store.run == books.run and not books.judges:
         known = [counter for counter in store.counters if counter is not None]
         if any(counter.held for counter in known):
             yield HELD

@@ -35,7 +35,14 @@ def _read_grant(state: State, i: int, rules: Rules) -> Steps:
 
 
 def _ask(state: State, i: int, rules: Rules) -> Steps:
-    """One turn of `Holds.hold`: what the hold script answers, and what the worker does about it."""
+    """One turn of `Holds.hold`. Its worker may or may not have heard that SQL judges."""
+    if state.books.judges:
+        yield from _judge_in_sql(state, i)
+    yield from _ask_store(state, i, rules)
+
+
+def _ask_store(state: State, i: int, rules: Rules) -> Steps:
+    """What the hold script answers, and what the worker does about it."""
     request, books, store = state.requests[i], state.books, state.store
     if not rules.missing_is_unknown:
         yield from _hold(state, i, rules)
@@ -53,6 +60,21 @@ def _ask(state: State, i: int, rules: Rules) -> Steps:
         elif rules.durable or request.grant_epoch <= store.epoch:
             # A grant newer than the epoch shows that the epoch is over. `strict` learns it from the intent as well.
             yield from _hold(state, i, rules)
+
+
+def _judge_in_sql(state: State, i: int) -> Steps:
+    """Check and intent in one transaction: what is posted and pending is all there is. No such call is in the store."""
+    request, books = state.requests[i], state.books
+    if request.grant_epoch < books.epoch:
+        yield f"{i} grant is stale", _with(state, i, request._replace(step="new", windows=(), grant_epoch=0))
+        return
+    used = sum(books.ledger) + HOLD * books.holds.count("pending")
+    if books.holds[i] != "none" or any(used + HOLD > state.left.limits[window] for window in request.windows):
+        yield f"{i} denied by SQL", _with(state, i, request._replace(step="denied"))
+        return
+    books = books._replace(holds=_set(books.holds, i, "pending"), on=_set(books.on, i, request.windows))
+    admitted = request._replace(step="intended", epoch=books.epoch)
+    yield f"{i} admitted by SQL", _with(state._replace(books=books), i, admitted)
 
 
 def _stale(request: Request, store: Store, rules: Rules) -> bool:
@@ -89,7 +111,7 @@ def _hold(state: State, i: int, rules: Rules) -> Steps:
 def _renew(state: State, i: int, rules: Rules) -> Steps:
     """Whoever finds the epoch unpublished raises it; only the one who raised it will publish it."""
     books, store, left = state.books, state.store, state.left
-    if store.epoch == books.epoch:
+    if store.epoch == books.epoch or books.judges:
         return
     if not rules.raiser_publishes and state.raised:
         yield f"{i} publish", state._replace(store=_published(store, books.epoch, rules))
@@ -115,7 +137,7 @@ def _miss(state: State, i: int, window: int, rules: Rules) -> Steps:
     """
     books, store = state.books, state.store
     if rules.lost_counter_raises and any(window in (record or ()) for record in store.records):
-        if books.epoch == store.epoch and state.left.raises:
+        if books.epoch == store.epoch and state.left.raises and not books.judges:
             yield f"{i} raise for a lost counter", _raised(state, rules)
     else:
         pending = tuple(j for j in (0, 1) if books.holds[j] == "pending" and _counts(state, j, window, rules))
@@ -149,6 +171,7 @@ def _intent(state: State, i: int, rules: Rules) -> Steps:
     """A pending row, refused if its epoch is over or the sweeper has buried it."""
     request, books = state.requests[i], state.books
     over = rules.intent_fenced_by_epoch and request.epoch != books.epoch
+    over = over or (rules.intent_fenced_by_judge and books.judges)
     if over or books.holds[i] != "none":
         yield f"{i} intent refused", _with(state, i, request._replace(step="undoing"))
     else:
@@ -288,7 +311,19 @@ def world(state: State, rules: Rules) -> Steps:
     if left.new_window and books.windows == 1:
         books = books._replace(windows=2, epoch=books.epoch + 1)
         yield "add window", state._replace(books=books, raised=(*state.raised, books.epoch))
+    yield from _change_judge(state, rules)
     yield from _correct(state)
+
+
+def _change_judge(state: State, rules: Rules) -> Steps:
+    """Whoever does not reach the store has SQL judge; whoever does hands it back. Neither asks the other one."""
+    books, left = state.books, state.left
+    changed = books._replace(judges=not books.judges, epoch=books.epoch + rules.judge_changes_with_epoch)
+    if books.judges:
+        raised = (*state.raised, changed.epoch) if rules.judge_changes_with_epoch else state.raised
+        yield "hand back to the store", state._replace(books=changed, raised=raised)
+    elif left.takeovers:
+        yield "take over by SQL", state._replace(books=changed, left=left._replace(takeovers=left.takeovers - 1))
 
 
 def _exposed(state: State) -> State:

@@ -19,6 +19,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from proxy.runtime.config import OutagePolicy
 from spend import services
 from spend.models import LedgerEntry
 from spend.pricing import Usage
@@ -101,6 +102,8 @@ class Protocol(Machine):
     def lose_the_answer_to_a_hold(self, worker: int, key: int, cap: int | None) -> None:
         """The call is refused, and whatever was held is taken back once the store answers again."""
         chosen = self.workers[worker]
+        if self.store.judged_in_sql or chosen.store.gone:
+            return
         chosen.store.loses_reply = True
         held = chosen.hold(self._token(key), cap)
         chosen.store.loses_reply = False
@@ -125,9 +128,7 @@ class Protocol(Machine):
         if charge is not None:
             # What the loss of the store caught in flight may have been spent a second time.
             self._allow_beyond(charge, max(0, charge.amount_nano - (0 if call.exposed else intent.amount_nano)))
-        if settled:
-            call.worker.settle(call.held, stands, 3)
-        else:
+        if not settled or not call.worker.settle(call.held, stands, 3):
             self.unsettled[call.hold_id] = Extra.of(intent, call.lease_until, stands)
         return call
 
@@ -137,14 +138,16 @@ class Protocol(Machine):
         assert call.posting is not None
         costs = {call.worker.post(*[call.posting] * times)[call.hold_id] for times in (1, 2)}
         assert len(costs) == 1
-        for _ in range(3):
-            call.worker.settle(call.held, next(iter(costs)), 3)
-        self.unsettled.pop(call.hold_id, None)
+        told = [call.worker.settle(call.held, next(iter(costs)), 3) for _ in range(3)]
+        if all(told):
+            self.unsettled.pop(call.hold_id, None)
 
     @rule(call=open_calls)
     def keep_alive(self, call: Sent) -> None:
         until = self.now + timedelta(seconds=LEASE)
         services.renew_leases([call.hold_id], until=until)
+        if call.worker.store.gone:
+            return
         call.worker.run(call.worker.holds.renew([call.held], until))
         call.lease_until = max(call.lease_until, until)
 
@@ -233,3 +236,21 @@ class FastProtocol(Protocol):
 def test_fast_misses_nothing_but_what_is_in_flight_when_the_store_is_lost(db: None) -> None:
     FastProtocol.house = House.furnished()
     run_state_machine_as_test(FastProtocol, settings=real(examples=15, soak=1000, stateful_step_count=30))
+
+
+class SqlProtocol(Protocol):
+    """Workers lose the store for a while, each for itself, and SQL judges in its place."""
+
+    outage = OutagePolicy(budgets_without_store="pg_exact")
+
+    @rule(worker=workers, gone=st.booleans())
+    def reach_the_store(self, worker: int, gone: bool) -> None:
+        chosen = self.workers[worker]
+        chosen.store.gone = gone
+        if not gone:
+            chosen.catch_up()
+
+
+def test_two_judges_who_take_turns_keep_every_promise(db: None) -> None:
+    SqlProtocol.house = House.furnished()
+    run_state_machine_as_test(SqlProtocol, settings=real(examples=25, soak=1500, stateful_step_count=30))

@@ -22,12 +22,18 @@ WORLDS = {
     "a new window while calls are under way": NEW_WINDOW,
     "corrections": World(corrections=1, costs=(1, 2)),
 }
+JUDGES = {
+    "SQL judges for a while": World(takeovers=1, raises=1, costs=(0, 2)),
+    "SQL judges while a window is added": World(takeovers=1, new_window=True, raises=0, costs=DEAR),
+    "SQL judges because the store is lost": World(takeovers=1, losses=1, raises=1, costs=DEAR),
+}
 LOSSES = {
     "the store lost": World(losses=1, raises=1, costs=(0, 2)),
     "the store empty, then lost": World(starts_empty=True, losses=1, raises=2, costs=DEAR),
     "an old copy of the store": World(swaps=1, raises=1, costs=DEAR),
 }
 LARGER = {
+    "SQL judges twice, and the store is lost in between": World(takeovers=2, losses=1, raises=2, costs=DEAR),
     "a new window of which nobody hears": World(new_window=True, lost_news=True, limits=BOTH_FIT, costs=(0, 2)),
 }
 LARGER_LOSSES = {
@@ -55,6 +61,8 @@ SHORTCUTS = {
     "grant_as_new_as_epoch": (STRICT, NEW_WINDOW, OVERSPENT),
     "store_identity_checked": (STRICT, World(swaps=1, raises=1, costs=DEAR), OVERSPENT),
     "lost_counter_raises": (STRICT, World(vanishings=1, raises=1, costs=DEAR), HELD),
+    "judge_changes_with_epoch": (STRICT, JUDGES["SQL judges for a while"], OVERSPENT),
+    "intent_fenced_by_judge": (STRICT, JUDGES["SQL judges while a window is added"], OVERSPENT),
     "carries_records": (FAST, NEW_WINDOW, OVERSPENT),
     "reconnecting_forgets_epochs": (FAST, World(swaps=1, raises=1, costs=DEAR), OVERSPENT + UNEXPOSED),
     "late_posting_raises": (FAST, World(losses=1, raises=1, costs=DEAR), DRIFT),
@@ -68,7 +76,7 @@ def report_of(rules: Rules, world: World) -> Report:
     return report
 
 
-@pytest.mark.parametrize("world", (WORLDS | LOSSES).values(), ids=(WORLDS | LOSSES).keys())
+@pytest.mark.parametrize("world", (WORLDS | JUDGES | LOSSES).values(), ids=(WORLDS | JUDGES | LOSSES).keys())
 def test_strict_keeps_every_promise_whatever_happens_when(world: World) -> None:
     assert report_of(STRICT, world).broken == {}
 
@@ -89,6 +97,13 @@ def test_every_shortcut_breaks_a_promise(rule: str) -> None:
     rules, world, promise = SHORTCUTS[rule]
     assert promise not in report_of(rules, world).broken
     assert promise in explore(replace(rules, **{rule: False}), world, next_steps, until=promise).broken
+
+
+@pytest.mark.parametrize("world", JUDGES.values(), ids=JUDGES.keys())
+def test_without_the_fence_a_change_of_the_judge_overspends(world: World) -> None:
+    """The store's judgement is on its way to SQL while SQL judges another call."""
+    unfenced = replace(STRICT, intent_fenced_by_epoch=False, intent_fenced_by_judge=False)
+    assert OVERSPENT in explore(unfenced, world, next_steps, until=OVERSPENT).broken
 
 
 def test_every_rule_has_its_shortcut_and_every_promise_can_be_broken() -> None:

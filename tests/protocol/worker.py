@@ -56,10 +56,22 @@ class Store:
         self._server, self._met = server, ""
         self.meet: Callable[[str], Coroutine[Any, Any, None]] | None = None
         self.loses_reply = False
+        self.outages = 0
+        self.gone = False
+        """Whether this worker does not reach it, whoever else does."""
         self.later: list[Callable[[], Any]] = []
+
+    @property
+    def available(self) -> bool:
+        return not self.gone
+
+    def away_for(self) -> float:
+        return 3600.0 if self.gone else 0.0
 
     async def connect(self) -> None:
         """Connections meet the server before anything is sent on them."""
+        if self.gone:
+            raise StoreUnavailable("not reached")
         if self._met != self._server.run_id and self.meet is not None:
             self._met = self._server.run_id
             await self.meet(self._met)
@@ -180,14 +192,24 @@ class Worker:
         costs: dict[str, int] = self.run(self.journal.ask("postings", list(postings)))
         return costs
 
-    def settle(self, held: Held, cost_nano: int, tokens: int) -> None:
-        self.run(self.holds.settle([(held, cost_nano, tokens)]))
+    def settle(self, held: Held, cost_nano: int, tokens: int) -> bool:
+        """Whether the store was told at once; otherwise it is when it is back."""
+        due = [(held, cost_nano, tokens)]
+        try:
+            self.run(self.holds.settle(due))
+        except StoreUnavailable:
+            self.store.when_back(lambda: self.holds.settle(due))
+            return False
+        return True
 
     def catch_up(self) -> None:
         """What the gateway does as soon as the store answers again."""
         later, self.store.later = self.store.later, []
         for action in later:
-            self.run(action())
+            try:
+                self.run(action())
+            except StoreUnavailable:
+                self.store.later.append(action)
 
     def follow_changes(self) -> None:
         """The look at the announcements that the gateway takes twice a second."""
@@ -195,7 +217,8 @@ class Worker:
         self.grants.forget(scope for _, scope in changes)
 
     async def _hold(self, token: str, output_cap: int | None) -> Held | None:
-        await self.store.connect()
+        if self.store.available:
+            await self.store.connect()
         for _ in range(_TRIES):
             try:
                 return await self.holds.hold(await self._admission(token, output_cap), _at_once)

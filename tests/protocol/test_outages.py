@@ -1,0 +1,196 @@
+"""Budgets while workers do not reach the counter store, with real scripts, services and a real store."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from proxy import drift
+from proxy.runtime.config import GatewayConfig, OutagePolicy
+from spend import services, sql_holds
+from spend.models import Hold, LedgerEntry
+from spend.wire import CounterRef, SqlHold
+from teams import store
+from teams.models import Organization
+from teams.windows import window_at
+from tests.factories import posting_of
+from tests.protocol.books_and_store import StoreView
+from tests.protocol.house import LEASE, PER_TOKEN, START, House, change
+from tests.protocol.worker import Server, Worker
+
+pytestmark = pytest.mark.django_db
+
+EXACT = OutagePolicy(budgets_without_store="pg_exact")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = START
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def house(db: None) -> House:
+    return House.furnished()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    loop = asyncio.new_event_loop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture
+def policy() -> OutagePolicy:
+    return EXACT
+
+
+@pytest.fixture
+def workers(house: House, clock: Clock, loop: asyncio.AbstractEventLoop, policy: OutagePolicy) -> list[Worker]:
+    server = Server(store.client())
+    config = GatewayConfig("", "", lease_seconds=LEASE, outage=policy)
+    return [Worker(server, config, clock, loop) for _ in range(2)]
+
+
+@pytest.fixture
+def counters(house: House) -> Iterator[StoreView]:
+    view = StoreView(house.scopes[0].pk)
+    yield view
+    view.close()
+
+
+def fill(worker: Worker, token: str) -> int:
+    """Calls of one token each until the key's budget is full."""
+    count = 0
+    while worker.hold(token, 1) is not None:
+        count += 1
+    return count
+
+
+def test_sql_admits_what_the_store_left_of_a_budget_and_nothing_more(house: House, workers: list[Worker]) -> None:
+    token = house.tokens[0]
+    assert workers[0].hold(token, 8)
+    workers[0].store.gone = True
+    assert fill(workers[0], token) == 8
+    assert Hold.objects.filter(degraded=True).count() == 8
+
+
+def test_the_store_knows_afterwards_what_sql_admitted(
+    house: House, workers: list[Worker], clock: Clock, counters: StoreView
+) -> None:
+    token = house.tokens[0]
+    workers[0].store.gone = True
+    held = workers[0].hold(token, 8)
+    assert held is not None
+    workers[0].store.gone = False
+    clock.now += timedelta(seconds=10)
+    assert fill(workers[1], token) == 8
+    assert not counters.judged_in_sql
+    workers[0].settle(held, workers[0].post(posting_of(held.intent, 3 * PER_TOKEN))[held.intent.hold_id], 3)
+    assert fill(workers[1], token) == 5
+    assert drift.mend(now=clock.now, pause=lambda _: None) == 0
+
+
+def test_a_worker_that_still_reaches_the_store_cannot_spend_a_budget_twice(house: House, workers: list[Worker]) -> None:
+    token = house.tokens[0]
+    slow = workers[1].hold_slowly(token, 8)
+    assert slow is not None
+    workers[0].store.gone = True
+    assert fill(workers[0], token) == 16
+    assert slow.worker.resume(slow) is None
+    assert workers[1].hold(token, 1) is None
+    assert Hold.objects.count() == 16
+
+
+def test_sql_goes_on_as_long_as_somebody_does_not_reach_the_store(
+    house: House, workers: list[Worker], clock: Clock, counters: StoreView
+) -> None:
+    token = house.tokens[-1]
+    workers[0].store.gone = True
+    for _ in range(5):
+        assert workers[0].hold(token, 1)
+        assert workers[1].hold(token, 1)
+        assert counters.judged_in_sql
+        clock.now += timedelta(seconds=2)
+
+
+def test_an_intent_that_the_store_judged_in_an_epoch_of_sql_is_refused(house: House, workers: list[Worker]) -> None:
+    """A change of policy publishes the newest epoch while SQL judges: an intent names who judged it as well."""
+    held = workers[0].hold(house.tokens[0], 1)
+    organization = house.scopes[0]
+    assert held is not None and isinstance(organization, Organization)
+    authority = sql_holds.take_over(organization.pk, until=START)
+    change(house.scopes[2], heard=True, now=START, budget_limits=[{"duration": "1h", "max_nano": 12 * PER_TOKEN}])
+    by_store = replace(held.intent, hold_id="by-store", epoch=authority.epoch + 1)
+    by_nobody = replace(by_store, hold_id="by-nobody", degraded=True)
+    assert services.write_intents([by_store, by_nobody]) == [False, True]
+
+
+def test_an_absence_of_a_moment_is_no_reason_to_change_the_judge(
+    house: House, workers: list[Worker], counters: StoreView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers[0].store.gone = True
+    monkeypatch.setattr(workers[0].store, "away_for", lambda: 0.5)
+    assert workers[0].hold(house.tokens[0], 1) is None
+    assert not counters.judged_in_sql
+
+
+@pytest.mark.parametrize("policy", [OutagePolicy()])
+def test_hard_budgets_are_refused_where_policy_says_so(
+    house: House, workers: list[Worker], counters: StoreView
+) -> None:
+    workers[0].store.gone = True
+    assert workers[0].hold(house.tokens[0], 1) is None
+    assert not Hold.objects.exists() and not counters.judged_in_sql
+
+
+@pytest.mark.parametrize("policy", [OutagePolicy(budgets_without_store="allowance", allowance_nano=5 * PER_TOKEN)])
+def test_an_allowance_is_spent_once_per_worker_and_outage(
+    house: House, workers: list[Worker], counters: StoreView
+) -> None:
+    token = house.tokens[0]
+    for worker in workers:
+        worker.store.gone = True
+    assert [fill(worker, token) for worker in workers] == [5, 5]
+    workers[0].store.outages += 1
+    assert fill(workers[0], token) == 5
+    assert set(Hold.objects.values_list("degraded", flat=True)) == {True}
+
+
+@pytest.mark.parametrize("policy", [OutagePolicy(budgets_without_store="allowance", allowance_nano=5 * PER_TOKEN)])
+def test_what_an_allowance_let_through_counts_when_the_store_is_back(house: House, workers: list[Worker]) -> None:
+    token = house.tokens[0]
+    assert workers[0].hold(token, 8)
+    workers[0].store.gone = True
+    assert fill(workers[0], token) == 5
+    workers[0].store.gone = False
+    workers[0].catch_up()
+    assert fill(workers[1], token) == 3
+    assert not LedgerEntry.objects.exists()
+
+
+def test_calls_of_one_batch_are_judged_one_after_the_other(house: House, workers: list[Worker]) -> None:
+    held = workers[0].hold(house.tokens[0], 1)
+    assert held is not None
+    organization = house.scopes[0]
+    assert isinstance(organization, Organization)
+    authority = sql_holds.take_over(organization.pk, until=START)
+    window = CounterRef(house.scopes[2].scope, "", window_at("", START, zone=UTC, anchor=START))
+    intents = [replace(held.intent, hold_id=f"hold-{i}", epoch=authority.epoch, amount_nano=10) for i in range(4)]
+    wanted = [SqlHold(intent, ((0, window, PER_TOKEN + 25),)) for intent in intents]
+    full = ["DENY", "0", "0", str(PER_TOKEN + 20)]
+    assert sql_holds.hold(wanted) == [["OK"], ["OK"], full, full]
+    shared = [SqlHold(intents[3], ((0, window, PER_TOKEN + 30),), least_nano=1, peers=20)]
+    assert sql_holds.hold(shared) == [["SHARE", *full[1:]]]
+    stale = [SqlHold(replace(intents[3], epoch=authority.epoch - 1), ((0, window, PER_TOKEN + 100),))]
+    assert sql_holds.hold(stale) == [["EPOCH"]]
