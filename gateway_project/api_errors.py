@@ -11,12 +11,12 @@ from django.db import DataError, IntegrityError, InterfaceError, OperationalErro
 from django.db.models import ProtectedError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.defaults import page_not_found
-from rest_framework.exceptions import APIException, ValidationError
+from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
+from rest_framework.views import APIView, set_rollback
 
 from teams.api_base import ApiError, ManagementView
-from teams.api_types import kind_of
+from teams.api_types import MISSING, WRONG_TYPE, Misshapen, kind_of
 
 log = structlog.get_logger()
 
@@ -42,6 +42,17 @@ _API_NAMES = {
     "secret": "litellm_params.api_key",
 }
 _NO_FIELD = {NON_FIELD_ERRORS, "non_field_errors", "detail"}
+#: Codes of what is wrong with a request's shape, Django REST framework's own among them, and what clients call each.
+_SHAPE = {
+    "required": MISSING,
+    MISSING: MISSING,
+    "null": WRONG_TYPE,
+    WRONG_TYPE: WRONG_TYPE,
+    "not_a_list": WRONG_TYPE,
+    "invalid_choice": "enum",
+}
+#: Where in a request something is: names of fields, and numbers of entries of a list.
+Place = tuple[str | int, ...]
 #: Statuses that some handlers answer as details.
 _DETAILED = (400, 401, 403, 404, 409)
 _RETRY_SECONDS = "5"
@@ -88,34 +99,62 @@ def _refusal(exc: Exception) -> ApiError:
     return ApiError(500, "Internal server error")
 
 
+class _Wrong(Misshapen):
+    """Everything that is wrong with a request's shape."""
+
+    def __init__(self, found: list[tuple[Place, ErrorDetail]]) -> None:
+        self.found = found
+        super().__init__(_dotted(found[0][0]), str(found[0][1]))
+
+
 def _invalid(exc: ValidationError | ModelValidationError) -> ApiError:
-    """400 naming the first field at fault; the message lists all of them."""
+    """422 naming every field of a wrong shape; else 400 naming the first at fault, and all of them in the message."""
     detail = exc.detail if isinstance(exc, ValidationError) else _model_detail(exc)
-    found = list(_flatten("", detail))
-    message = "; ".join(f"{field}: {text}" if field else text for field, text in found)
-    return ApiError(400, message or "invalid", param=next((field for field, _ in found if field), None))
+    found = list(_flatten((), detail))
+    misshapen = [(place, text) for place, text in found if isinstance(text, ErrorDetail) and text.code in _SHAPE]
+    if misshapen:
+        return _Wrong(misshapen)
+    told = [(_dotted(place), text) for place, text in found]
+    message = "; ".join(f"{field}: {text}" if field else text for field, text in told)
+    return ApiError(400, message or "invalid", param=next((field for field, _ in told if field), None))
 
 
 def _model_detail(exc: ModelValidationError) -> Any:
     return exc.message_dict if hasattr(exc, "error_dict") else exc.messages
 
 
-def _flatten(path: str, detail: Any) -> Iterator[tuple[str, str]]:
+def _flatten(place: Place, detail: Any) -> Iterator[tuple[Place, str]]:
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            known = "" if name in _NO_FIELD else str(name) if path else _API_NAMES.get(str(name), str(name))
-            yield from _flatten(".".join(filter(None, (path, known))), inner)
+            known = name if place or not isinstance(name, str) else _API_NAMES.get(name, name)
+            yield from _flatten(place if name in _NO_FIELD else (*place, known), inner)
     elif isinstance(detail, list):
-        for inner in detail:
-            yield from _flatten(path, inner)
+        for number, inner in enumerate(detail):
+            yield from _flatten((*place, number) if isinstance(inner, dict) else place, inner)
     else:
-        yield path, str(detail)
+        yield place, detail if isinstance(detail, ErrorDetail) else str(detail)
+
+
+def _dotted(place: Place) -> str:
+    return ".".join(part for part in place if isinstance(part, str))
+
+
+def _misshapen(refusal: ApiError, view: Any) -> dict[str, Any]:
+    """Body C of the contract: where it is, and what to write there."""
+    where = "query" if isinstance(view, APIView) and view.request.method == "GET" else "body"
+    place: Place = tuple(refusal.param.split(".")) if refusal.param else ()
+    if isinstance(refusal, _Wrong):
+        entries = [(at, _SHAPE[str(text.code)], str(text)) for at, text in refusal.found]
+    elif isinstance(refusal, Misshapen):
+        entries = [(place, refusal.code, refusal.remedy)]
+    else:
+        entries = [(place, "value_error", refusal.message)]
+    return {"detail": [{"type": kind, "loc": [where, *at], "msg": said} for at, kind, said in entries]}
 
 
 def _body(refusal: ApiError, view: Any) -> dict[str, Any]:
     if refusal.status_code == 422:
-        loc = ["body", refusal.param] if refusal.param else ["body"]
-        return {"detail": [{"type": "value_error", "loc": loc, "msg": refusal.message}]}
+        return _misshapen(refusal, view)
     is_detail = isinstance(view, ManagementView) and view.detail_errors and view.admitted
     if is_detail and refusal.status_code in _DETAILED and refusal.kind == kind_of(refusal.status_code):
         return {"detail": {"error": refusal.message}}

@@ -73,7 +73,8 @@ class ServiceAccountGenerate(KeyGenerate):
     @extend_schema(request=NewKeySerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         rights.judge_fields(self.caller, self.body)
-        required_text(self.body, "team_id")
+        if not self.body.get("team_id"):
+            raise ApiError(400, "team_id: name the team that the service account belongs to", param="team_id")
         metadata = self.body.get("metadata") or {}
         metadata = metadata if isinstance(metadata, dict) else {}
         name = metadata.get("service_account_id") or self.body.get("key_alias") or new_public_id()

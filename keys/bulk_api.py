@@ -18,7 +18,8 @@ from keys.models import RetiredSecret, VirtualKey
 from keys.rights import managed_key
 from keys.rows import key_row
 from keys.serializers import KeySerializer, token_from
-from teams.api_base import MOST_NAMES, ApiError, required_names, required_text
+from teams.api_base import MOST_NAMES, ApiError, listed, required_names, required_text
+from teams.api_types import MISSING, Misshapen
 from teams.models import Team
 
 _UPDATE = "/key/update"
@@ -73,7 +74,7 @@ class TeamKeyBulkUpdate(KeyBulkUpdate):
             return _patches(self.body)
         fields = self.body.get("update_fields")
         if not isinstance(fields, dict):
-            raise ApiError(400, "keys: write a list of keys, or update_fields and key_ids", param="keys")
+            raise Misshapen("keys", "write a list of keys, or update_fields and key_ids")
         if self.body.get("all_keys_in_team") is True:
             tokens = list(VirtualKey.objects.live().filter(team=team).values_list("token", flat=True)[: MOST_NAMES + 1])
             if len(tokens) > MOST_NAMES:
@@ -91,7 +92,7 @@ class KeyInfoMany(KeyView):
         tokens = [token_from(name) for name in self._names("keys")]
         aliases = self._names("key_aliases")
         if not tokens and not aliases:
-            raise ApiError(422, "name keys or key_aliases", param="keys")
+            raise Misshapen("keys", "name keys or key_aliases", code=MISSING)
         retired = RetiredSecret.objects.filter(token__in=tokens).values("key_id")
         seen = VirtualKey.objects.described_to(self.caller).live().with_owners()
         keys = list(seen.filter(token__in=tokens) | seen.filter(pk__in=retired) | seen.filter(alias__in=aliases))
@@ -125,9 +126,12 @@ class KeyHealth(KeyView):
 
 
 def _patches(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    patches = body.get("keys")
-    if not isinstance(patches, list) or not patches or not all(isinstance(patch, dict) for patch in patches):
-        raise ApiError(400, 'keys: write a list such as [{"key": "...", "max_budget": 5}]', param="keys")
+    remedy = 'write a list such as [{"key": "...", "max_budget": 5}]'
+    patches = listed(body, "keys", remedy)
+    if not all(isinstance(patch, dict) for patch in patches):
+        raise Misshapen("keys", remedy)
+    if not patches:
+        raise ApiError(400, f"keys: {remedy}", param="keys")
     if len(patches) > MOST_NAMES:
         raise ApiError(400, f"keys: at most {MOST_NAMES} at a time", param="keys")
     return patches

@@ -8,7 +8,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from teams.api_fields import NamesField, ObjectField, ValidityField
+from teams.api_fields import NamesField, ObjectField, SwitchField, ValidityField
 
 BEST_EFFORT, GUARANTEED = "best_effort_throughput", "guaranteed_throughput"
 #: What each `key_type` narrows a key to.
@@ -69,14 +69,14 @@ class ExtrasSerializer(serializers.Serializer[Any]):
     rpm_limit_type = ThroughputField()
     allowed_passthrough_routes = NamesField(required=False, allow_null=True)
     denied_passthrough_routes = NamesField(required=False, allow_null=True)
-    disable_global_guardrails = serializers.BooleanField(required=False, allow_null=True)
-    enable_prompt_caching = serializers.BooleanField(required=False, allow_null=True)
+    disable_global_guardrails = SwitchField(required=False, allow_null=True)
+    enable_prompt_caching = SwitchField(required=False, allow_null=True)
     config = ObjectField(required=False, allow_null=True)
     permissions = ObjectField(required=False, allow_null=True)
     allowed_cache_controls = NamesField(required=False, allow_null=True)
     router_settings = ObjectField(required=False, allow_null=True)
     object_permission = ObjectField(required=False, allow_null=True)
-    auto_rotate = serializers.BooleanField(required=False, allow_null=True)
+    auto_rotate = SwitchField(required=False, allow_null=True)
     rotation_interval = ValidityField(required=False, allow_null=True)
 
     def validate_object_permission(self, value: dict[str, Any] | None) -> dict[str, Any] | None:

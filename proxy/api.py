@@ -14,6 +14,7 @@ from proxy.models import Deployment
 from proxy.rows import model_rows
 from proxy.serializers import ModelPatchSerializer, ModelSerializer
 from teams.api_base import ApiError, Caller, ManagementView, required_text
+from teams.api_types import Misshapen
 from teams.models import Team
 
 _IN_FILE = "Can't edit model. Model in config. Change it in the configuration file, or store it in db via `/model/new`."
@@ -54,7 +55,7 @@ class ModelUpdate(ManagementView):
         deployment = _found(self.caller, public_id, status=status)
         if deployment.source == Deployment.Source.CONFIG:
             raise ApiError(400, _IN_FILE, param="model_id")
-        body = ModelPatchSerializer(data=self.body)
+        body = ModelPatchSerializer(data=self.body, partial=True)
         body.is_valid(raise_exception=True)
         given = body.validated_data
         _refuse_foreign(self.caller, given, deployment)
@@ -114,10 +115,10 @@ def _found(caller: Caller, public_id: str, *, status: int) -> Deployment:
 
 
 def _required_id(info: dict[str, Any], param: str) -> str:
-    public_id = info.get("id")
-    if not isinstance(public_id, str) or not public_id:
-        raise ApiError(400, f"{param}: this field is required and must be a non-empty string", param=param)
-    return public_id
+    try:
+        return required_text(info, "id")
+    except Misshapen as error:
+        raise Misshapen(param, error.remedy, code=error.code) from error
 
 
 def _refuse_unmanaged(caller: Caller, team: Team | None) -> None:

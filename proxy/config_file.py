@@ -4,7 +4,7 @@
 ignored in silence; a wrong value raises ConfigError with its place in the file.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ GENERAL = {"master_key", *gate_rules.NAMES, *people_rules.GENERAL_NAMES, *key_ru
 _LITELLM = {*gate_rules.LITELLM_NAMES, *people_rules.NAMES, *key_rules.NAMES}
 _ROUTER = {*gate_rules.ROUTER_NAMES}
 _MODEL = {"model_name", "litellm_params", "model_info"}
+_RETRIES = {"max_retries", "num_retries"}
+MOST_RETRIES = 10
 
 
 class ConfigError(ValueError):
@@ -52,11 +54,11 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
     data = _load(Path(path))
     warnings = [f"{name}: unknown section, ignored" for name in data.keys() - _TOP]
     warnings += [f"{name}: not supported yet, ignored" for name in data.keys() & (_TOP - _READ)]
-    general = _section(data, "general_settings", environ)
-    litellm = _section(data, "litellm_settings", environ)
+    general = _section(data, "general_settings", GENERAL, environ)
+    litellm = _section(data, "litellm_settings", _LITELLM, environ)
     warnings += [f"general_settings.{name}: unknown setting, ignored" for name in general.keys() - GENERAL]
     warnings += [f"litellm_settings.{name}: unknown setting, ignored" for name in litellm.keys() - _LITELLM]
-    router = _section(data, "router_settings", environ)
+    router = _section(data, "router_settings", _ROUTER, environ)
     warnings += [f"router_settings.{name}: unknown setting, ignored" for name in router.keys() - _ROUTER]
     models = data.get("model_list") or []
     if not isinstance(models, list):
@@ -78,11 +80,12 @@ def _load(path: Path) -> dict[str, Any]:
     return data or {}
 
 
-def _section(data: dict[str, Any], name: str, environ: Mapping[str, str]) -> dict[str, Any]:
+def _section(data: dict[str, Any], name: str, known: Set[str], environ: Mapping[str, str]) -> dict[str, Any]:
+    """Settings that nobody here reads may name variables that nobody set."""
     section = data.get(name) or {}
     if not isinstance(section, dict):
         raise ConfigError(f"{name} must be a mapping of settings")
-    return {key: _resolve(value, f"{name}.{key}", environ) for key, value in section.items()}
+    return {key: _resolve(value, f"{name}.{key}", environ) if key in known else value for key, value in section.items()}
 
 
 def _model(index: int, entry: Any, environ: Mapping[str, str], warnings: list[str]) -> dict[str, Any]:
@@ -92,6 +95,10 @@ def _model(index: int, entry: Any, environ: Mapping[str, str], warnings: list[st
     warnings += [f"{place}.{name}: unknown key, ignored" for name in entry.keys() - _MODEL]
     params = entry["litellm_params"]
     resolved = {name: _resolve(value, f"{place}.litellm_params.{name}", environ) for name, value in params.items()}
+    for name in _RETRIES & resolved.keys():
+        if isinstance(resolved[name], int) and resolved[name] > MOST_RETRIES:
+            warnings.append(f"{place}.litellm_params.{name}: {resolved[name]} is more than the {MOST_RETRIES} we make")
+            resolved[name] = MOST_RETRIES
     return {
         "model_name": str(entry["model_name"]),
         "litellm_params": resolved,

@@ -14,6 +14,7 @@ from proxy.models import Credential, Deployment, Provider
 from proxy.providers import REGISTRY
 from teams.api_base import ApiError, ManagementView
 from teams.api_fields import ObjectField, TextField
+from teams.api_types import WRONG_TYPE
 
 _MASK = "********"
 _ADDRESSES = ("api_base", "base_url")
@@ -32,7 +33,7 @@ class CredentialSerializer(serializers.Serializer[Any]):
         refuse_secrets(value, allowed="api_key")
         for name in ("api_key", *_ADDRESSES):
             if not isinstance(value.get(name, ""), str):
-                raise serializers.ValidationError({name: "write a string"})
+                raise serializers.ValidationError({name: "write a string"}, code=WRONG_TYPE)
         return value
 
     def validate_credential_info(self, value: Row | None) -> Row:

@@ -14,7 +14,7 @@ from keys import secrets
 from keys.models import VirtualKey
 from proxy import group_services
 from proxy.models import AccessGroup, Deployment
-from teams.api_base import ApiError, ManagementView, required_text
+from teams.api_base import ApiError, ManagementView, listed, required_text
 from teams.api_fields import NamesField, TextField
 from teams.models import Team
 
@@ -92,8 +92,8 @@ def _fill(name: str, body: Row, view: ManagementView) -> Row:
 def _named(body: Row) -> list[Deployment]:
     """Deployments that a body names by id, or by public name where everybody may call them. ApiError 400."""
     field = "model_ids" if body.get("model_ids") else "model_names"
-    value = body.get(field)
-    if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
+    value = listed(body, field, "write a list of models; model_names or model_ids is required")
+    if not value or not all(isinstance(item, str) and item for item in value):
         raise ApiError(400, f"{field}: write a list of models; model_names or model_ids is required", param=field)
     by_id, by_name = Q(public_id__in=value), Q(model__name__in=value, team__isnull=True)
     rows = list(Deployment.objects.with_owners().filter(by_id if field == "model_ids" else by_name))

@@ -15,6 +15,7 @@ from proxy.from_litellm import read_model
 from proxy.models import Deployment, HealthCheck
 from proxy.serializers import ModelSerializer
 from teams.api_base import ApiError, ManagementView, required_text, whole_number
+from teams.api_types import Misshapen
 
 Row = dict[str, Any]
 
@@ -118,7 +119,7 @@ class TestConnection(ManagementView):
 
 def _offset(text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise ApiError(400, "offset: write a whole number that is not negative", param="offset")
+        raise Misshapen("offset", "write a whole number that is not negative")
     return int(text)
 
 

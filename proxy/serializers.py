@@ -8,7 +8,7 @@ from proxy.from_litellm import NewModel, read_model, refuse_secrets
 from proxy.merging import plain
 from proxy.models import Deployment
 from teams.api_fields import ObjectField, TextField
-from teams.api_types import ApiError
+from teams.api_types import WRONG_TYPE, ApiError
 
 
 class _ExactObjectField(ObjectField):
@@ -29,6 +29,11 @@ class ModelSerializer(serializers.Serializer[Any]):
 
     def validate_litellm_params(self, value: dict[str, Any] | None) -> dict[str, Any]:
         value = value or {}
+        model = value.get("model")
+        if not isinstance(model, str) and not (self.partial and model is None):
+            raise serializers.ValidationError(
+                {"model": "name the upstream model, e.g. 'openai/gpt-4o-mini'"}, code=WRONG_TYPE
+            )
         refuse_secrets(value, allowed="api_key")
         if str(value.get("api_key") or "").startswith("os.environ/"):
             raise serializers.ValidationError(

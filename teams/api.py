@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from teams import departures, services
 from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text
+from teams.api_types import MISSING, Misshapen
 from teams.callers import BASELINE_ROUTES, MEMBER_ROUTES
 from teams.field_rights import unless_above
 from teams.finding import available_teams, managed_team, owned_team, person_of, shown_team
@@ -229,7 +230,7 @@ def _permissions(team: Team) -> Row:
 
 def _routes(body: dict[str, Any], name: str = "team_member_permissions") -> list[str]:
     if body.get(name) is None:
-        raise ApiError(400, f"{name}: write a list of routes", param=name)
+        raise Misshapen(name, "write a list of routes", code=MISSING)
     try:
         return PermissionsField().to_internal_value(body[name])
     except ValidationError as error:

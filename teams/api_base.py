@@ -10,13 +10,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from teams.api_types import ApiError
+from teams.api_types import MISSING, WRONG_TYPE, ApiError, Misshapen
 from teams.callers import Caller
 from teams.models import Limits
 
 __all__ = [
     "ApiError", "Caller", "CrossingReader", "ManagementView", "ScopeView", "SpendReader", "WindowReader",
-    "required_names", "required_text", "unwired", "whole_number",
+    "listed", "required_names", "required_text", "unwired", "whole_number",
 ]  # fmt: skip
 
 MOST_NAMES = 500
@@ -72,9 +72,9 @@ class ManagementView(APIView):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The request's JSON object; ApiError 400 if it is something else."""
+        """The request's JSON object; Misshapen if it is something else."""
         if not isinstance(self.request.data, dict):
-            raise ApiError(400, "the body must be a JSON object")
+            raise Misshapen("", "the body must be a JSON object")
         return self.request.data
 
     @property
@@ -90,26 +90,38 @@ class ScopeView(ManagementView):
 
 
 def required_text(values: Mapping[str, Any], name: str) -> str:
-    """A non-empty string out of a body or a query; ApiError 400 naming it."""
-    value = values.get(name)
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise ApiError(400, f"{name}: this field is required and must be a non-empty string", param=name)
+    """A non-empty string out of a body or a query; Misshapen, or ApiError 400 if it is empty, naming it."""
+    value, remedy = values.get(name), "this field is required and must be a non-empty string"
+    if not isinstance(value, str):
+        raise Misshapen(name, remedy, code=MISSING if value is None else WRONG_TYPE)
+    if not value.strip() or "\0" in value:
+        raise ApiError(400, f"{name}: {remedy}", param=name)
     return value
 
 
 def required_names(body: Mapping[str, Any], field: str) -> list[str]:
-    """A list of non-empty strings out of a body; ApiError 400 naming it."""
-    value = body.get(field)
-    if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
+    """A list of non-empty strings out of a body; Misshapen, or ApiError 400 if it is empty or too long, naming it."""
+    value = listed(body, field, "write a list of non-empty strings")
+    if not all(isinstance(item, str) for item in value):
+        raise Misshapen(field, "write a list of non-empty strings")
+    if not value or not all(value):
         raise ApiError(400, f"{field}: write a list of non-empty strings", param=field)
     if len(value) > MOST_NAMES:
         raise ApiError(400, f"{field}: at most {MOST_NAMES} at a time", param=field)
     return value
 
 
+def listed(body: Mapping[str, Any], field: str, remedy: str) -> list[Any]:
+    """A list out of a body; Misshapen naming it."""
+    value = body.get(field)
+    if not isinstance(value, list):
+        raise Misshapen(field, remedy, code=MISSING if value is None else WRONG_TYPE)
+    return value
+
+
 def whole_number(values: Mapping[str, str], name: str, default: int, *, top: int) -> int:
-    """A query parameter between 1 and `top`; ApiError 400 naming it."""
+    """A query parameter between 1 and `top`; Misshapen naming it."""
     value = values.get(name, str(default))
     if not value.isascii() or not value.isdigit() or not 1 <= int(value[:12]) <= top:
-        raise ApiError(400, f"{name}: write a whole number between 1 and {top}", param=name)
+        raise Misshapen(name, f"write a whole number between 1 and {top}")
     return int(value)

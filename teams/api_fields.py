@@ -10,6 +10,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from teams.api_types import WRONG_TYPE
 from teams.budgets import MOST_PER_MINUTE
 from teams.money import nano_from_usd
 from teams.scopes import MAX_BUDGET_NANO
@@ -25,15 +26,20 @@ _DOUBLE = Context(prec=15)
 _NOISY_DIGITS = (16, 17)
 
 
+def wrong_type(remedy: str) -> serializers.ValidationError:
+    """What a field says of a value of another JSON type than it takes."""
+    return serializers.ValidationError(remedy, code=WRONG_TYPE)
+
+
 @extend_schema_field(OpenApiTypes.DOUBLE)
 class MoneyField(serializers.Field[int, Any, Any, Any]):
     """USD in the body, nano-USD in the model. Exact, or refused."""
 
     def to_internal_value(self, data: Any) -> int:
         usd = _number(data)
-        if usd is None:
-            raise serializers.ValidationError("write an amount in USD as a number")
-        if not usd.is_finite() or not 0 <= usd <= _TOP_USD:
+        if usd is None and not _is_no_amount(data):
+            raise wrong_type("write an amount in USD as a number")
+        if usd is None or not usd.is_finite() or not 0 <= usd <= _TOP_USD:
             raise serializers.ValidationError(f"an amount lies between 0 and {_TOP_USD:,} USD")
         try:
             return _nano(usd)
@@ -47,9 +53,21 @@ class WholeNumberField(serializers.Field[int, Any, Any, Any]):
 
     def to_internal_value(self, data: Any) -> int:
         number = _number(data)
-        if number is None or not number.is_finite() or not 0 <= number <= MOST_PER_MINUTE or number % 1:
+        if number is None or not number.is_finite() or number != number.to_integral_value():
+            raise wrong_type("write a whole number that is not negative")
+        if not 0 <= number <= MOST_PER_MINUTE:
             raise serializers.ValidationError("write a whole number that is not negative")
         return int(number)
+
+
+class SwitchField(serializers.BooleanField):
+    """Yes or no."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        try:
+            return super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            raise wrong_type("write true or false") from error
 
 
 class TextField(serializers.CharField):
@@ -57,7 +75,20 @@ class TextField(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
-            raise serializers.ValidationError("write a string")
+            raise wrong_type("write a string")
+        return super().to_internal_value(data)
+
+
+class MailField(TextField, serializers.EmailField):
+    """An e-mail address."""
+
+
+class ObjectSerializer(serializers.Serializer[Any]):
+    """One object inside a body."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, dict):
+            raise wrong_type("write an object")
         return super().to_internal_value(data)
 
 
@@ -66,7 +97,9 @@ class NamesField(serializers.Field[list[str], Any, Any, Any]):
     """A list of non-empty strings, e.g. of models."""
 
     def to_internal_value(self, data: Any) -> list[str]:
-        if not isinstance(data, list) or not all(isinstance(item, str) and item.strip() for item in data):
+        if not isinstance(data, list) or not all(isinstance(item, str) for item in data):
+            raise wrong_type("write a list of non-empty strings")
+        if not all(item.strip() for item in data):
             raise serializers.ValidationError("write a list of non-empty strings")
         if len(data) > 1000 or any(len(item) > 255 for item in data):
             raise serializers.ValidationError("at most 1000 names of at most 255 characters each")
@@ -79,7 +112,7 @@ class ObjectField(serializers.Field[dict[str, Any], Any, Any, Any]):
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict):
-            raise serializers.ValidationError("write an object")
+            raise wrong_type("write an object")
         plain: dict[str, Any] = plain_json(data)
         return plain
 
@@ -112,7 +145,7 @@ class AliasesField(ObjectField):
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         values = super().to_internal_value(data)
         if not all(isinstance(value, str) and value for value in values.values()):
-            raise serializers.ValidationError('write an object of model names, e.g. {"fast": "gpt-4o-mini"}')
+            raise wrong_type('write an object of model names, e.g. {"fast": "gpt-4o-mini"}')
         return values
 
 
@@ -192,6 +225,11 @@ def _number(data: Any) -> Decimal | None:
         return Decimal(data) if isinstance(data, str) and _NUMBER.match(data.strip()) else None
     except InvalidOperation:
         return None
+
+
+def _is_no_amount(data: Any) -> bool:
+    """Text that other readers take for a float, though it is no amount of anything."""
+    return isinstance(data, str) and data.strip().lstrip("+-").lower() in ("nan", "inf", "infinity")
 
 
 def _nano(usd: Decimal) -> int:

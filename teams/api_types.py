@@ -16,6 +16,10 @@ _KINDS = {
 }
 
 
+#: Codes of validation errors about the shape of a request: a field is missing, or of another JSON type.
+MISSING, WRONG_TYPE = "missing", "wrong_type"
+
+
 class ApiError(APIException):
     """An answer that refuses. `param` names the field at fault, `kind` is the contract's `error.type`."""
 
@@ -28,6 +32,15 @@ class ApiError(APIException):
     @property
     def message(self) -> str:
         return str(self.detail)
+
+
+class Misshapen(ApiError):
+    """422: a request lacks a field, or the field is of another JSON type than its readers take (contract, body C)."""
+
+    def __init__(self, param: str, remedy: str, *, code: str = WRONG_TYPE) -> None:
+        super().__init__(422, f"{param}: {remedy}" if param else remedy, param=param or None)
+        self.remedy = remedy
+        self.code = code
 
 
 def kind_of(status: int) -> str:

@@ -6,7 +6,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from teams.api_fields import DurationField, MoneyField, WholeNumberField
+from teams.api_fields import DurationField, MoneyField, WholeNumberField, wrong_type
+from teams.api_types import MISSING
 from teams.budgets import BadLimits, check_models, check_windows
 
 _AMOUNT, _DURATION = ("budget_limit", "max_budget"), ("time_period", "budget_duration")
@@ -18,7 +19,7 @@ class BudgetLimitsField(serializers.Field[list[dict[str, Any]], Any, Any, Any]):
 
     def to_internal_value(self, data: Any) -> list[dict[str, Any]]:
         if not isinstance(data, list) or not all(isinstance(window, dict) for window in data):
-            raise serializers.ValidationError('write a list such as [{"budget_duration": "1d", "max_budget": 5}]')
+            raise wrong_type('write a list such as [{"budget_duration": "1d", "max_budget": 5}]')
         windows = [
             {"duration": _required(window, _DURATION, _duration), "max_nano": _required(window, _AMOUNT, _money)}
             for window in data
@@ -33,9 +34,7 @@ class ModelBudgetsField(serializers.Field[dict[str, Any], Any, Any, Any]):
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         if not isinstance(data, dict) or not all(isinstance(limits, dict) for limits in data.values()):
-            raise serializers.ValidationError(
-                'write an object such as {"gpt-4o": {"budget_limit": 5, "time_period": "1d"}}'
-            )
+            raise wrong_type('write an object such as {"gpt-4o": {"budget_limit": 5, "time_period": "1d"}}')
         models = {model: self._limits(model, limits) for model, limits in data.items()}
         _check(check_models, models)
         return models
@@ -60,7 +59,7 @@ class ModelRatesField(serializers.Field[dict[str, int], Any, Any, Any]):
 
     def to_internal_value(self, data: Any) -> dict[str, int]:
         if not isinstance(data, dict):
-            raise serializers.ValidationError('write an object such as {"gpt-4o": 100}')
+            raise wrong_type('write an object such as {"gpt-4o": 100}')
         rates = {}
         for model, value in data.items():
             try:
@@ -135,7 +134,7 @@ def _optional(values: Mapping[str, Any], names: tuple[str, ...], read: Callable[
 def _required(values: Mapping[str, Any], names: tuple[str, ...], read: Callable[[Any], Any]) -> Any:
     value = _optional(values, names, read)
     if value is None:
-        raise serializers.ValidationError({names[-1]: "this field is required"})
+        raise serializers.ValidationError({names[-1]: "this field is required"}, code=MISSING)
     return value
 
 

@@ -14,6 +14,7 @@ from teams.api_fields import (
     MetadataField,
     MoneyField,
     NamesField,
+    SwitchField,
     TextField,
     WholeNumberField,
 )
@@ -101,7 +102,7 @@ class LimitsSerializer(TermsSerializer):
     temp_budget_expiry = DayOrInstantField(required=False, allow_null=True)
     models = NamesField(source="allowed_models", required=False, allow_null=True)
     metadata = MetadataField(required=False, allow_null=True)
-    blocked = serializers.BooleanField(required=False, allow_null=True)
+    blocked = SwitchField(required=False, allow_null=True)
 
     columns = TermsSerializer.columns | {"shared_budget", "raise_nano", "allowed_models", "metadata", "blocked"}
     null_keeps = frozenset({"blocked", "raise_nano"})

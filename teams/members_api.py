@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from teams import departures, services
-from teams.api_base import ApiError, ScopeView, SpendReader, required_text, unwired
+from teams.api_base import ApiError, ScopeView, SpendReader, listed, required_text, unwired
 from teams.callers import Caller
 from teams.field_rights import unless_above
 from teams.finding import available_teams, find_member, managed_team, may_join, person_of, shown_team
@@ -99,14 +99,15 @@ class MemberAddMany(MembersView):
         )
 
     def _entries(self, team: Team) -> list[Any]:
+        entries: list[Any]
         if self.body.get("all_users") is True:
             if not self.caller.is_admin:
                 raise ApiError(403, "all_users: only a platform admin may add everybody", param="all_users")
             people = User.objects.live().exclude(memberships__team=team).order_by("pk")[: _MOST + 1]
-            entries: Any = [{"user_id": user.public_id} for user in people]
+            entries = [{"user_id": user.public_id} for user in people]
         else:
-            entries = self.body.get("members")
-        if not isinstance(entries, list) or not entries or len(entries) > _MOST:
+            entries = listed(self.body, "members", f"write a list of 1 to {_MOST} members")
+        if not entries or len(entries) > _MOST:
             raise ApiError(400, f"members: write a list of 1 to {_MOST} members", param="members")
         return entries
 

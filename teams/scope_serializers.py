@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from teams import services
 from teams.actors import Actor
-from teams.api_fields import AliasesField, MoneyField, NamesField, TextField, ValidityField
+from teams.api_fields import AliasesField, MailField, MoneyField, NamesField, TextField, ValidityField
 from teams.api_types import ApiError
 from teams.limit_serializers import LimitsSerializer
 from teams.models import Customer, Limits, Membership, Organization, OrganizationMembership, Tag, Team, User
@@ -99,7 +99,7 @@ class TeamUpdateSerializer(TaggedSerializer):
 class UserUpdateSerializer(LimitsSerializer):
     """POST /user/update: a merge patch."""
 
-    user_email = serializers.EmailField(source="email", max_length=254, required=False, allow_null=True)
+    user_email = MailField(source="email", max_length=254, required=False, allow_null=True)
     user_alias = TextField(source="alias", max_length=255, required=False, allow_null=True)
     user_role = serializers.ChoiceField(source="role", choices=User.Role.choices, required=False, allow_null=True)
     sso_user_id = TextField(source="sso_id", max_length=255, required=False, allow_null=True)

@@ -5,7 +5,16 @@ from typing import Any
 
 from rest_framework import serializers
 
-from teams.api_fields import AliasesField, MoneyField, NamesField, TextField, ValidityField
+from teams.api_fields import (
+    AliasesField,
+    MailField,
+    MoneyField,
+    NamesField,
+    ObjectSerializer,
+    SwitchField,
+    TextField,
+    ValidityField,
+)
 from teams.api_types import ApiError
 from teams.callers import MEMBER_ROUTES
 from teams.limit_serializers import LimitsSerializer, TermsSerializer
@@ -58,10 +67,10 @@ def member_budget(team: Team, body: Mapping[str, Any]) -> SharedBudget | None:
     return budget
 
 
-class MemberSerializer(serializers.Serializer[Any]):
+class MemberSerializer(ObjectSerializer):
     role = serializers.ChoiceField(choices=Membership.Role.choices, default=Membership.Role.USER)
     user_id = TextField(max_length=128, required=False, allow_null=True)
-    user_email = serializers.EmailField(max_length=254, required=False, allow_null=True)
+    user_email = MailField(max_length=254, required=False, allow_null=True)
 
     def validate(self, attrs: Fields) -> Fields:
         if not attrs.get("user_id") and not attrs.get("user_email"):
@@ -122,7 +131,7 @@ class TeamSerializer(TaggedSerializer):
         return team
 
 
-class TeamOfUserSerializer(serializers.Serializer[Any]):
+class TeamOfUserSerializer(ObjectSerializer):
     """`teams` of /user/new: an id, or an object with limits of the member."""
 
     team_id = TextField(max_length=128)
@@ -137,7 +146,7 @@ class UserSerializer(LimitsSerializer):
     """POST /user/new."""
 
     user_id = TextField(source="public_id", max_length=128, required=False, allow_null=True)
-    user_email = serializers.EmailField(source="email", max_length=254, required=False, allow_null=True)
+    user_email = MailField(source="email", max_length=254, required=False, allow_null=True)
     user_alias = TextField(source="alias", max_length=255, required=False, allow_null=True)
     user_role = serializers.ChoiceField(source="role", choices=User.Role.choices, required=False, allow_null=True)
     sso_user_id = TextField(source="sso_id", max_length=255, required=False, allow_null=True)
@@ -145,7 +154,7 @@ class UserSerializer(LimitsSerializer):
     organizations = NamesField(required=False, allow_null=True)
     team_id = TextField(max_length=128, required=False, allow_null=True)
     teams = TeamOfUserSerializer(many=True, required=False, allow_null=True)
-    auto_create_key = serializers.BooleanField(default=True)
+    auto_create_key = SwitchField(default=True)
 
     columns = LimitsSerializer.columns | {"public_id", "email", "alias", "role", "sso_id"}
     null_keeps = LimitsSerializer.null_keeps | {"public_id", "role"}

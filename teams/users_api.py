@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from teams import departures, services
-from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text, whole_number
+from teams.api_base import ApiError, ManagementView, ScopeView, listed, required_names, required_text, whole_number
 from teams.callers import Caller
 from teams.finding import managed_person
 from teams.members_api import said
@@ -77,14 +77,15 @@ class UserUpdateMany(ScopeView):
         )
 
     def _entries(self) -> list[Any]:
-        entries: Any = self.body.get("users")
         if self.body.get("all_users") is True:
             updates = self.body.get("user_updates")
             if not isinstance(updates, dict) or not updates:
                 raise ApiError(400, "user_updates: write what to change about everybody", param="user_updates")
             names = User.objects.live().order_by("pk").values_list("public_id", flat=True)[: _MOST + 1]
             entries = [{**updates, "user_id": name} for name in names]
-        if not isinstance(entries, list) or not entries or len(entries) > _MOST:
+        else:
+            entries = listed(self.body, "users", f"write a list of 1 to {_MOST} people")
+        if not entries or len(entries) > _MOST:
             raise ApiError(400, f"users: write a list of 1 to {_MOST} people", param="users")
         return entries
 

@@ -24,6 +24,19 @@ class Answer:
     def error(self) -> dict[str, Any]:
         return self.json["error"]
 
+    @property
+    def fault(self) -> str:
+        """The field that a refusal names: of a wrong shape (body C of the contract), or of a wrong value (A)."""
+        if self.status != 422:
+            return self.error["param"]
+        return ".".join(part for part in self.json["detail"][0]["loc"][1:] if isinstance(part, str))
+
+    @property
+    def told(self) -> str:
+        """What a refusal as a detail says (bodies B and C of the contract)."""
+        detail = self.json["detail"]
+        return detail["error"] if self.status != 422 else "; ".join(f"{one['loc']} {one['msg']}" for one in detail)
+
 
 class Api:
     """Speaks with the master key, unless told otherwise."""

@@ -66,9 +66,9 @@ def test_a_change_of_a_group_is_announced(api: Api) -> None:
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({}, 400),
+        ({}, 422),
         ({"access_group": " "}, 400),
-        ({"access_group": "g"}, 400),
+        ({"access_group": "g"}, 422),
         ({"access_group": "g", "model_names": []}, 400),
         ({"access_group": "g", "model_names": ["nobody"]}, 400),
         ({"access_group": "taken", "model_names": ["alpha"]}, 409),
@@ -78,7 +78,7 @@ def test_a_bad_group_is_refused_in_the_words_of_its_clients(api: Api, body: dict
     api.post("/access_group/new", {"access_group": "taken", "model_names": ["beta"]})
     answer = api.post("/access_group/new", body)
     assert answer.status == status, answer.text
-    assert answer.json["detail"]["error"]
+    assert answer.told
     assert groups("alpha") == []
 
 
@@ -127,9 +127,9 @@ def test_a_key_sees_what_it_is_granted(api: Api) -> None:
 @pytest.mark.parametrize(
     ("body", "status"),
     [
-        ({}, 400),
+        ({}, 422),
         ({"access_group_name": "more"}, 409),
-        ({"access_group_name": "x", "access_model_names": "beta"}, 400),
+        ({"access_group_name": "x", "access_model_names": "beta"}, 422),
         ({"access_group_name": "x", "assigned_team_ids": ["nobody"]}, 400),
         ({"access_group_name": "x", "assigned_key_ids": ["0" * 64]}, 400),
         ({"access_group_name": "x", "access_mcp_server_ids": ["server"]}, 400),

@@ -93,12 +93,16 @@ def test_pages_filters_and_order(api: Api, search: Team) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [{"page": "0"}, {"page_size": "x"}, {"sort_by": "mood"}, {"sort_order": "up"}, {"start_date": "soon"}]
-)
-def test_a_bad_parameter_is_400(api: Api, query: dict[str, str]) -> None:
+    ("query", "status"),
+    [
+        ({"page": "0"}, 422), ({"page_size": "x"}, 422), ({"sort_by": "mood"}, 400), ({"sort_order": "up"}, 400),
+        ({"start_date": "soon"}, 400),
+    ],
+)  # fmt: skip
+def test_a_bad_parameter_is_named(api: Api, query: dict[str, str], status: int) -> None:
     answer = api.get("/audit", query)
-    assert answer.status == 400
-    assert next(iter(query)) in answer.json["detail"]["error"]
+    assert answer.status == status
+    assert next(iter(query)) in answer.told
 
 
 @pytest.mark.parametrize("event", ["0", "x", "9" * 30])

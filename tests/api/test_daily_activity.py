@@ -143,17 +143,17 @@ def test_one_answer_names_the_keys_that_spent_most(
 
 
 @pytest.mark.parametrize(
-    ("query", "field"),
+    ("query", "status", "field"),
     [
-        ({}, "start_date"), ({"start_date": "2026-03-01"}, "end_date"), (MARCH | {"timezone": "Berlin"}, "timezone"),
-        (MARCH | {"timezone": "7"}, "timezone"), (MARCH | {"page": "0"}, "page"),
-        (MARCH | {"page_size": "1001"}, "page_size"),
+        ({}, 400, "start_date"), ({"start_date": "2026-03-01"}, 400, "end_date"),
+        (MARCH | {"timezone": "Berlin"}, 400, "timezone"), (MARCH | {"timezone": "7"}, 400, "timezone"),
+        (MARCH | {"page": "0"}, 422, "page"), (MARCH | {"page_size": "1001"}, 422, "page_size"),
     ],
 )  # fmt: skip
-def test_a_bad_query_is_400_naming_its_field(api: Api, query: dict[str, str], field: str) -> None:
+def test_a_bad_query_names_its_field(api: Api, query: dict[str, str], status: int, field: str) -> None:
     answer = api.get("/user/daily/activity", query)
-    assert answer.status == 400
-    assert answer.json["detail"]["error"].startswith(f"{field}:")
+    assert answer.status == status
+    assert field in answer.told
 
 
 def test_people_see_themselves_and_teams_they_lead(

@@ -55,9 +55,9 @@ def test_a_bad_body_is_400_in_the_contracts_shape(api: Api) -> None:
 
 
 @pytest.mark.parametrize("raw", ["[1]", '"text"', "7", "null"])
-def test_a_body_that_is_no_object_is_400(api: Api, raw: str) -> None:
+def test_a_body_that_is_no_object_is_422(api: Api, raw: str) -> None:
     for path in ("/key/generate", "/key/update", "/key/delete", "/key/block", "/team/new", "/team/block", "/user/new"):
-        assert api.post(path, raw=raw).status == 400, path
+        assert api.post(path, raw=raw).status == 422, path
 
 
 def test_a_body_that_is_too_large_is_413(api: Api) -> None:

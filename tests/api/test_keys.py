@@ -60,7 +60,7 @@ def test_a_custom_key_is_taken_as_it_is(api: Api) -> None:
     assert api.key(key="sk-my-own-key-0123456789")["key"] == "sk-my-own-key-0123456789"
 
 
-@pytest.mark.parametrize("custom", ["sk-short", "pk-0123456789abcdef", "sk-with space-0123456789", 7, ""])
+@pytest.mark.parametrize("custom", ["sk-short", "pk-0123456789abcdef", "sk-with space-0123456789", ""])
 def test_a_bad_custom_key_is_400(api: Api, custom: Any) -> None:
     answer = api.post("/key/generate", {"key": custom})
     assert (answer.status, answer.error["param"]) == (400, "key")
@@ -93,8 +93,8 @@ def test_the_alias_of_a_deleted_key_is_free_again(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "amount",
-    ["-1", "-0.000000001", "1e400", "9000000.000000001", "0.0000000001", "25.0000000000000000000000000001", "true",
-     '"many"', "[]", '"NaN"', '"Infinity"', "1e-999999999"],
+    ["-1", "-0.000000001", "1e400", "9000000.000000001", "0.0000000001", "25.0000000000000000000000000001",
+     '"NaN"', '"Infinity"', "1e-999999999"],
 )  # fmt: skip
 @pytest.mark.parametrize("field", ["max_budget", "soft_budget"])
 def test_a_budget_that_cannot_be_kept_exactly_is_400(api: Api, field: str, amount: str) -> None:
@@ -121,8 +121,8 @@ def test_the_noise_of_a_client_that_counts_in_floats_is_dropped(api: Api, sum_of
 
 
 @pytest.mark.parametrize("field", ["rpm_limit", "tpm_limit", "max_parallel_requests"])
-@pytest.mark.parametrize("value", ["-1", "1.5", "true", '"x"', "9007199254740993", "1e30", "{}"])
-def test_a_limit_that_is_no_whole_number_is_400(api: Api, field: str, value: str) -> None:
+@pytest.mark.parametrize("value", ["-1", "9007199254740993", "1e30"])
+def test_a_limit_out_of_range_is_400(api: Api, field: str, value: str) -> None:
     answer = api.post("/key/generate", raw=f'{{"{field}": {value}}}')
     assert (answer.status, answer.error["param"]) == (400, field)
 
@@ -130,13 +130,10 @@ def test_a_limit_that_is_no_whole_number_is_400(api: Api, field: str, value: str
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("budget_duration", "soon"), ("budget_duration", "0d"), ("budget_duration", "-1d"), ("budget_duration", 30),
-        ("budget_duration", "2mo"), ("duration", "soon"), ("duration", 30), ("duration", True),
-        ("expires", "tomorrow"), ("expires", "2026-13-01"), ("expires", 1767139200), ("expires", "2001-01-01"),
-        ("expires", "9999-12-31"), ("models", "gpt"), ("models", [1]), ("models", [""]), ("models", {}),
-        ("metadata", []), ("metadata", "x"), ("aliases", {"a": 1}), ("tags", "x"), ("blocked", "perhaps"),
-        ("key_alias", 7), ("key_alias", "a..b"), ("key_alias", "a\nb"), ("key_alias", "x" * 256),
-        ("key_type", "other"), ("allowed_routes", "x"), ("output_cap_policy", "guess"),
+        ("budget_duration", "soon"), ("budget_duration", "0d"), ("budget_duration", "-1d"), ("budget_duration", "2mo"),
+        ("duration", "soon"), ("expires", "tomorrow"), ("expires", "2026-13-01"), ("expires", "2001-01-01"),
+        ("expires", "9999-12-31"), ("models", [""]), ("key_alias", "a..b"), ("key_alias", "a\nb"),
+        ("key_alias", "x" * 256),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_400_naming_its_field(api: Api, field: str, value: Any) -> None:
@@ -345,7 +342,8 @@ def test_a_key_is_updated_by_its_alias(api: Api) -> None:
 
 
 def test_updating_nothing_or_an_unknown_key_is_refused(api: Api) -> None:
-    assert api.post("/key/update", {"rpm_limit": 3}).error["param"] == "key"
+    missing = api.post("/key/update", {"rpm_limit": 3})
+    assert (missing.status, missing.json["detail"][0]["type"], missing.fault) == (422, "missing", "key")
     assert api.post("/key/update", {"key": "sk-unknown-0123456789"}).status == 404
     assert api.post("/key/update", {"key_alias": "unknown"}).status == 404
 

@@ -74,19 +74,11 @@ def test_an_update_keeps_what_it_does_not_name_and_null_clears(api: Api) -> None
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({"budget_limits": {"1d": 5}}, "budget_limits"),
-        ({"budget_limits": [5]}, "budget_limits"),
-        ({"budget_limits": [{"max_budget": 5}]}, "budget_limits.budget_duration"),
-        ({"budget_limits": [{"budget_duration": "1d"}]}, "budget_limits.max_budget"),
         ({"budget_limits": [{"budget_duration": "1d", "max_budget": -5}]}, "budget_limits.max_budget"),
         ({"budget_limits": [{"budget_duration": "1d", "max_budget": 1}] * 2}, "budget_limits"),
-        ({"model_max_budget": [1]}, "model_max_budget"),
-        ({"model_max_budget": {"m": {"budget_limit": "much"}}}, "model_max_budget.m.budget_limit"),
         ({"model_max_budget": {"m": {"budget_limit": 1, "time_period": "2mo"}}}, "model_max_budget.m.time_period"),
         ({"model_max_budget": {"m": {"time_period": "1d"}}}, "model_max_budget"),
         ({"model_rpm_limit": {"m": -1}}, "model_rpm_limit.m"),
-        ({"model_tpm_limit": 5}, "model_tpm_limit"),
-        ({"metadata": {"model_tpm_limit": {"m": "x"}}}, "model_tpm_limit.m"),
         ({"temp_budget_increase": 5}, "temp_budget_expiry"),
         ({"temp_budget_increase": -5, "temp_budget_expiry": "2126-01-01"}, "temp_budget_increase"),
         ({"temp_budget_increase": 5, "temp_budget_expiry": "soon"}, "temp_budget_expiry"),
@@ -97,6 +89,25 @@ def test_an_update_keeps_what_it_does_not_name_and_null_clears(api: Api) -> None
 def test_a_bad_limit_is_400_naming_its_field(api: Api, body: dict[str, Any], field: str) -> None:
     answer = api.post("/key/generate", body)
     assert (answer.status, answer.error["param"]) == (400, field)
+    assert not VirtualKey.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"budget_limits": {"1d": 5}}, "budget_limits"),
+        ({"budget_limits": [5]}, "budget_limits"),
+        ({"budget_limits": [{"max_budget": 5}]}, "budget_limits.budget_duration"),
+        ({"budget_limits": [{"budget_duration": "1d"}]}, "budget_limits.max_budget"),
+        ({"model_max_budget": [1]}, "model_max_budget"),
+        ({"model_max_budget": {"m": {"budget_limit": "much"}}}, "model_max_budget.m.budget_limit"),
+        ({"model_tpm_limit": 5}, "model_tpm_limit"),
+        ({"metadata": {"model_tpm_limit": {"m": "x"}}}, "model_tpm_limit.m"),
+    ],
+)
+def test_a_limit_of_a_wrong_shape_is_422_naming_its_field(api: Api, body: dict[str, Any], field: str) -> None:
+    answer = api.post("/key/generate", body)
+    assert (answer.status, answer.fault) == (422, field)
     assert not VirtualKey.objects.exists()
 
 

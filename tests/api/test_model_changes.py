@@ -90,9 +90,9 @@ def test_models_of_the_file_are_changed_in_the_file(api: Api, house: Deployment)
     ("path", "body", "status"),
     [
         ("/model/update", {"model_info": {"id": "nobody"}}, 400),
-        ("/model/update", {}, 400),
+        ("/model/update", {}, 422),
         ("/model/block", {"model_id": "nobody"}, 404),
-        ("/model/unblock", {}, 400),
+        ("/model/unblock", {}, 422),
         ("/model/delete", {"id": "nobody"}, 400),
     ],
 )

@@ -80,10 +80,8 @@ def test_one_model_is_found_by_its_id(api: Api) -> None:
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        ({}, "model_name"),
         (NEW | {"model_name": ""}, "model_name"),
         (NEW | {"model_name": "*a*a*b"}, "model_name"),
-        (NEW | {"litellm_params": []}, "litellm_params"),
         (with_("litellm_params.model", ""), "litellm_params.model"),
         (with_("litellm_params.input_cost_per_token", -1), "input_cost_per_token"),
         (with_("litellm_params.input_cost_per_token", "x"), "input_cost_per_token"),
@@ -111,6 +109,20 @@ def test_a_bad_model_is_400_naming_its_field(api: Api, body: dict[str, Any], fie
     assert Deployment.objects.count() == 0
 
 
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "model_name"),
+        (NEW | {"litellm_params": []}, "litellm_params"),
+        (NEW | {"litellm_params": {}}, "litellm_params.model"),
+        (NEW | {"litellm_params": {"model": 7}}, "litellm_params.model"),
+    ],
+)
+def test_a_model_of_a_wrong_shape_is_422_naming_its_field(api: Api, body: dict[str, Any], field: str) -> None:
+    answer = api.post("/model/new", body)
+    assert (answer.status, answer.fault) == (422, field)
+
+
 def test_a_model_without_a_price_is_400(api: Api) -> None:
     params = {"model": "openai/house-model", "api_key": SECRET}
     answer = api.post("/model/new", {"model_name": "fast", "litellm_params": params})
@@ -133,6 +145,6 @@ def test_a_model_is_deleted_with_its_secret(api: Api) -> None:
 def test_deleting_an_unknown_model_or_one_of_the_file_is_400(api: Api) -> None:
     api.post("/model/new", NEW)
     Deployment.objects.update(source=Deployment.Source.CONFIG)
-    for body in ({"id": "unknown"}, {"id": "house-1"}, {}):
+    for body, status in (({"id": "unknown"}, 400), ({"id": "house-1"}, 400), ({}, 422)):
         answer = api.post("/model/delete", body)
-        assert (answer.status, answer.error["param"]) == (400, "id")
+        assert (answer.status, answer.fault) == (status, "id")

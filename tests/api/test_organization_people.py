@@ -44,7 +44,7 @@ def test_people_get_a_role_in_an_organization_change_it_and_leave(api: Api, linu
 @pytest.mark.parametrize(
     ("send", "path", "body", "status", "said"),
     [
-        ("post", "add", {"member": {"role": "king", "user_id": "x"}}, 400, "king"),
+        ("post", "add", {"member": {"role": "king", "user_id": "x"}}, 422, "king"),
         ("post", "add", {"member": {"role": "org_admin"}}, 400, "user_id or user_email"),
         ("post", "add", {"member": {"role": "org_admin", "user_id": "mia"}}, 400, "already"),
         ("post", "add", {"organization_id": "no", "member": {"role": "org_admin", "user_id": "x"}}, 404, "no"),
@@ -58,7 +58,7 @@ def test_people_get_a_role_in_an_organization_change_it_and_leave(api: Api, linu
         ("patch", "update", {"user_id": "nobody", "role": "org_admin"}, 404, "nobody"),
         ("patch", "update", {"user_id": "mia", "role": "king"}, 400, "role"),
         ("delete", "delete", {"user_id": "nobody"}, 404, "nobody"),
-        ("delete", "delete", {}, 400, "user_email"),
+        ("delete", "delete", {}, 422, "user_email"),
     ],
 )
 def test_refusals_about_people_of_an_organization_are_details(

@@ -65,7 +65,7 @@ def test_attempts_of_one_call_are_one_session(api: Api) -> None:
     shown = api.get("/spend/logs/session/ui", {"session_id": "call"}).json
     assert [row["status"] for row in shown["data"]] == ["failure", "success"]
     assert shown["data"][1]["session_id"] == "call"
-    assert api.get("/spend/logs/session/ui").error["param"] == "session_id"
+    assert api.get("/spend/logs/session/ui").fault == "session_id"
     assert api.get("/spend/logs/ui/chatcmpl-9").json["messages"] == {}
     assert api.get("/spend/logs/ui/unknown").status == 404
 

@@ -14,7 +14,7 @@ def test_calls_of_a_team_have_the_tags_of_key_and_team(api: Api) -> None:
 
 
 def test_tags_that_are_none_are_refused_and_foreign_shapes_in_metadata_ignored(api: Api) -> None:
-    assert api.post("/team/new", {"tags": "one"}).status == 400
+    assert api.post("/team/new", {"tags": "one"}).status == 422
     team = api.post("/team/new", {"metadata": {"tags": {"not": "a list"}}}).json["team_id"]
     token = api.key(team_id=team)["token"]
     assert load_grants([token])[token].tags == ()

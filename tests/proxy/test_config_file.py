@@ -54,6 +54,18 @@ model_list: [{model_name: a, litellm_params: {model: openai/a}, colour: red}]
         assert name in warnings
 
 
+def test_a_setting_that_is_ignored_may_name_a_variable_that_nobody_set(write) -> None:  # type: ignore[no-untyped-def]
+    config = read_config(write("router_settings: {redis_host: os.environ/REDIS_HOST}"), {})
+    assert config.warnings == ("router_settings.redis_host: unknown setting, ignored",)
+
+
+def test_more_retries_than_we_make_are_ours_with_a_warning(write) -> None:  # type: ignore[no-untyped-def]
+    model = "{model_name: a, litellm_params: {model: openai/a, num_retries: 50}}"
+    config = read_config(write(f"model_list: [{model}]"), {})
+    assert config.models[0]["litellm_params"]["num_retries"] == 10
+    assert "model_list[0].litellm_params.num_retries" in config.warnings[0]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
