@@ -40,6 +40,7 @@ from proxy.api import ModelBlocking, ModelDelete, ModelNew, ModelUpdateByPatch, 
 from proxy.credentials_api import CredentialByModel, CredentialByName, CredentialChange, Credentials
 from proxy.groups_api import GrantsView, GrantView, GroupDelete, GroupInfo, GroupList, GroupNew, GroupUpdate
 from proxy.info_api import ModelGroupInfo, ModelInfo, ModelInfoPaged
+from proxy.router_api import FallbackOfModel, FallbackView, RouterFields, RouterSettings
 from spend.reports import (
     every_window_spend,
     lifetime_spend,
@@ -233,6 +234,13 @@ MODELS = [
     at("v1/access_group/<str:group_id>", GrantView, ADMIN),
 ]
 
+ROUTING = [
+    at("fallback", FallbackView, ADMIN),
+    at("fallback/<path:model>", FallbackOfModel, ADMIN),
+    at("router/settings", RouterSettings, ADMIN),
+    at("router/fields", RouterFields, ADMIN),
+]
+
 CREDENTIALS = [
     at("credentials", Credentials, ADMIN),
     at("credentials/by_name/<path:name>", CredentialByName, ADMIN),
@@ -274,6 +282,7 @@ urlpatterns = [
     *TAGS,
     *BUDGETS,
     *MODELS,
+    *ROUTING,
     *CREDENTIALS,
     *AUDIT,
     *HEALTH,

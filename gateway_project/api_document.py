@@ -18,7 +18,7 @@ _TAGS = {
     "Customers": ("customer", "end_user"),
     "Tags": ("tag",),
     "Budgets": ("budget",),
-    "Models": ("model", "model_group", "access_group", "credentials", "reload"),
+    "Models": ("model", "model_group", "access_group", "credentials", "reload", "fallback", "router"),
     "Spend": ("spend", "global"),
     "Audit": ("audit",),
     "Server": ("health", "routes", "get", "active", "config", "api"),

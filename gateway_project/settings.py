@@ -13,6 +13,7 @@ from gateway_project import environment as env
 from keys.key_rules import BadKeyRule, read_key_rules
 from keys.sealing import derive_key
 from proxy.config_file import ConfigError, read_config
+from proxy.fallback_rules import read_fallbacks
 from proxy.gate_rules import BadRule, read_budget_status, read_rules, read_zone
 from proxy.runtime.faults import BadFault
 from proxy.runtime.faults import parse as parse_fault
@@ -36,6 +37,7 @@ GENERAL_SETTINGS, LITELLM_SETTINGS = CONFIG.general, CONFIG.litellm
 try:
     GATE_RULES, ZONE = read_rules(GENERAL_SETTINGS, CONFIG.router), read_zone(LITELLM_SETTINGS)
     FILE_BUDGET_STATUS = read_budget_status(LITELLM_SETTINGS)
+    FALLBACKS = read_fallbacks(LITELLM_SETTINGS, CONFIG.router)
     check_defaults(LITELLM_SETTINGS, GENERAL_SETTINGS)
     KEY_RULES = read_key_rules(GENERAL_SETTINGS, LITELLM_SETTINGS)
 except (BadRule, BadDefault, BadKeyRule) as error:

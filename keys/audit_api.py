@@ -30,6 +30,7 @@ _TABLES = {
     "proxy.Deployment": "LiteLLM_ProxyModelTable",
     "proxy.Credential": "LiteLLM_CredentialsTable",
     "proxy.AccessGroup": "LiteLLM_AccessGroupTable",
+    "proxy.Fallback": "LiteLLM_Config",
 }
 #: Our events end in words of our own; clients know few, and everything else is a change.
 _ACTIONS = {

@@ -15,7 +15,7 @@ NAMES = frozenset({
     "max_parallel_requests", "global_max_parallel_requests",
 })  # fmt: skip
 
-ROUTER_NAMES = frozenset({"enable_tag_filtering"})
+ROUTER_NAMES = frozenset({"enable_tag_filtering", "max_fallbacks"})
 LITELLM_NAMES = frozenset({"timezone", "budget_exceeded_status_code"})
 
 
@@ -40,6 +40,8 @@ class GateRules:
     """Calls at once, of all keys together."""
     tag_filtering: bool = False
     """Whether the tags of a call choose among the deployments of its model."""
+    max_fallbacks: int = 5
+    """How many other models may be tried for one call."""
 
     def may_come_from(self, address: str) -> bool:
         if not self.networks:
@@ -72,6 +74,7 @@ def read_rules(general: Mapping[str, Any], router: Mapping[str, Any] = MappingPr
         admin_routes=_texts(general, "admin_only_routes"),
         parallel_limit=min((limit for limit in limits if limit is not None), default=None),
         tag_filtering=_flag(router, "enable_tag_filtering", "router_settings"),
+        max_fallbacks=_most_fallbacks(router.get("max_fallbacks")),
     )
 
 
@@ -127,6 +130,14 @@ def _number(general: Mapping[str, Any], name: str) -> int | None:
     value = general.get(name)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
         raise BadRule(f"general_settings.{name}: write a whole number above 0, or leave it out")
+    return value
+
+
+def _most_fallbacks(value: Any) -> int:
+    if value is None:
+        return 5
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 20:
+        raise BadRule("router_settings.max_fallbacks: write a whole number from 0 to 20")
     return value
 
 

@@ -7,6 +7,8 @@ from django.db.models import Q
 
 from keys.loading import load_grants
 from keys.models import VirtualKey
+from proxy import fallback_rules
+from proxy.fallback_rules import Fallbacks
 from proxy.runtime import permit
 from proxy.runtime.catalog import Catalog
 from teams.callers import Caller, Standing
@@ -180,6 +182,35 @@ class AccessGroup(models.Model):
             for scope in (*group.teams.all(), *group.keys.all()):
                 found[scope.scope] = (*found.get(scope.scope, ()), *group.model_names)
         return found
+
+
+class Fallback(models.Model):
+    """Models that take over from another one; wins over what the configuration file says about it."""
+
+    class Kind(models.TextChoices):
+        GENERAL = fallback_rules.GENERAL, "Any failure"
+        CONTEXT_WINDOW = fallback_rules.CONTEXT_WINDOW, "Too long for the model"
+        CONTENT_POLICY = fallback_rules.CONTENT_POLICY, "Against the provider's content policy"
+
+    model_name = models.CharField("model", max_length=255)
+    kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.GENERAL)
+    fallback_models = models.JSONField(default=list, validators=[validate_names])
+    created_by = models.CharField(max_length=255, blank=True, default="", editable=False)
+    updated_by = models.CharField(max_length=255, blank=True, default="", editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["model_name", "kind"]
+        constraints = [models.UniqueConstraint(fields=["model_name", "kind"], name="proxy_fallback_once")]
+
+    def __str__(self) -> str:
+        return f"{self.model_name} -> {', '.join(self.fallback_models)}"
+
+    @classmethod
+    def over(cls, file: Fallbacks) -> Fallbacks:
+        """All fallbacks: those of the file, and over them those that are stored."""
+        return file.beneath(cls.objects.values_list("model_name", "kind", "fallback_models"))
 
 
 class HealthCheck(models.Model):

@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.db.models import Max
 
 from keys import vault
 from keys.grants import ScopePolicy
 from keys.loading import policy_of
 from proxy import services
-from proxy.models import AccessGroup, Deployment
+from proxy.models import AccessGroup, Deployment, Fallback
 from proxy.providers import REGISTRY
 from proxy.runtime.catalog import Catalog, Shelf, Target, by_precision, captured, filled
 from spend import book
@@ -38,6 +39,7 @@ def load_catalog(now: datetime) -> Catalog:
         everybody=shelves.pop(None, Shelf()),
         of_team={team: shelf for team, shelf in shelves.items() if team is not None},
         granted=AccessGroup.granted(),
+        fallbacks=Fallback.over(settings.FALLBACKS),
         announced=announced,
     )
 

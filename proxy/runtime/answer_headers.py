@@ -54,7 +54,6 @@ def of_answer(held: Held, target: Target, answer: Answer, now: datetime) -> Head
         (b"content-type", answer.headers.get("content-type", "application/json").encode("latin-1", "replace")),
         (b"x-request-id", request_id),
         (b"x-litellm-call-id", request_id),
-        (b"x-litellm-attempted-retries", b"%d" % (held.intent.attempt - 1)),
         *prepared.fixed,
     ]
     if held.injected_cap is not None:

@@ -13,6 +13,8 @@ _FORBIDDEN = (
     "api_key", "api_base", "base_url", "api_version", "custom_llm_provider", "mock_response", "mock_tool_calls",
     "fallbacks", "model_list", "models", "route", "litellm_params", "litellm_metadata", "extra_headers",
     "litellm_call_id", "litellm_trace_id", "litellm_session_id", "drop_params", "disable_fallbacks", "user_config",
+    "context_window_fallbacks", "content_policy_fallbacks", "context_window_fallback_dict", "mock_testing_fallbacks",
+    "mock_testing_context_fallbacks", "mock_testing_content_policy_fallbacks",
 )  # fmt: skip
 _MOST_TOKENS = 10**8
 
@@ -34,6 +36,8 @@ class Call:
     timeout: float | None = None
     """Seconds that the client is ready to wait, if it says so."""
     retries: int | None = None
+    falls_back: bool = True
+    """Whether another model may answer, where one is configured."""
 
 
 def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str], rules: GateRules = _NO_RULES) -> Call:
@@ -42,6 +46,7 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
         body = strict_json.loads(raw)
     except strict_json.NotStrictJSON as error:
         raise errors.invalid(str(error)) from error
+    falls_back = not _boolean(body, "disable_fallbacks")
     for name in _FORBIDDEN:
         body.pop(name, None)
     stream = _boolean(body, "stream") and route.streams
@@ -61,6 +66,7 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
         tags=wishes.tags(body, headers, rules),
         timeout=wishes.timeout(body, headers, stream=stream),
         retries=wishes.retries(body, headers),
+        falls_back=falls_back,
     )
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from proxy.fallback_rules import Fallbacks
 from spend.pricing import PriceCard
 
 _NONE: frozenset[str] = frozenset()
@@ -72,6 +73,7 @@ class Catalog:
     """What only keys of a team may call, by the team's primary key. Its models win over those for everybody."""
     granted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Models that access groups add to a scope's own list, by scope."""
+    fallbacks: Fallbacks = field(default_factory=Fallbacks)
     announced: int = 0
     """The newest change that was announced when this was read."""
     concrete: dict[tuple[int, str], tuple[Target, ...]] = field(default_factory=dict)

@@ -11,6 +11,7 @@ from proxy.runtime import answer_headers, caps, errors, faults, permit, posting,
 from proxy.runtime.answer_headers import Timing
 from proxy.runtime.call import Call, read_call
 from proxy.runtime.catalog import Target
+from proxy.runtime.fallbacks import Course, kind_of
 from proxy.runtime.holds import Admission, Held, IntentUnknown, StaleGrant
 from proxy.runtime.identify import identify
 from proxy.runtime.journal import BooksUnavailable
@@ -24,12 +25,11 @@ from proxy.runtime.upstream import Answer, NoAnswer, NotSent
 if TYPE_CHECKING:
     from proxy.runtime.app import Gateway
 
-_RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 _FRESH_GRANTS = 5
 
 
 async def serve(gateway: "Gateway", request: Request, request_id: str, route: Route, path_model: str) -> None:
-    """identify -> read -> (admit -> hold -> intent -> send), tried again as configured -> relay -> post."""
+    """identify -> read -> (admit -> hold -> intent -> send), again or by a fallback as configured -> relay -> post."""
     timing, config = Timing(), gateway.config
     token = identify(request.headers, config.master_token, config.rules.key_header)
     await gateway.grants.get(token)
@@ -41,26 +41,38 @@ async def serve(gateway: "Gateway", request: Request, request_id: str, route: Ro
 async def _attempts(
     gateway: "Gateway", request: Request, request_id: str, token: str, call: Call, timing: Timing
 ) -> None:
-    attempt = 0
+    course = Course(call, gateway.config.rules.max_fallbacks)
     while True:
-        attempt += 1
-        held, target = await admit_and_hold(gateway, request, request_id, token, call, attempt)
+        held, target = await _next_hold(gateway, request, request_id, token, course)
         sent = monotonic()
         try:
-            answer = await send(gateway, call, held, target)
+            answer = await send(gateway, course.call, held, target)
         except SendFailed as failed:
             gateway.settlement.post(held, posting.of_failure(held, target, failed, gateway.clock()))
             timing.away += monotonic() - sent
-            if failed.error.status in _RETRIED and attempt <= target.max_retries:
-                continue
             failed.error.headers = {**failed.error.headers, **answer_headers.of_failure(held, target)}
-            raise failed.error from failed
+            known = (await gateway.grants.catalog()).fallbacks
+            if course.goes_on(failed.error, failed.opens, target.model, target.max_retries, known):
+                continue
+            raise course.told(failed.error) from failed
         except BaseException:
             gateway.settlement.abandon(held)
             raise
         timing.away += monotonic() - sent
-        await relay_and_post(gateway, request, call, held, target, answer, timing)
+        await relay_and_post(gateway, request, course, held, target, answer, timing)
         return
+
+
+async def _next_hold(
+    gateway: "Gateway", request: Request, request_id: str, token: str, course: Course
+) -> tuple[Held, Target]:
+    """A hold for the next attempt; a fallback that the key may not call, or cannot afford, is passed over."""
+    while True:
+        try:
+            return await admit_and_hold(gateway, request, request_id, token, course.call, course.attempt)
+        except errors.GatewayError as refusal:
+            if not course.passes_over(refusal):
+                raise course.told(refusal) from refusal
 
 
 async def admit_and_hold(
@@ -192,7 +204,7 @@ async def refusal_of(answer: Answer, call: Call, at_most: int) -> SendFailed:
         await answer.close()
     outcome = Outcome()
     relay.note_answer(outcome, said)
-    return SendFailed(_in_our_words(answer, call, said), outcome=outcome)
+    return SendFailed(_in_our_words(answer, call, said), outcome=outcome, opens=kind_of(answer.status, said))
 
 
 def _in_our_words(answer: Answer, call: Call, said: Any) -> errors.GatewayError:
@@ -216,12 +228,12 @@ def _in_our_words(answer: Answer, call: Call, said: Any) -> errors.GatewayError:
 
 
 async def relay_and_post(
-    gateway: "Gateway", request: Request, call: Call, held: Held, target: Target, answer: Answer, timing: Timing
+    gateway: "Gateway", request: Request, course: Course, held: Held, target: Target, answer: Answer, timing: Timing
 ) -> None:
     """Hand the answer on and post what it cost, also when the client or the provider breaks off."""
     faults.reach("after_send")
-    outcome = Outcome()
-    headers = answer_headers.of_answer(held, target, answer, gateway.clock())
+    outcome, call = Outcome(), course.call
+    headers = answer_headers.of_answer(held, target, answer, gateway.clock()) + course.headers()
     try:
         if call.stream and "text/event-stream" in answer.headers.get("content-type", ""):
             headers += answer_headers.of_time(timing)

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 import orjson
 
 from keys.grants import Grant, ScopePolicy
+from proxy.fallback_rules import GENERAL, KINDS
 from proxy.runtime import errors, permit, relay
 from proxy.runtime.catalog import Catalog
 from proxy.runtime.holds import StaleGrant
@@ -17,8 +18,6 @@ from proxy.runtime.routes import MODEL, Route
 
 if TYPE_CHECKING:
     from proxy.runtime.app import Gateway
-
-_FALLBACKS = ("general", "context_window", "content_policy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +100,13 @@ def _entry(name: str, view: View, catalog: Catalog, query: Mapping[str, str]) ->
     created = next((s.created[real] for s in catalog.shelves(view.team) if real in s.created), 0)
     entry: dict[str, object] = {"id": name, "object": "model", "created": created, "owned_by": "latchkey"}
     if _on(query, "include_metadata"):
-        kind = query.get("fallback_type") or _FALLBACKS[0]
-        if kind not in _FALLBACKS:
-            raise errors.invalid(f"Invalid fallback_type: choose one of {', '.join(_FALLBACKS)}", "fallback_type")
-        entry["metadata"] = {"fallbacks": []}
+        kind = query.get("fallback_type") or GENERAL
+        if kind not in KINDS:
+            raise errors.invalid(f"Invalid fallback_type: choose one of {', '.join(KINDS)}", "fallback_type")
+        found = catalog.fallbacks.after(real, kind)
+        entry["metadata"] = {
+            "fallbacks": [one for one in found if permit.may_call(view.policies, one, catalog, view.team)]
+        }
     return entry
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 
 import structlog
 
+from proxy.fallback_rules import GENERAL
 from proxy.runtime import metrics
 from proxy.runtime.catalog import Target
 from proxy.runtime.errors import GatewayError
@@ -20,11 +21,14 @@ class SendFailed(Exception):
     """No answer to hand on. `error` is for the caller; the rest tells what the attempt may have cost.
 
     `unknown`: it was sent, and nothing came back. `outcome`: what a refusal said, in case it reports usage.
+    `opens`: the kind of fallbacks that may take over.
     """
 
-    def __init__(self, error: GatewayError, *, unknown: bool = False, outcome: Outcome | None = None) -> None:
+    def __init__(
+        self, error: GatewayError, *, unknown: bool = False, outcome: Outcome | None = None, opens: str = GENERAL
+    ) -> None:
         super().__init__(error.message)
-        self.error, self.unknown, self.outcome = error, unknown, outcome
+        self.error, self.unknown, self.outcome, self.opens = error, unknown, outcome, opens
 
 
 def of_failure(held: Held, target: Target, failed: SendFailed, now: datetime) -> Posting:

@@ -1,6 +1,7 @@
 """An OpenAI-compatible upstream that keeps its own books: every call it bills, before it answers.
 
-A message of the form `{"say": {...}}` scripts it: prompt, completion (tokens), delay (seconds), status,
+A message of the form `{"say": {...}}` scripts it: prompt, completion (tokens), delay (seconds), status, error (what a
+status comes with), bill (how many of the failures are billed all the same), only (the model that the script is for),
 usage (false = report none), report (more of it), tier (the service tier it says), break (stop in mid-answer).
 """
 
@@ -48,9 +49,10 @@ def say(**script: Any) -> list[dict[str, str]]:
 
 def _script(body: dict[str, Any]) -> dict[str, Any]:
     try:
-        return dict(json.loads(body["messages"][0]["content"])["say"])
+        script = dict(json.loads(body["messages"][0]["content"])["say"])
     except (KeyError, TypeError, ValueError):
         return {}
+    return script if script.get("only", body["model"]) == body["model"] else {}
 
 
 @contextmanager
@@ -87,11 +89,13 @@ async def _chat(request: web.Request) -> web.StreamResponse:
     script = _script(body)
     books.bodies.append(body)
     books.headers.append(dict(request.headers))
-    if script.get("status"):
-        return web.json_response(
-            {"error": {"message": "scripted failure", "type": "server_error"}}, status=script["status"]
-        )
     prompt, completion = script.get("prompt", 10), script.get("completion", 20)
+    if script.get("status"):
+        error = {"error": {"message": "scripted failure", "type": "server_error", **script.get("error", {})}}
+        if len(books.billed) < script.get("bill", 0):
+            books.billed.append((prompt, completion))
+            error["usage"] = {"prompt_tokens": prompt, "completion_tokens": completion}
+        return web.json_response(error, status=script["status"])
     if script.get("hang"):
         await asyncio.sleep(script["hang"])
         return web.Response(status=500)
