@@ -18,6 +18,7 @@ from proxy.gate_rules import BadRule, read_budget_status, read_rules, read_zone
 from proxy.runtime.faults import BadFault
 from proxy.runtime.faults import parse as parse_fault
 from teams.people_rules import BadDefault, check_defaults
+from teams.platform_rules import BadPlatformRule, read_platform
 from teams.windows import BadDuration, duration_delta
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -40,7 +41,8 @@ try:
     FALLBACKS = read_fallbacks(LITELLM_SETTINGS, CONFIG.router)
     check_defaults(LITELLM_SETTINGS, GENERAL_SETTINGS)
     KEY_RULES = read_key_rules(GENERAL_SETTINGS, LITELLM_SETTINGS)
-except (BadRule, BadDefault, BadKeyRule) as error:
+    PLATFORM_LIMITS = read_platform(LITELLM_SETTINGS, GENERAL_SETTINGS)
+except (BadRule, BadDefault, BadKeyRule, BadPlatformRule) as error:
     raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
 
 # --- Secrets -----------------------------------------------------------------------------------

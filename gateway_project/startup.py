@@ -17,6 +17,7 @@ from proxy.models import Deployment
 from proxy.services import sync_providers
 from spend.book import seed_prices
 from teams.actors import SYSTEM
+from teams.platform_services import apply_file
 from teams.services import default_organization, ensure_admin, update_limits
 
 _DEMO_PRICES = {"input_cost_per_token": "0.00000015", "output_cost_per_token": "0.0000006"}
@@ -41,6 +42,7 @@ def prepare(*, now: datetime) -> None:
     seed_prices(now=now)
     ensure_master_key(settings.MASTER_KEY)
     _set_zone(settings.ZONE)
+    apply_file(settings.PLATFORM_LIMITS, zone=settings.ZONE, actor=SYSTEM, now=now)
     try:
         apply_models(settings.CONFIG.models, Deployment.Source.CONFIG, actor=SYSTEM, now=now)
     except ModelRefused as error:

@@ -73,6 +73,9 @@ class Grant:
     zone: str
     chain: tuple[ScopePolicy, ...]
     """From the organization down to the key; the last one is the key itself."""
+    platform: ScopePolicy | None = None
+    """What all organizations together may do, if that is limited. Its `epoch` is one of its own."""
+    platform_zone: str = "UTC"
     expires_at: datetime | None = None
     retires_at: datetime | None = None
     """When a rotated-out secret stops working; None for a current one."""

@@ -8,7 +8,7 @@ from django.conf import settings
 from keys import secrets
 from keys.grants import Grant, ModelRate, Owners, ScopePolicy
 from keys.models import MASTER_ID, RetiredSecret, VirtualKey
-from teams.models import Customer, Limits, Membership, Organization, Tag, User
+from teams.models import Customer, Limits, Membership, Organization, Platform, Tag, Terms, User
 from teams.people_defaults import complete_customer
 
 
@@ -21,14 +21,16 @@ def load_grants(tokens: Iterable[str]) -> dict[str, Grant]:
     retired = RetiredSecret.objects.filter(token__in=wanted - rows.keys(), key__deleted_at=None).with_owners()
     found = {**rows, **{r.token: (r.key, r) for r in retired}}
     members = _memberships([key for key, _ in found.values()])
+    # Read after the organizations' epochs: whoever holds in an epoch knows what the platform allowed when it began.
+    platform = Platform.objects.get()
     return {
-        token: grant_of(key, old, members.get((key.team_id, key.user_id)))
+        token: grant_of(key, old, members.get((key.team_id, key.user_id)), platform)
         for token, (key, old) in found.items()
         if _is_sealed(key, old)
     }
 
 
-def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | None) -> Grant:
+def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | None, platform: Platform) -> Grant:
     epoch = key.organization.epoch
     scopes: list[Limits] = [key.organization]
     if key.team is not None:
@@ -51,6 +53,8 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
             *(policy_of(scope, epoch=epoch) for scope in scopes),
             policy_of(key, epoch=epoch, owner=key.user if key.team else None),
         ),
+        platform=platform_policy(platform),
+        platform_zone=platform.timezone,
         expires_at=key.expires_at,
         retires_at=old.valid_until if old else None,
         aliases={**((key.team and key.team.model_aliases) or {}), **(key.aliases or {})},
@@ -102,6 +106,24 @@ def policy_of(limits: Limits, *, epoch: int, owner: User | None = None) -> Scope
     )
 
 
+def platform_policy(platform: Platform) -> ScopePolicy | None:
+    """None where it limits nothing: no call pays for asking it then."""
+    if platform.sets_nothing:
+        return None
+    return ScopePolicy(
+        scope=platform.scope,
+        label="the platform",
+        version=platform.version,
+        epoch=platform.epoch,
+        budgets=platform.budgets(),
+        rpm_limit=platform.rpm_limit,
+        tpm_limit=platform.tpm_limit,
+        parallel_limit=platform.max_parallel_requests,
+        model_rates=_model_rates(platform),
+        ident="all keys together",
+    )
+
+
 def _ident(limits: Limits) -> str:
     if isinstance(limits, VirtualKey):
         return limits.token
@@ -110,7 +132,7 @@ def _ident(limits: Limits) -> str:
     return str(limits.name if isinstance(limits, Tag) else getattr(limits, "public_id", limits))
 
 
-def _model_rates(limits: Limits) -> tuple[ModelRate, ...]:
+def _model_rates(limits: Terms) -> tuple[ModelRate, ...]:
     rates = (
         ModelRate(model, values.get("rpm"), values.get("tpm"))
         for model, values in sorted(limits.limits_by_model.items())

@@ -18,7 +18,7 @@ from spend import rollups, sql_holds
 from spend import services as ledger
 from spend.wire import Authority, CounterLoad, CounterRef, Crossing, Intent, Posting, SqlHold
 from teams import changes
-from teams.models import PolicyChange
+from teams.models import Organization, PolicyChange
 
 log = structlog.get_logger()
 
@@ -70,6 +70,10 @@ def servers(items: Sequence[str]) -> list[None]:
     for run_id in items:
         changes.note_store(run_id)
     return [None] * len(items)
+
+
+def organizations(items: Sequence[None]) -> list[list[int]]:
+    return [list(Organization.objects.order_by("pk").values_list("pk", flat=True))] * len(items)
 
 
 def epochs(items: Sequence[int]) -> list[Authority]:
@@ -166,6 +170,7 @@ _URGENT = (
     customers,
     tags,
     epochs,
+    organizations,
     raise_epochs,
     judgements,
     takeovers,

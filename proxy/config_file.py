@@ -13,13 +13,17 @@ import yaml
 
 from keys import key_rules
 from proxy import fallback_rules, gate_rules
-from teams import people_rules
+from teams import people_rules, platform_rules
 
 _TOP = {"model_list", "general_settings", "litellm_settings", "router_settings", "environment_variables"}
 _READ = {"model_list", "general_settings", "litellm_settings", "router_settings"}
 #: Settings that have a place here; all others are named in a warning. What each means is in docs/configuration.md.
-GENERAL = {"master_key", *gate_rules.NAMES, *people_rules.GENERAL_NAMES, *key_rules.NAMES}
-_LITELLM = {*gate_rules.LITELLM_NAMES, *fallback_rules.NAMES, *people_rules.NAMES, *key_rules.NAMES}
+GENERAL = {
+    "master_key", *gate_rules.NAMES, *people_rules.GENERAL_NAMES, *key_rules.NAMES, *platform_rules.GENERAL_NAMES,
+}  # fmt: skip
+_LITELLM = {
+    *gate_rules.LITELLM_NAMES, *fallback_rules.NAMES, *people_rules.NAMES, *key_rules.NAMES, *platform_rules.NAMES,
+}  # fmt: skip
 _ROUTER = {*gate_rules.ROUTER_NAMES, *fallback_rules.NAMES}
 _MODEL = {"model_name", "litellm_params", "model_info"}
 _RETRIES = {"max_retries", "num_retries"}

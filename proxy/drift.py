@@ -1,7 +1,7 @@
 """Comparing the counters with the ledger that they mirror, and mending what stays different.
 
 Calls in flight make the two differ for moments, so a difference counts only if a second look finds the very same
-one. Mending is a new epoch for the organization: every counter of it is then read from the ledger again.
+one. Mending is a new epoch for the organization or the platform: its counters are then read from the ledger again.
 """
 
 import time
@@ -20,8 +20,8 @@ from spend import rollups
 from spend.models import Hold
 from spend.wire import CounterRef
 from teams import changes, store
-from teams.models import Organization
-from teams.scopes import store_prefix
+from teams.models import Organization, Platform
+from teams.scopes import PLATFORM, store_prefix
 
 log = structlog.get_logger()
 #: Counters of one organization that one run looks at; the next run goes on from there.
@@ -33,19 +33,21 @@ Difference = tuple[int, int]
 def mend(*, now: datetime, pause: Callable[[float], None] = time.sleep) -> int:
     """Returns how many counters were found wrong."""
     client, wrong = store.client(), 0
-    for organization in Organization.objects.filter(sql_until__isnull=True):
-        prefix = store_prefix(organization.pk)
+    judged = Organization.objects.filter(sql_until__isnull=True)
+    zones = [(PLATFORM, Platform.objects.get().timezone), *judged.values_list("pk", "timezone")]
+    for organization_pk, zone_name in zones:
+        prefix = store_prefix(organization_pk)
         epoch = cast("str | None", client.get(f"{prefix}:epoch"))
         if epoch is None:
             continue
-        zone, base = ZoneInfo(organization.timezone), f"{prefix}:{epoch}"
+        zone, base = ZoneInfo(zone_name), f"{prefix}:{epoch}"
         suspects = _differences(client, base, _next_counters(client, prefix, f"{base}:w:"), now, zone)
         if suspects:
             pause(2)
             still = _differences(client, base, suspects, now, zone)
             found = {counter: by for counter, by in still.items() if by == suspects[counter]}
             wrong += len(found)
-            _mend(organization.pk, found)
+            _mend(organization_pk, found)
     return wrong
 
 

@@ -12,7 +12,6 @@ from teams.budgets import matches
 NAMES = frozenset({
     "litellm_key_header_name", "user_header_name", "user_header_mappings", "enforce_user_param",
     "reject_clientside_metadata_tags", "max_request_size_mb", "allowed_ips", "admin_only_routes",
-    "max_parallel_requests", "global_max_parallel_requests",
 })  # fmt: skip
 
 ROUTER_NAMES = frozenset({"enable_tag_filtering", "max_fallbacks"})
@@ -36,8 +35,6 @@ class GateRules:
     """Where requests may come from; empty means anywhere."""
     admin_routes: tuple[str, ...] = ()
     """Paths, or `prefix/*`, for platform admins alone."""
-    parallel_limit: int | None = None
-    """Calls at once, of all keys together."""
     tag_filtering: bool = False
     """Whether the tags of a call choose among the deployments of its model."""
     max_fallbacks: int = 5
@@ -60,7 +57,6 @@ class GateRules:
 
 def read_rules(general: Mapping[str, Any], router: Mapping[str, Any] = MappingProxyType({})) -> GateRules:
     """From `general_settings` and `router_settings`. Raises BadRule."""
-    limits = [_number(general, name) for name in ("max_parallel_requests", "global_max_parallel_requests")]
     size = general.get("max_request_size_mb")
     if size is not None and (isinstance(size, bool) or not isinstance(size, int | float) or not 0 < size < 2**20):
         raise BadRule("general_settings.max_request_size_mb: write a number of megabytes above 0")
@@ -72,7 +68,6 @@ def read_rules(general: Mapping[str, Any], router: Mapping[str, Any] = MappingPr
         max_body_bytes=None if size is None else int(size * 1024 * 1024),
         networks=tuple(_network(item) for item in _texts(general, "allowed_ips")),
         admin_routes=_texts(general, "admin_only_routes"),
-        parallel_limit=min((limit for limit in limits if limit is not None), default=None),
         tag_filtering=_flag(router, "enable_tag_filtering", "router_settings"),
         max_fallbacks=_most_fallbacks(router.get("max_fallbacks")),
     )
@@ -124,13 +119,6 @@ def _flag(settings: Mapping[str, Any], name: str, section: str = "general_settin
     if value is not None and not isinstance(value, bool):
         raise BadRule(f"{section}.{name}: write true or false")
     return bool(value)
-
-
-def _number(general: Mapping[str, Any], name: str) -> int | None:
-    value = general.get(name)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
-        raise BadRule(f"general_settings.{name}: write a whole number above 0, or leave it out")
-    return value
 
 
 def _most_fallbacks(value: Any) -> int:

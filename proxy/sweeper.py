@@ -12,13 +12,14 @@ from spend.models import Hold
 from spend.wire import Intent
 from teams import store
 from teams.models import Organization
-from teams.scopes import store_prefix
+from teams.scopes import PLATFORM, store_prefix
 
 
 def sweep(*, now: datetime) -> int:
     """Charge orphaned intents, then bring the counters in line. Repeatable; returns how many it touched."""
     client = store.client()
-    organizations = list(Organization.objects.values_list("pk", flat=True))
+    # Only records of organizations stand for intents, so those are taken over before the platform's are judged.
+    organizations = [*Organization.objects.values_list("pk", flat=True), PLATFORM]
     for organization_pk in organizations:
         _take_over(client, organization_pk, now)
     touched = len(services.post_orphans(now=now))
@@ -72,6 +73,10 @@ def _cost_of(hold_id: str, record: dict[str, Any], organization_pk: int, now: da
     row = Hold.objects.filter(pk=hold_id).first()
     if row is None and "i" in record:
         return None
+    if row is None and organization_pk == PLATFORM and not record.get("w"):
+        # Held for a rate alone: the organization's half, where the money is, decides about the call.
+        return 0
     if row is None:
-        services.tombstone(hold_id, organization_pk=organization_pk, amount_nano=int(record.get("a", 0)), now=now)
+        owner = int(record.get("o", organization_pk))
+        services.tombstone(hold_id, organization_pk=owner, amount_nano=int(record.get("a", 0)), now=now)
     return services.settled_amounts({hold_id}).get(hold_id)

@@ -16,7 +16,9 @@ from spend.logs import key_pks
 from spend.models import Hold
 from spend.query import Days, days, last_days, names
 from teams.api_base import ApiError, ManagementView, whole_number
+from teams.models import Platform
 from teams.money import usd_from_nano
+from teams.rows import usd
 
 _SHOWN = extend_schema(request=None, responses=OpenApiTypes.OBJECT)
 
@@ -44,7 +46,8 @@ class GlobalSpend(SpendView):
     @_SHOWN
     def get(self, request: Request) -> Response:
         total = totals.usd_total(self.rows(request.query_params))
-        return Response({"spend": total, "max_budget": None})
+        platform = Platform.objects.visible_to(self.caller).first()
+        return Response({"spend": total, "max_budget": usd(platform.max_budget_nano) if platform else None})
 
 
 class GlobalSpendLogs(SpendView):

@@ -101,6 +101,8 @@ class Hold(Attribution):
     id = models.CharField(max_length=32, primary_key=True)
     state = models.CharField(max_length=8, choices=State.choices, default=State.PENDING)
     epoch = models.BigIntegerField()
+    platform_epoch = models.BigIntegerField(null=True)
+    """Epoch of the counters of all organizations, if it is held there too."""
     amount_nano = models.BigIntegerField()
     counters = models.JSONField(default=list)
     scopes = models.JSONField(default=list)

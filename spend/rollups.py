@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from django.db import connection, transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from spend.bulk import Insert
 from spend.models import Hold, LedgerEntry, Rollup
 from spend.resets import forgiven
 from spend.wire import CounterLoad, CounterRef, Posting
 from teams.budgets import matches
-from teams.scopes import ScopeKind, scope_kind, scope_pk
+from teams.scopes import PLATFORM_SCOPE, ScopeKind, scope_kind, scope_pk
 
 QUARTER = timedelta(minutes=15)
 _ADD = Insert(
@@ -30,7 +30,7 @@ _ADD = Insert(
         input_tokens = spend_rollup.input_tokens + excluded.input_tokens,
         output_tokens = spend_rollup.output_tokens + excluded.output_tokens""",
 )
-#: The ledger column that attributes an entry to a scope of each kind; tags have none.
+#: The ledger column that attributes an entry to a scope of each kind; tags have none, and the platform needs none.
 COLUMNS = {
     ScopeKind.ORGANIZATION: "organization_id",
     ScopeKind.TEAM: "team_id",
@@ -86,7 +86,7 @@ def add(entries: Iterable[Sums]) -> None:
 
 def spent_between(scope: str, start: datetime | None, end: datetime | None) -> int:
     """Nano-USD posted on a scope for calls admitted in `[start, end)`; None means unbounded."""
-    rows = Rollup.objects.filter(scope=scope)
+    rows = _rows_of(scope)
     if start is None or end is None:
         return rows.aggregate(total=Sum("amount_nano"))["total"] or 0
     first, last = _ceiling(start), quarter_of(end)
@@ -138,7 +138,7 @@ def _spent_by_slice(ref: CounterRef) -> dict[int, int]:
 
 def _amounts_between(scope: str, start: datetime | None, end: datetime | None) -> Iterator[tuple[datetime, str, int]]:
     """(instant, model, nano-USD) posted on a scope in `[start, end)`: whole quarters, and entries at the edges."""
-    rows = Rollup.objects.filter(scope=scope)
+    rows = _rows_of(scope)
     first, last = _ceiling(start) if start else None, quarter_of(end) if end else None
     if start and first and (last is None or first <= last):
         yield from _entry_amounts(scope, start, first)
@@ -179,8 +179,15 @@ def _entry_amounts(scope: str, start: datetime, end: datetime) -> Iterator[tuple
     if column:
         entries = entries.filter(**{column: scope_pk(scope)})
     for at, model, amount, scopes in entries.values_list("admitted_at", "model", "amount_nano", "scopes"):
-        if scope in scopes:
+        if scope in scopes or scope == PLATFORM_SCOPE:
             yield at, model, amount
+
+
+def _rows_of(scope: str) -> QuerySet[Rollup]:
+    """The platform has no rows of its own: it is the sum of all organizations, who need not queue for one row then."""
+    if scope == PLATFORM_SCOPE:
+        return Rollup.objects.filter(scope__startswith=f"{ScopeKind.ORGANIZATION}:")
+    return Rollup.objects.filter(scope=scope)
 
 
 def _ceiling(at: datetime) -> datetime:

@@ -16,8 +16,8 @@ _ATTRIBUTION = (
 HOLDS = Insert(
     Hold,
     (
-        *_ATTRIBUTION, "id", "state", "epoch", "amount_nano", "counters", "scopes", "price_id", "input_estimate",
-        "output_cap", "attempt", "lease_until",
+        *_ATTRIBUTION, "id", "state", "epoch", "platform_epoch", "amount_nano", "counters", "scopes", "price_id",
+        "input_estimate", "output_cap", "attempt", "lease_until",
     ),
 )  # fmt: skip
 ENTRIES = Insert(
@@ -32,7 +32,7 @@ ENTRIES = Insert(
 
 def hold_row(intent: Intent, state: Hold.State = Hold.State.PENDING) -> Row:
     return (
-        *_attribution(intent), intent.hold_id, state.value, intent.epoch, intent.amount_nano,
+        *_attribution(intent), intent.hold_id, state.value, intent.epoch, intent.platform_epoch, intent.amount_nano,
         intent.counters, intent.scopes, intent.price_id, intent.input_estimate, intent.output_cap, intent.attempt,
         intent.lease_until,
     )  # fmt: skip

@@ -12,18 +12,20 @@ from spend.rows import ENTRIES, HOLDS, attribution_of, entry_row, hold_row, orph
 from spend.wire import Intent, Posting
 from teams import audit, changes
 from teams.actors import Actor
-from teams.models import Organization
+from teams.models import Organization, Platform
+from teams.scopes import PLATFORM
 
 
 def write_intents(intents: Sequence[Intent]) -> list[bool]:
     """Write pending holds in one transaction. False marks one that must not be sent: it was held in an epoch
-    that is over, by the counter store while SQL judges, or the sweeper took its worker for dead.
+    that is over (its organization's or the platform's), by the counter store while SQL judges, or the sweeper took its
+    worker for dead.
 
     The epoch rows are locked (shared) until commit: a rebuild that raises the epoch waits for this
     transaction, or this transaction sees the raised epoch and refuses. None slips between.
     """
     with transaction.atomic():
-        epochs = _locked_epochs({intent.owners.organization_id for intent in intents})
+        epochs = _locked_epochs(intents)
         fits = [_stands(intent, epochs) for intent in intents]
         fresh = [intent for intent, fit in zip(intents, fits, strict=True) if fit]
         buried = write_holds(fresh)
@@ -129,6 +131,7 @@ def correct(entry: LedgerEntry, amount_nano: int, *, reason: str, actor: Actor, 
     rollups.add([rollups.Sums.of_correction(correction)])
     activity.add([activity.Deed.of_correction(correction)])
     # Counters are mirrors: a new epoch makes the gateway read them from the ledger again.
+    changes.raise_epoch(PLATFORM)
     changes.raise_epoch(entry.organization_id)
     audit.record("ledger.corrected", correction, actor=actor, after={"amount_nano": amount_nano, "reason": reason})
     return correction
@@ -141,19 +144,24 @@ def note_crossings(crossings: Iterable[wire.Crossing], *, now: datetime) -> None
 
 
 def raise_epoch(organization_pk: int, *, seen: int, above: int = 0) -> tuple[int, bool]:
-    """Raise an organization's epoch from `seen`, beyond `above`; returns the one that stands and whether we raised it.
+    """Raise an organization's epoch, or the platform's, from `seen`, beyond `above`.
+
+    Returns the one that stands and whether we raised it.
 
     While SQL judges its budgets nobody may. Only the one who raised it may publish it to the counter store: nobody
     can have held anything in an epoch that was never published.
     """
     epoch = max(seen, above) + 1
-    raised = Organization.objects.filter(pk=organization_pk, epoch=seen, sql_until__isnull=True).update(epoch=epoch)
+    if organization_pk == PLATFORM:
+        raised = Platform.objects.filter(epoch=seen).update(epoch=epoch)
+    else:
+        raised = Organization.objects.filter(pk=organization_pk, epoch=seen, sql_until__isnull=True).update(epoch=epoch)
     # Not the one that stands a moment later: somebody else may have raised that, and will publish it too.
     return (epoch, True) if raised else (current_epoch(organization_pk), False)
 
 
 def current_epoch(organization_pk: int) -> int:
-    return Organization.objects.values_list("epoch", flat=True).get(pk=organization_pk)
+    return changes.epoch_row(organization_pk).values_list("epoch", flat=True).get()
 
 
 class _EpochOver(Exception):
@@ -166,7 +174,7 @@ def _write_unwritten(intents: Sequence[Intent], *, raising: bool) -> None:
     If the epoch of one is over and nobody carried it into the new one, counters may have been read without it: they
     are read once more. Raises _EpochOver unless `raising`, as two who share a lock could not both go on to write.
     """
-    epochs = _locked_epochs({intent.owners.organization_id for intent in intents}, alone=raising)
+    epochs = _locked_epochs(intents, alone=raising)
     late = [intent for intent in intents if epochs.get(intent.owners.organization_id) != (intent.epoch, False)]
     if late:
         known = set(Hold.objects.filter(pk__in=[i.hold_id for i in late]).values_list("pk", flat=True))
@@ -174,28 +182,37 @@ def _write_unwritten(intents: Sequence[Intent], *, raising: bool) -> None:
     if late and not raising:
         raise _EpochOver
     write_holds(intents)
-    for organization_pk in sorted({intent.owners.organization_id for intent in late}):
+    for organization_pk in [PLATFORM, *sorted({intent.owners.organization_id for intent in late})] if late else ():
         changes.raise_epoch(organization_pk)
 
 
 def _stands(intent: Intent, epochs: dict[int, tuple[int, bool]]) -> bool:
-    """Whether the epoch that a call was held in stands, and who judged it still judges. None judges a degraded one."""
+    """Whether the epochs that a call was held in stand, and who judged it still judges. None judges a degraded one."""
     epoch, in_sql = epochs.get(intent.owners.organization_id, (0, False))
-    return epoch == intent.epoch and (intent.degraded or not in_sql)
+    own = epoch == intent.epoch and (intent.degraded or not in_sql)
+    return own and (intent.platform_epoch is None or epochs[PLATFORM][0] == intent.platform_epoch)
 
 
-def _locked_epochs(organization_pks: set[int], *, alone: bool = False) -> dict[int, tuple[int, bool]]:
-    """Epochs, and whether SQL judges, under a shared lock where the database has row locks; SQLite needs none."""
+def _locked_epochs(intents: Sequence[Intent], *, alone: bool = False) -> dict[int, tuple[int, bool]]:
+    """Epochs, and whether SQL judges, under a shared lock where the database has row locks; SQLite needs none.
+
+    The platform's only if it was asked, and before those of organizations: everybody locks them in this order.
+    """
+    organization_pks = sorted({intent.owners.organization_id for intent in intents})
     marks = ",".join(["%s"] * len(organization_pks))
     how = "NO KEY UPDATE" if alone else "SHARE"
     share = f" FOR {how}" if connection.features.has_select_for_update else ""
     with connection.cursor() as cursor:
+        epochs = {}
+        if alone or any(intent.platform_epoch is not None for intent in intents):
+            cursor.execute(f"SELECT epoch FROM teams_platform{share}")  # noqa: S608
+            epochs[PLATFORM] = (cursor.fetchone()[0], False)
         cursor.execute(
             "SELECT id, epoch, sql_until IS NOT NULL FROM teams_organization "  # noqa: S608
             f"WHERE id IN ({marks}) ORDER BY id{share}",
-            sorted(organization_pks),
+            organization_pks,
         )
-        return {pk: (epoch, bool(in_sql)) for pk, epoch, in_sql in cursor.fetchall()}
+        return epochs | {pk: (epoch, bool(in_sql)) for pk, epoch, in_sql in cursor.fetchall()}
 
 
 def _void(intents: Sequence[Intent]) -> set[str]:

@@ -14,6 +14,7 @@ import orjson
 from keys.grants import Owners
 from spend.pricing import Usage
 from teams.budgets import matches
+from teams.scopes import PLATFORM_SCOPE
 from teams.windows import Window, window_of
 
 UPSTREAM, ESTIMATED, ORPHAN = "upstream", "estimated_partial", "estimated_orphan"
@@ -49,6 +50,9 @@ class Intent:
 
     degraded: bool = False
     """Admitted without the counter store, which was away."""
+
+    platform_epoch: int | None = None
+    """Of the counters of all organizations, if it is held there too."""
 
     @classmethod
     def from_json(cls, text: str) -> "Intent":
@@ -102,7 +106,7 @@ class CounterRef:
         """Whether a call on `scopes` belongs to this window, whatever budgets there were when it was admitted."""
         start, end = self.window.start, self.window.end
         return (
-            self.scope in scopes
+            (self.scope in scopes or self.scope == PLATFORM_SCOPE)
             and (not self.model or matches(self.model, model))
             and (start is None or admitted_at >= start)
             and (end is None or admitted_at < end)

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from functools import partial
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from teams import store
-from teams.models import CounterServer, Limits, Organization, PolicyChange, SharedBudget, Terms
-from teams.scopes import CATALOG, ScopeKind, scope_name
+from teams.models import CounterServer, Limits, Organization, Platform, PolicyChange, SharedBudget, Terms
+from teams.scopes import CATALOG, PLATFORM, PLATFORM_SCOPE, ScopeKind, scope_name
 
 #: Columns that only their own services write. An edit that began before such a change must not undo it.
 _SYSTEM = (
@@ -53,14 +53,39 @@ def publish_shared(budget: SharedBudget, *, organization_pks: Iterable[int], new
             raise_epoch(organization_pk)
 
 
-def raise_epoch(organization_pk: int) -> None:
-    """Have every counter of an organization read from the ledger again, from the commit on.
+def publish_platform(platform: Platform, *, new_windows: bool) -> None:
+    """As `publish`, for the scope above every organization, whose row is locked.
 
-    Workers that do not hear of it read their grants anew within a second, and find the epoch there.
+    A call in flight that asked nothing of the platform is fenced by its organization alone. So new windows raise every
+    epoch there is: whoever holds from then on has read them, and whoever held before is in the ledger or refused.
     """
-    Organization.objects.filter(pk=organization_pk).update(epoch=F("epoch") + 1)
-    epoch = Organization.objects.values_list("epoch", flat=True).get(pk=organization_pk)
-    PolicyChange.objects.create(scope=scope_name(ScopeKind.ORGANIZATION, organization_pk))
+    Platform.objects.update(version=F("version") + 1)
+    platform.refresh_from_db(fields=["version"])
+    PolicyChange.objects.create(scope=PLATFORM_SCOPE)
+    transaction.on_commit(partial(store.announce_version, PLATFORM, PLATFORM_SCOPE, platform.version), robust=True)
+    if new_windows:
+        raise_epoch(PLATFORM)
+        # Locked in the order in which intents lock them.
+        for organization_pk in Organization.objects.select_for_update().order_by("pk").values_list("pk", flat=True):
+            raise_epoch(organization_pk)
+
+
+def epoch_row(organization_pk: int) -> QuerySet[Organization] | QuerySet[Platform]:
+    """The row that keeps the epoch of an organization's counters, or of the platform's."""
+    return Organization.objects.filter(pk=organization_pk) if organization_pk else Platform.objects.all()
+
+
+def raise_epoch(organization_pk: int) -> None:
+    """Have every counter of an organization, or of the platform, read from the ledger again, from the commit on.
+
+    Workers that do not hear of it read their grants anew within a second, and find the epoch there. Who raises the
+    platform's as well raises it first, as intents lock it first.
+    """
+    row = epoch_row(organization_pk)
+    row.update(epoch=F("epoch") + 1)
+    epoch = row.values_list("epoch", flat=True).get()
+    scope = scope_name(ScopeKind.ORGANIZATION, organization_pk) if organization_pk else PLATFORM_SCOPE
+    PolicyChange.objects.create(scope=scope)
     transaction.on_commit(partial(store.announce_epoch, organization_pk, epoch), robust=True)
 
 
@@ -81,5 +106,6 @@ def note_store(run_id: str) -> bool:
     if known.run_id == run_id and not created:
         return False
     CounterServer.objects.filter(pk=1).update(run_id=run_id)
+    Platform.objects.update(epoch=F("epoch") + 1)
     Organization.objects.update(epoch=F("epoch") + 1)
     return True

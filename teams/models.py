@@ -9,13 +9,15 @@ from django.utils import timezone
 
 from teams.callers import Caller, Standing
 from teams.invitation import Invitation
+from teams.platform import Platform
 from teams.scopes import ScopeKind
 from teams.terms import Archived, Limits, SharedBudget, Terms, new_public_id
 from teams.validators import validate_names, validate_object, validate_validity, validate_zone
 
 __all__ = [
     "Archived", "AuditEvent", "CounterServer", "Customer", "Invitation", "Limits", "Membership", "Organization",
-    "OrganizationMembership", "PolicyChange", "SharedBudget", "Tag", "Team", "Terms", "User", "new_public_id",
+    "OrganizationMembership", "Platform", "PolicyChange", "SharedBudget", "Tag", "Team", "Terms", "User",
+    "new_public_id",
 ]  # fmt: skip
 
 

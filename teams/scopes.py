@@ -2,13 +2,15 @@
 
 A scope is one link of the chain that governs a call, written `<kind>:<primary key>`, e.g. `team:3`.
 All counters of one organization share the hash tag `{o<pk>}`, so a cluster shards by organization
-and one script call can reach the whole chain.
+and one script call can reach the whole chain. Those of the platform, which is above all of them, have one of their own.
 """
 
 from enum import StrEnum
 
 
 class ScopeKind(StrEnum):
+    #: Above every organization; there is one.
+    PLATFORM = "platform"
     ORGANIZATION = "org"
     TEAM = "team"
     MEMBER = "member"
@@ -19,6 +21,11 @@ class ScopeKind(StrEnum):
     #: No link of a chain itself: limits that links share. Only changes are announced under its name.
     BUDGET = "budget"
 
+
+#: Stands where an organization's primary key does, for what is counted over all organizations.
+PLATFORM = 0
+#: The scope of the platform.
+PLATFORM_SCOPE = "platform:1"
 
 #: Changes to models, deployments and prices are announced under this scope.
 CATALOG = "catalog:0"
@@ -54,4 +61,4 @@ def scope_pk(scope: str) -> int:
 
 
 def store_prefix(organization_pk: int) -> str:
-    return f"lk:{{o{organization_pk}}}"
+    return f"lk:{{o{organization_pk}}}" if organization_pk else "lk:{g}"

@@ -9,8 +9,8 @@ from time import monotonic
 
 from keys.grants import ScopePolicy
 from proxy.runtime.catalog import Target
-from proxy.runtime.holds import Held
-from proxy.runtime.plan import NO_LIMIT, Rate
+from proxy.runtime.held import Held
+from proxy.runtime.plan import NO_LIMIT, Plan, Rate
 from proxy.runtime.posting import usd
 from proxy.runtime.refusals import rate_scope
 from proxy.runtime.upstream import Answer
@@ -39,6 +39,7 @@ class Timing:
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     target: Target
+    above: Plan | None
     fixed: Headers
     rates: list[tuple[bytes, ...]]
     """Per rate of the plan, the headers that tell what is left of it."""
@@ -107,13 +108,13 @@ def _left(held: Held, prepared: _Prepared, now: datetime) -> Headers:
 
 def _prepared(held: Held, target: Target) -> _Prepared:
     known: _Prepared | None = held.moment.prepared.get(target.deployment)
-    if known is None or known.target is not target:
+    if known is None or known.target is not target or known.above is not held.above:
         known = held.moment.prepared[target.deployment] = _prepare(held, target)
     return known
 
 
 def _prepare(held: Held, target: Target) -> _Prepared:
-    rates, of_kind = held.plan.rates, {}
+    rates, of_kind = held.rates, {}
     for kind in ("requests", "tokens"):
         of_kind[kind] = tuple(i for i, (_, k) in enumerate(rates) if k == kind)
     values: dict[str, object] = {
@@ -136,6 +137,7 @@ def _prepare(held: Held, target: Target) -> _Prepared:
     ]
     return _Prepared(
         target=target,
+        above=held.above,
         fixed=[VERSION, *fixed],
         rates=[_names(rate, kind) for rate, kind in rates],
         tightest=tuple((kind.encode(), places) for kind, places in of_kind.items() if places),

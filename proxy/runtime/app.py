@@ -13,7 +13,6 @@ import structlog
 from proxy.runtime import answer_headers, chain, errors, health, ids, listing, metrics, relay, routes
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
-from proxy.runtime.crowd import Crowd
 from proxy.runtime.epochs import Epochs
 from proxy.runtime.grants import Grants
 from proxy.runtime.holds import Holds
@@ -52,7 +51,6 @@ class Gateway:
             drain_seconds=config.drain_seconds,
             most_drained=config.most_drained,
         )
-        self.crowd = Crowd(self.store, config)
         self._turns = itertools.count()
         self._background: list[asyncio.Task[None]] = []
 
@@ -70,7 +68,6 @@ class Gateway:
             asyncio.create_task(metrics.keep_shared(), name="share-metrics"),
             asyncio.create_task(self.settlement.run(), name="post"),
             asyncio.create_task(self.settlement.keep_leases(), name="keep-leases"),
-            asyncio.create_task(self.crowd.keep(), name="keep-places"),
         ]
 
     async def stop(self) -> None:

@@ -12,7 +12,7 @@ from proxy.runtime.answer_headers import Timing
 from proxy.runtime.call import Call, read_call
 from proxy.runtime.catalog import Target
 from proxy.runtime.fallbacks import Course, kind_of
-from proxy.runtime.holds import Admission, Held, IntentUnknown, StaleGrant
+from proxy.runtime.held import Admission, Held, IntentUnknown, StaleGrant
 from proxy.runtime.identify import identify
 from proxy.runtime.journal import BooksUnavailable
 from proxy.runtime.posting import SendFailed
@@ -34,8 +34,7 @@ async def serve(gateway: "Gateway", request: Request, request_id: str, route: Ro
     token = identify(request.headers, config.master_token, config.rules.key_header)
     await gateway.grants.get(token)
     call = read_call(route, await read_body(request, config), path_model, request.headers, config.rules)
-    async with gateway.crowd.place():
-        await _attempts(gateway, request, request_id, token, call, timing)
+    await _attempts(gateway, request, request_id, token, call, timing)
 
 
 async def _attempts(

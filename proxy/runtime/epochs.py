@@ -1,4 +1,4 @@
-"""The epoch of each organization's counters, agreed between the ledger and the counter store.
+"""The epoch of each organization's counters, and of the platform's, agreed between the ledger and the counter store.
 
 Only the worker that raised an epoch in SQL publishes it, so nothing can have been held in an epoch that the store
 lost. A store that is not the one we knew (another run, an older copy, a promoted replica) raises every epoch.
@@ -38,6 +38,7 @@ class Epochs:
         self._in_sql: dict[int, datetime] = {}
         """Organizations whose budgets SQL judges, and until when at least, as this worker last heard."""
         self._run_id = ""
+        self._carried = 0
         self._once = Once()
 
     async def current(self, organization: int) -> int:
@@ -82,6 +83,16 @@ class Epochs:
     async def carry(self, organization: int) -> None:
         """Have SQL take over what is in flight from epochs that ended, before any counter is read without it."""
         await self._once.run(("carry", organization), lambda: self._carry(organization))
+
+    async def carry_everybody(self, epoch: int) -> None:
+        """`fast`, before the first counter of the platform's `epoch` is read: have SQL take over what is in flight of
+        all organizations from before. What was held in their epochs since is in SQL, or no counter's business.
+        """
+        if self._carried != epoch:
+            for organization in await self._journal.ask("organizations", None):
+                await self.renew(organization)
+                await self.carry(organization)
+            self._carried = epoch
 
     async def raise_above(self, organization: int, epoch: int) -> None:
         """Raise and publish an epoch beyond `epoch`, unless that has been done."""

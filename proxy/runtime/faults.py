@@ -9,7 +9,7 @@ import signal
 import time
 
 POINTS = (
-    "after_hold", "after_intent", "after_send", "in_stream", "before_post", "before_commit", "after_post",
+    "after_half", "after_hold", "after_intent", "after_send", "in_stream", "before_post", "before_commit", "after_post",
     "after_settle",
 )  # fmt: skip
 _DEEDS = ("kill", "hang", "slow")

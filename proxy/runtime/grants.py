@@ -7,6 +7,7 @@ the database, drops it; nothing in flight ever writes one back.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -14,7 +15,7 @@ from keys.grants import Grant, ScopePolicy
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.identify import unknown_customer, unknown_key
 from proxy.runtime.journal import BooksUnavailable, Journal
-from teams.scopes import CATALOG
+from teams.scopes import CATALOG, PLATFORM_SCOPE
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -30,6 +31,7 @@ class Grants:
         self._grants: OrderedDict[str, Grant] = OrderedDict()
         self._customers: OrderedDict[tuple[int, str], ScopePolicy] = OrderedDict()
         self._tags: OrderedDict[tuple[int, str], ScopePolicy] = OrderedDict()
+        self._platform: ScopePolicy | None = None
         self._catalog: Catalog | None = None
         self._seen: dict[int, None] = {}
         self._checked_at = clock()
@@ -41,6 +43,7 @@ class Grants:
             grant = await self._read("grants", token)
             if grant is None:
                 raise unknown_key()
+            grant = self._with_known_platform(grant)
             _remember(self._grants, token, grant)
         return grant
 
@@ -106,6 +109,8 @@ class Grants:
         gone = set(scopes)
         if CATALOG in gone:
             self._catalog = None
+        if PLATFORM_SCOPE in gone:
+            self._grants.clear()
         for token in [t for t, grant in self._grants.items() if any(_read_from(p, gone) for p in grant.chain)]:
             del self._grants[token]
         for cache in (self._customers, self._tags):
@@ -130,6 +135,14 @@ class Grants:
             self.forget(fresh)
             if fresh:
                 await tell(set(fresh))
+
+    def _with_known_platform(self, grant: Grant) -> Grant:
+        """Grants that were read at different times share one policy of the platform, and so its plans."""
+        known, read = self._platform, grant.platform
+        if known and read and (known.version, known.epoch) == (read.version, read.epoch):
+            return replace(grant, platform=known)
+        self._platform = read
+        return grant
 
 
 def _read_from(policy: ScopePolicy, scopes: set[str]) -> bool:

@@ -4,96 +4,29 @@ What follows from each answer of the hold script is listed in `Holds._mend`.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import orjson
 
-from keys.grants import Grant, ScopePolicy
-from proxy.runtime import clamp, faults, ids, outage, refusals, scripts
-from proxy.runtime.call import Call
-from proxy.runtime.catalog import Target
+from keys.grants import ScopePolicy
+from proxy.runtime import clamp, faults, ids, outage, overall, refusals, scripts
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
-from proxy.runtime.epochs import Epochs, Once
+from proxy.runtime.epochs import Epochs
 from proxy.runtime.errors import unavailable
 from proxy.runtime.estimate import Estimate, estimate
+from proxy.runtime.held import Admission, Asking, Held, IntentUnknown, Settled, StaleGrant
 from proxy.runtime.journal import BooksUnavailable, Journal
+from proxy.runtime.loads import Loads
 from proxy.runtime.outage import Outage
-from proxy.runtime.plan import NO_LIMIT, Line, Moment, Plan, plan_for
+from proxy.runtime.plan import NO_LIMIT, Line, plan_for
 from spend.pricing import worst_case
-from spend.wire import CounterLoad, Intent
-from teams.scopes import store_prefix
+from spend.wire import Intent
+from teams.scopes import PLATFORM, store_prefix
 
 _TURNS = 12
-
-
-class StaleGrant(Exception):
-    """Scopes of the chain may have changed since the grant was read; `scopes` names them."""
-
-    def __init__(self, scopes: list[str]) -> None:
-        super().__init__(", ".join(scopes))
-        self.scopes = scopes
-
-
-class IntentUnknown(Exception):
-    """The database did not say whether it wrote the intent: `held` must be voided, and nothing may be sent."""
-
-    def __init__(self, held: "Held") -> None:
-        super().__init__(held.intent.hold_id)
-        self.held = held
-
-
-@dataclass(frozen=True, slots=True)
-class Admission:
-    """What the gate decided before holding: who calls, under which policies, which deployment."""
-
-    request_id: str
-    grant: Grant
-    policies: tuple[ScopePolicy, ...]
-    customer_id: int | None
-    tags: tuple[str, ...]
-    call: Call
-    target: Target
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """A hold with its durable intent: the provider may now be called, once."""
-
-    intent: Intent
-    prefix: str
-    slots: tuple[str, ...]
-    lines: tuple[Line, ...]
-    bound: Estimate
-    injected_cap: int | None
-    """Output cap that we set because the client set none, and must be sent upstream."""
-    plan: Plan
-    moment: Moment
-    left: tuple[int, ...] = ()
-    """What is left of each of the plan's rates, then what the key had spent; empty without the counter store."""
-
-
-Settled = tuple[Held, int, int]
-"""A hold, what it finally cost in nano-USD, and the tokens it used."""
-
-
-@dataclass(slots=True)
-class _Asking:
-    """One admission on its way to a hold: the bound may shrink to a fair share, and denial waits once."""
-
-    admission: Admission
-    bound: Estimate
-    now: datetime
-    organization: int
-    prefix: str
-    plan: Plan
-    moment: Moment
-    waited: bool = False
-    shared: bool = False
 
 
 class Holds:
@@ -108,8 +41,8 @@ class Holds:
         self._store, self._journal, self._epochs = store, journal, epochs
         self._config, self._clock = config, clock
         self._lease = timedelta(seconds=config.lease_seconds)
-        self._loads = Once()
-        self._outage = Outage(store, journal, epochs, config, clock)
+        self._loads = Loads(store, journal, epochs, durability=config.durability)
+        self._outage, self._asked_platform = Outage(store, journal, epochs, config, clock), False
 
     async def hold(self, admission: Admission, before_denial: Callable[[], Awaitable[None]]) -> Held:
         """Hold and write the intent.
@@ -125,17 +58,14 @@ class Holds:
             try:
                 reply = await self._ask(asking, question)
             except StoreUnavailable:
-                held, reply = await self._without_store(asking, question)
+                first, reply = await self._without_store(asking, question)
                 if reply is outage.KEPT:
-                    return held
+                    return first
             if reply[0] == "OK":
-                held = self._held(asking, question, reply)
-                faults.reach("after_hold")
-                if await self._write_intent(held):
-                    faults.reach("after_intent")
+                first = self._held(asking, question, reply)
+                held = await self._join(asking, asking.platform, first, before_denial) if asking.platform else first
+                if held is not None and await self._may_be_sent(held):
                     return held
-                await self.undo(held)
-                await self._epochs.renew(asking.organization)
             elif reply[0] == "DENY" and not asking.waited:
                 asking.waited = True
                 await before_denial()
@@ -143,7 +73,47 @@ class Holds:
                 await self._mend(asking, epoch, reply)
         raise unavailable("the counter store")
 
-    async def _agreed_epoch(self, asking: _Asking) -> int:
+    async def _may_be_sent(self, held: Held) -> bool:
+        """Make the hold durable, or take it back."""
+        faults.reach("after_hold")
+        if await self._write_intent(held):
+            faults.reach("after_intent")
+            return True
+        await self.undo(held)
+        await self._epochs.renew(held.intent.owners.organization_id)
+        if held.platform is not None:
+            await self._epochs.renew(PLATFORM)
+        return False
+
+    async def _join(
+        self, asking: Asking, second: Asking, held: Held, before_denial: Callable[[], Awaitable[None]]
+    ) -> Held | None:
+        """Hold the same on the platform's counters, or take the first half back. None asks to start over, with less."""
+        self._asked_platform, second.bound = True, asking.bound
+        faults.reach("after_half")
+        try:
+            for _ in range(_TURNS):
+                epoch = await self._agreed_epoch(second)
+                reply = await self._ask(second, {**self._question(second, epoch), "id": held.intent.hold_id})
+                if reply[0] == "OK":
+                    return overall.joined(held, second.moment, epoch, reply)
+                if reply[0] == "DENY" and not second.waited:
+                    second.waited = True
+                    await before_denial()
+                    continue
+                await self._mend(second, epoch, reply)
+                if second.bound is not asking.bound:
+                    break
+            else:
+                raise unavailable("the counter store")
+        except BaseException:
+            await self.undo(held)
+            raise
+        asking.bound = second.bound
+        await self.undo(held)
+        return None
+
+    async def _agreed_epoch(self, asking: Asking) -> int:
         """The epoch to hold in. Raises StaleGrant for a grant that is older, whose windows may not be the epoch's."""
         plan, epoch = asking.plan, await self._epochs.current(asking.organization)
         if plan.newest > epoch:
@@ -153,15 +123,19 @@ class Holds:
             raise StaleGrant([scope for scope, read_in in plan.epochs.items() if read_in < epoch])
         return epoch
 
-    def _asking(self, admission: Admission) -> _Asking:
+    def _asking(self, admission: Admission) -> Asking:
         now, target, grant = self._clock(), admission.target, admission.grant
         organization = grant.owners.organization_id
         prefix = store_prefix(organization)
         plan = plan_for(admission.policies, target.model, grant.zone, prefix, target.is_free)
         bound = estimate(admission.call, target, self._config.default_output_tokens)
-        return _Asking(admission, bound, now, organization, prefix, plan, plan.at(now))
+        asking = Asking(admission, bound, now, organization, prefix, plan, plan.at(now))
+        above = overall.plan_of(grant, target.model, free=target.is_free)
+        if above is not None:
+            asking.platform = Asking(admission, bound, now, PLATFORM, overall.PREFIX, above, above.at(now))
+        return asking
 
-    def _question(self, asking: _Asking, epoch: int) -> dict[str, Any]:
+    def _question(self, asking: Asking, epoch: int) -> dict[str, Any]:
         """The hold script's argument; its letters are explained at the top of `lua/hold.lua`."""
         target, bound, moment = asking.admission.target, asking.bound, asking.moment
         amount = 0 if target.is_free or target.price is None else worst_case(bound, target.price)
@@ -186,7 +160,7 @@ class Holds:
             question |= clamp.question(bound, target.price, asking.admission.call, asking.admission.grant)
         return question
 
-    async def _ask(self, asking: _Asking, question: dict[str, Any]) -> list[str]:
+    async def _ask(self, asking: Asking, question: dict[str, Any]) -> list[str]:
         """Put the hold script's question; a hold of which nobody knows whether it was made is taken back later."""
         if self._epochs.in_sql(asking.organization):
             raise StoreUnavailable("SQL judges")
@@ -198,14 +172,20 @@ class Holds:
             raise
         return reply
 
-    def _payload(self, asking: _Asking, question: dict[str, Any]) -> str:
+    def _payload(self, asking: Asking, question: dict[str, Any]) -> str:
         """In `fast` durability the hold's record is the intent, and carries all of it."""
-        if self._config.durability != "fast":
+        if asking.organization == PLATFORM:
+            return f'"o":{asking.admission.grant.owners.organization_id},'
+        if self._written(asking):
             return ""
         intent = orjson.dumps(self._intent(asking, question)).decode()
         return f'"i":{orjson.dumps(intent).decode()},'
 
-    async def _without_store(self, asking: _Asking, question: dict[str, Any]) -> tuple[Held, list[str]]:
+    def _written(self, asking: Asking) -> bool:
+        """Whether the intent is a row in SQL before the send."""
+        return self._config.durability == "strict" or bool(asking.platform and asking.platform.moment.lines)
+
+    async def _without_store(self, asking: Asking, question: dict[str, Any]) -> tuple[Held, list[str]]:
         """Admit the call some other way, if policy has one. In `fast` there is none, as the store keeps the intents."""
         if self._config.durability == "fast":
             raise StoreUnavailable("the counter store is away")
@@ -231,7 +211,7 @@ class Holds:
                 raise
             raise IntentUnknown(held) from error
 
-    async def _mend(self, asking: "_Asking", epoch: int, reply: list[str]) -> None:
+    async def _mend(self, asking: Asking, epoch: int, reply: list[str]) -> None:
         """Do what an answer other than OK asks for, so that the next turn can succeed, or refuse the call."""
         match reply[0]:
             case "NOEPOCH" | "EPOCH":
@@ -242,7 +222,7 @@ class Holds:
                 await self._epochs.raise_above(asking.organization, epoch)
             case "MISS":
                 for index in reply[1:]:
-                    await self._load(asking.organization, epoch, asking.moment.lines[int(index)])
+                    await self._loads.load(asking.organization, epoch, asking.moment.lines[int(index)])
             case "DENY" | "SHARE":
                 asking.bound, asking.shared = self._clamped(asking, reply), True
             case "STALE":
@@ -256,24 +236,26 @@ class Holds:
 
         Returns the lines whose soft budget was crossed. Raises StoreUnavailable.
         """
-        replies = await self._store.scripts(
-            scripts.SETTLE,
-            [
-                (held.prefix, held.intent.hold_id, cost_nano, tokens, held.intent.epoch)
-                for held, cost_nano, tokens in due
-            ],
-        )
+        calls = [
+            (held.prefix, held.intent.hold_id, cost_nano, tokens, held.intent.epoch) for held, cost_nano, tokens in due
+        ]
+        lines = [held.lines for held, _, _ in due]
+        if self._asked_platform:
+            calls += overall.settlements(due)
+            lines += [held.platform.lines if held.platform else () for held, _, _ in due]
+        replies = await self._store.scripts(scripts.SETTLE, calls)
         crossed: list[Line] = []
-        for (held, cost_nano, _), reply in zip(due, replies, strict=True):
-            crossed += _crossed(held.lines, cost_nano, reply[1:])
+        for call, of_call, reply in zip(calls, lines, replies, strict=True):
+            crossed += _crossed(of_call, call[2], reply[1:])
         return crossed
 
     async def undo(self, held: Held) -> None:
         """Take back a hold that was never sent: it does not count, not as a request either."""
-        try:
-            await self._undo(held.prefix, held.intent.hold_id, held.intent.epoch)
-        except StoreUnavailable:
-            self._store.when_back(partial(self._undo, held.prefix, held.intent.hold_id, held.intent.epoch))
+        for prefix, epoch, _ in held.halves:
+            try:
+                await self._undo(prefix, held.intent.hold_id, epoch)
+            except StoreUnavailable:
+                self._store.when_back(partial(self._undo, prefix, held.intent.hold_id, epoch))
 
     async def _undo(self, prefix: str, hold_id: str, epoch: int) -> None:
         await self._store.script(scripts.SETTLE, prefix, hold_id, 0, 0, epoch, "undo")
@@ -282,9 +264,9 @@ class Holds:
         """Keep holds and parallel slots of calls that are still running."""
         score = int(until.timestamp() * 1000)
         for item in held:
-            holds = f"{item.prefix}:{item.intent.epoch}:holds"
-            for name in (holds, *item.slots):
-                await self._store.command("ZADD", name, "XX", score, item.intent.hold_id)
+            for prefix, epoch, slots in item.halves:
+                for name in (f"{prefix}:{epoch}:holds", *slots):
+                    await self._store.command("ZADD", name, "XX", score, item.intent.hold_id)
 
     async def refuse_stale(self, organization: int, policies: tuple[ScopePolicy, ...]) -> None:
         """Compare announced versions where nothing is held. Raises StaleGrant, StoreUnavailable."""
@@ -298,7 +280,7 @@ class Holds:
         if stale:
             raise StaleGrant(stale)
 
-    def _clamped(self, asking: _Asking, reply: list[str]) -> Estimate:
+    def _clamped(self, asking: Asking, reply: list[str]) -> Estimate:
         """A bound that the tightest budget affords, if the client left the output open. Raises budget exceeded."""
         line, admission = asking.moment.lines[int(reply[1])], asking.admission
         used, choices = (int(reply[2]), int(reply[3])), admission.call.choices
@@ -309,7 +291,7 @@ class Holds:
             raise refusals.over_budget(line, used, wanted, self._config.budget_status, self._clock(), fits)
         return bound
 
-    def _held(self, asking: _Asking, question: dict[str, Any], reply: list[str]) -> Held:
+    def _held(self, asking: Asking, question: dict[str, Any], reply: list[str]) -> Held:
         return Held(
             intent=self._intent(asking, question),
             prefix=asking.prefix,
@@ -320,9 +302,10 @@ class Holds:
             plan=asking.plan,
             moment=asking.moment,
             left=tuple(map(int, reply[2:])),
+            above=asking.platform.plan if asking.platform else None,
         )
 
-    def _intent(self, asking: _Asking, question: dict[str, Any]) -> Intent:
+    def _intent(self, asking: Asking, question: dict[str, Any]) -> Intent:
         admission, target, bound = asking.admission, asking.admission.target, asking.bound
         return Intent(
             hold_id=question["id"],
@@ -346,26 +329,8 @@ class Holds:
             lease_until=asking.now + self._lease,
             token=admission.grant.token,
             tags=admission.tags,
-            written=self._config.durability == "strict",
+            written=self._written(asking),
         )
-
-    async def _load(self, organization: int, epoch: int, line: Line) -> None:
-        await self._loads.run((organization, epoch, line.counter), lambda: self._load_once(organization, epoch, line))
-
-    async def _load_once(self, organization: int, epoch: int, line: Line) -> None:
-        """Read a counter that the store does not have from the ledger: missing means unknown, never zero."""
-        known: CounterLoad = await self._journal.ask("counters", line.ref)
-        question = {
-            "e": epoch,
-            "c": line.counter,
-            "g": ids.load_name(),
-            "s": [[_suffix(line, number), spent] for number, spent in known.spent],
-            "h": [
-                [hold_id, amount, int(lease * 1000), _suffix(line, number)]
-                for hold_id, amount, lease, number in known.pending
-            ],
-        }
-        await self._store.script(scripts.LOAD, store_prefix(organization), orjson.dumps(question))
 
 
 def _crossed(lines: tuple[Line, ...], cost_nano: int, spent: list[str]) -> list[Line]:
@@ -376,10 +341,7 @@ def _crossed(lines: tuple[Line, ...], cost_nano: int, spent: list[str]) -> list[
     ]
 
 
-def _suffix(line: Line, number: int) -> str:
-    return f":{number}" if line.slices else ""
-
-
-def _injected(asking: _Asking) -> int | None:
+def _injected(asking: Asking) -> int | None:
     admission = asking.admission
-    return clamp.to_inject(asking.bound, admission.target, admission.call.choices) if asking.moment.lines else None
+    limited = asking.moment.lines or (asking.platform and asking.platform.moment.lines)
+    return clamp.to_inject(asking.bound, admission.target, admission.call.choices) if limited else None

@@ -11,7 +11,7 @@ from keys.grants import Grant, ScopePolicy
 from proxy.fallback_rules import GENERAL, KINDS
 from proxy.runtime import errors, permit, relay
 from proxy.runtime.catalog import Catalog
-from proxy.runtime.holds import StaleGrant
+from proxy.runtime.held import StaleGrant
 from proxy.runtime.identify import identify
 from proxy.runtime.request import Request
 from proxy.runtime.routes import MODEL, Route

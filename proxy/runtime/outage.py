@@ -15,15 +15,17 @@ from proxy.runtime.counters import CounterStore, StoreUnavailable
 from proxy.runtime.epochs import Epochs
 from proxy.runtime.journal import Journal
 from proxy.runtime.local_rates import LocalRates
-from proxy.runtime.plan import NO_LIMIT, Plan, Rate
+from proxy.runtime.plan import NO_LIMIT, Plan
 from spend.wire import SqlHold
+from teams.scopes import PLATFORM
 
 if TYPE_CHECKING:
-    from proxy.runtime.holds import Held
+    from proxy.runtime.held import Held
 
 KEPT = ["KEPT"]
 """An answer beside those of the hold script: the intent is in SQL, and the call may be sent."""
 _ANEW = ["EPOCH"]
+_PER_MINUTE = {"requests": "RPM", "tokens": "TPM"}
 #: How long SQL goes on judging after the last call of a worker that does not reach the store.
 _LINGER = timedelta(seconds=3)
 
@@ -52,7 +54,9 @@ class Outage:
         if self._epochs.in_sql(organization):
             if self._store.available and await self._epochs.take_back(organization, self._clock()):
                 return _ANEW
+            self._refuse_below(held.above)
             return await self._by_rates(held, lambda: self._judged(held, question))
+        self._refuse_below(held.above)
         if not held.plan.has_ceiling and self._config.unbudgeted_without_store:
             return await self._by_rates(held, lambda: self._written(held, "unbudgeted"))
         if self._policy.budgets_without_store == "pg_exact" and held.plan.has_ceiling:
@@ -61,6 +65,12 @@ class Outage:
         if self._policy.budgets_without_store == "allowance" and self._allowance.take(held.intent.amount_nano):
             return await self._by_rates(held, lambda: self._written(held, "allowance"))
         raise StoreUnavailable("the counter store is away")
+
+    @staticmethod
+    def _refuse_below(platform: Plan | None) -> None:
+        """A ceiling over all organizations has no other judge than the store."""
+        if platform is not None and platform.has_ceiling:
+            raise StoreUnavailable("the counter store is away")
 
     async def _hand_to_sql(self, organization: int) -> None:
         """Not for an absence of a moment: to come back costs reading every counter anew."""
@@ -83,6 +93,7 @@ class Outage:
         if reply[0] != "OK":
             return reply
         metrics.DEGRADED.labels("pg_exact").inc()
+        await self._recount_above(held)
         return KEPT
 
     async def _written(self, held: "Held", policy: str) -> list[str]:
@@ -94,15 +105,24 @@ class Outage:
         metrics.DEGRADED.labels(policy).inc()
         organization = intent.owners.organization_id
         self._store.when_back(partial(self._epochs.raise_above, organization, intent.epoch))
+        await self._recount_above(held)
         return KEPT
+
+    async def _recount_above(self, held: "Held") -> None:
+        """Have the platform's counters, which missed a call, read again when the store is back."""
+        if held.above is not None:
+            epoch = await self._epochs.current(PLATFORM)
+            self._store.when_back(partial(self._epochs.raise_above, PLATFORM, epoch))
 
     async def _by_rates(self, held: "Held", judge: Callable[[], Any]) -> list[str]:
         """This worker's share of each rate is taken first, and given back by a call that is not admitted."""
-        now, plan = held.intent.admitted_at, held.plan
-        rates, minute = _rates(plan, held.bound.input + held.bound.output), int(now.timestamp()) // 60
+        now, tokens = held.intent.admitted_at, held.bound.input + held.bound.output
+        rates = [(rate, 1 if kind == "requests" else tokens) for rate, kind in held.rates if kind in _PER_MINUTE]
+        minute = int(now.timestamp()) // 60
         refused = self._rates.refused(rates, minute)
         if refused is not None:
-            raise refusals.rate_limited("RPM" if refused in plan.rpm else "TPM", refused, refused.limit, now)
+            kind = _PER_MINUTE[next(kind for rate, kind in held.rates if rate is refused)]
+            raise refusals.rate_limited(kind, refused, refused.limit, now)
         answer = None
         try:
             answer = await judge()
@@ -127,7 +147,3 @@ class Allowance:
         self._left -= nano
         metrics.ALLOWANCE.inc(nano)
         return True
-
-
-def _rates(plan: Plan, tokens: int) -> list[tuple[Rate, int]]:
-    return [(rate, 1) for rate in plan.rpm] + [(rate, tokens) for rate in plan.tpm]

@@ -82,6 +82,8 @@ class Plan:
             (i for i, (policy, b) in enumerate(self._budgets) if _is_of_key(policy) and not b.model), None
         )
         self.has_ceiling = any(budget.limit_nano is not None for _, budget in self._budgets)
+        #: Whether the hold script has anything to judge by it.
+        self.asks = bool(self._budgets or self.rates)
         self._moment: Moment | None = None
 
     def at(self, now: datetime) -> Moment:

@@ -9,7 +9,7 @@ from proxy.fallback_rules import GENERAL
 from proxy.runtime import metrics
 from proxy.runtime.catalog import Target
 from proxy.runtime.errors import GatewayError
-from proxy.runtime.holds import Held
+from proxy.runtime.held import Held
 from proxy.runtime.relay import Outcome
 from spend.pricing import Charge, Usage, charge_for, usd_from_nano
 from spend.wire import ESTIMATED, ORPHAN, UPSTREAM, Posting

@@ -14,6 +14,7 @@ from teams.scopes import ScopeKind, scope_kind
 KINDS = {"RPM": "requests", "TPM": "tokens", "SLOTS": "max_parallel_requests"}
 #: How clients of LiteLLM call the scopes of a rate limit.
 RATE_SCOPES = {
+    ScopeKind.PLATFORM: "proxy",
     ScopeKind.ORGANIZATION: "organization",
     ScopeKind.TEAM: "team",
     ScopeKind.MEMBER: "team_member",
@@ -24,6 +25,7 @@ RATE_SCOPES = {
 }
 _MODEL_SCOPES = {ScopeKind.KEY: "model_per_key"}
 _NAMES = {
+    ScopeKind.PLATFORM: "Platform",
     ScopeKind.ORGANIZATION: "Organization",
     ScopeKind.TEAM: "Team",
     ScopeKind.MEMBER: "TeamMember",

@@ -16,7 +16,8 @@ import structlog
 
 from proxy.runtime import faults
 from proxy.runtime.counters import CounterStore, StoreUnavailable
-from proxy.runtime.holds import Held, Holds, Settled
+from proxy.runtime.held import Held, Settled
+from proxy.runtime.holds import Holds
 from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.plan import Line
 from spend.wire import Crossing, Posting

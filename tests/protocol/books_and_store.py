@@ -11,6 +11,7 @@ from django.conf import settings
 
 from spend.models import Hold, LedgerEntry
 from spend.wire import CounterRef, Intent
+from teams.changes import epoch_row
 from teams.models import CounterServer, Organization
 from teams.scopes import store_prefix
 from teams.windows import window_at
@@ -83,9 +84,9 @@ class StoreView:
 
     def is_current(self, run_id: str) -> bool:
         """Whether the epoch that is published stands, in a store whose loss has been noticed and that judges."""
-        organization = Organization.objects.get(pk=self._organization)
+        epoch = epoch_row(self._organization).values_list("epoch", flat=True).get()
         noticed = CounterServer.objects.filter(run_id=run_id).exists()
-        return noticed and self.epoch == organization.epoch and organization.sql_until is None
+        return noticed and self.epoch == epoch and not self.judged_in_sql
 
     @property
     def judged_in_sql(self) -> bool:

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant
 
 from proxy.runtime import posting
 from proxy.runtime.config import GatewayConfig, OutagePolicy
-from proxy.runtime.holds import Held
+from proxy.runtime.held import Held
 from proxy.sweeper import sweep
 from spend.models import Hold, LedgerEntry, Rollup
 from spend.wire import CounterRef, Posting

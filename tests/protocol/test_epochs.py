@@ -1,18 +1,15 @@
 """Orders of events that once got past a budget, with two workers, real scripts and a real counter store."""
 
-import asyncio
 from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from proxy import drift
-from proxy.runtime.config import GatewayConfig
 from proxy.sweeper import sweep
 from spend import services
 from spend.models import Hold, LedgerEntry
 from spend.wire import ORPHAN
-from teams import store
 from teams.models import Organization
 from tests.factories import posting_of
 from tests.protocol.books_and_store import StoreView
@@ -20,35 +17,6 @@ from tests.protocol.house import LEASE, PER_TOKEN, START, House, change
 from tests.protocol.worker import Server, Worker
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def house(db: None) -> House:
-    return House.furnished()
-
-
-@pytest.fixture
-def server() -> Server:
-    return Server(store.client())
-
-
-@pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture
-def workers(house: House, server: Server, loop: asyncio.AbstractEventLoop) -> list[Worker]:
-    config = GatewayConfig("", "", lease_seconds=LEASE)
-    return [Worker(server, config, lambda: START, loop) for _ in range(2)]
-
-
-@pytest.fixture
-def fast_workers(house: House, server: Server, loop: asyncio.AbstractEventLoop) -> list[Worker]:
-    config = GatewayConfig("", "", lease_seconds=LEASE, durability="fast")
-    return [Worker(server, config, lambda: START, loop) for _ in range(2)]
 
 
 @pytest.fixture

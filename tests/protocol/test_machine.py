@@ -104,9 +104,9 @@ class Protocol(Machine):
         chosen = self.workers[worker]
         if self.store.judged_in_sql or chosen.store.gone:
             return
-        chosen.store.loses_reply = True
+        chosen.store.loses_reply = ""
         held = chosen.hold(self._token(key), cap)
-        chosen.store.loses_reply = False
+        chosen.store.loses_reply = None
         assert held is None
         chain = tuple(scope.scope for scope in self.scopes)
         until = self.now + timedelta(seconds=LEASE)

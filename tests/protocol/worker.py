@@ -22,7 +22,8 @@ from proxy.runtime.counters import StoreUnavailable
 from proxy.runtime.epochs import Epochs
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.grants import Grants
-from proxy.runtime.holds import Admission, Held, Holds, IntentUnknown, StaleGrant
+from proxy.runtime.held import Admission, Held, IntentUnknown, StaleGrant
+from proxy.runtime.holds import Holds
 from proxy.runtime.journal import BooksUnavailable
 from proxy.runtime.routes import CHAT
 from proxy.runtime.scripts import HOLD, Script
@@ -55,7 +56,8 @@ class Store:
     def __init__(self, server: Server) -> None:
         self._server, self._met = server, ""
         self.meet: Callable[[str], Coroutine[Any, Any, None]] | None = None
-        self.loses_reply = False
+        self.loses_reply: str | None = None
+        """Of the next hold under this prefix the reply is lost; '' stands for any."""
         self.outages = 0
         self.gone = False
         """Whether this worker does not reach it, whoever else does."""
@@ -85,8 +87,8 @@ class Store:
             reply = await self.command("EVALSHA", script.digest, 1, key, *args)
         except NoScriptError:
             reply = await self.command("EVAL", script.text, 1, key, *args)
-        if script is HOLD and self.loses_reply:
-            self.loses_reply = False
+        if script is HOLD and self.loses_reply in ("", key):
+            self.loses_reply = None
             raise StoreUnavailable("its reply was lost")
         return reply
 
@@ -153,6 +155,7 @@ class Worker:
     loop: asyncio.AbstractEventLoop
 
     def __post_init__(self) -> None:
+        self.refusal: Exception | None = None
         self.journal = Journal(self.server.loaded)
         self.store = Store(self.server)
         self.epochs = Epochs(self.store, self.journal)  # type: ignore[arg-type]
@@ -229,7 +232,8 @@ class Worker:
                 costs = await self.journal.ask("postings", [nothing])
                 await self.holds.settle([(unknown.held, costs[unknown.held.intent.hold_id], 0)])
                 return None
-            except (GatewayError, StoreUnavailable):
+            except (GatewayError, StoreUnavailable) as refusal:
+                self.refusal = refusal
                 return None
         raise AssertionError("the policy is not changing, and yet no grant is fresh enough")
 

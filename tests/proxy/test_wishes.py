@@ -91,7 +91,7 @@ def test_routes_of_admins_count_with_and_without_v1() -> None:
     [
         ("enforce_user_param", "yes"), ("reject_clientside_metadata_tags", 1), ("max_request_size_mb", 0),
         ("max_request_size_mb", "1"), ("allowed_ips", "10.0.0.1"), ("allowed_ips", ["somewhere"]),
-        ("admin_only_routes", "/key/*"), ("max_parallel_requests", 0), ("global_max_parallel_requests", True),
+        ("admin_only_routes", "/key/*"),
         ("user_header_name", "two words"), ("user_header_mappings", ["x"]),
         ("user_header_mappings", [{"header_name": "x", "litellm_user_role": "internal_user"}]),
     ],
@@ -101,8 +101,7 @@ def test_a_rule_that_cannot_be_kept_stops_the_start(name: str, value: object) ->
         read_rules({name: value})
 
 
-def test_the_smaller_of_two_limits_of_parallel_calls_counts() -> None:
-    assert read_rules({"max_parallel_requests": 7, "global_max_parallel_requests": 5}).parallel_limit == 5
+def test_the_size_of_a_body_is_told_in_megabytes() -> None:
     assert read_rules({"max_request_size_mb": 0.5}).max_body_bytes == 512 * 1024
 
 

@@ -1,0 +1,96 @@
+"""What a call is on its way to a hold, and what the hold is once it is made."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from keys.grants import Grant, ScopePolicy
+from proxy.runtime.call import Call
+from proxy.runtime.catalog import Target
+from proxy.runtime.estimate import Estimate
+from proxy.runtime.overall import PREFIX, Half
+from proxy.runtime.plan import Line, Moment, Plan, Rate
+from spend.wire import Intent
+
+
+class StaleGrant(Exception):
+    """Scopes of the chain may have changed since the grant was read; `scopes` names them."""
+
+    def __init__(self, scopes: list[str]) -> None:
+        super().__init__(", ".join(scopes))
+        self.scopes = scopes
+
+
+class IntentUnknown(Exception):
+    """The database did not say whether it wrote the intent: `held` must be voided, and nothing may be sent."""
+
+    def __init__(self, held: "Held") -> None:
+        super().__init__(held.intent.hold_id)
+        self.held = held
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What the gate decided before holding: who calls, under which policies, which deployment."""
+
+    request_id: str
+    grant: Grant
+    policies: tuple[ScopePolicy, ...]
+    customer_id: int | None
+    tags: tuple[str, ...]
+    call: Call
+    target: Target
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A hold with its durable intent: the provider may now be called, once."""
+
+    intent: Intent
+    prefix: str
+    slots: tuple[str, ...]
+    lines: tuple[Line, ...]
+    bound: Estimate
+    injected_cap: int | None
+    """Output cap that we set because the client set none, and must be sent upstream."""
+    plan: Plan
+    moment: Moment
+    left: tuple[int, ...] = ()
+    """What is left of each rate, then what the key had spent; empty without the counter store."""
+    above: Plan | None = None
+    """What the platform asks of it, if anything."""
+    platform: Half | None = None
+
+    @property
+    def rates(self) -> list[tuple[Rate, str]]:
+        """Every rate it is judged by, in the order of `left`."""
+        return self.plan.rates + self.above.rates if self.above else self.plan.rates
+
+    @property
+    def halves(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+        """Prefix, epoch and parallel slots wherever it is held."""
+        yield self.prefix, self.intent.epoch, self.slots
+        if self.platform is not None:
+            yield PREFIX, self.platform.epoch, self.platform.slots
+
+
+Settled = tuple[Held, int, int]
+"""A hold, what it finally cost in nano-USD, and the tokens it used."""
+
+
+@dataclass(slots=True)
+class Asking:
+    """One admission on its way to a hold: the bound may shrink to a fair share, and denial waits once."""
+
+    admission: Admission
+    bound: Estimate
+    now: datetime
+    organization: int
+    prefix: str
+    plan: Plan
+    moment: Moment
+    waited: bool = False
+    shared: bool = False
+    platform: "Asking | None" = None
+    """The same on the platform's counters, if they have something to say."""

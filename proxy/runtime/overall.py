@@ -1,0 +1,58 @@
+"""The second half of a hold, on what is counted over all organizations.
+
+The counters of all organizations carry a hash tag of their own, with an epoch of their own, and are judged by the same
+scripts. So a call under a policy of the platform is held twice, by one id: on its organization first, which refuses
+most of what is refused, then on the platform. Whoever is refused there takes the first half back. One intent follows,
+fenced by both epochs, and under budgets of the platform it is a row in SQL in `fast` durability too: no half of a hold
+could stand for it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from keys.grants import Grant
+from proxy.runtime.plan import Line, Moment, Plan, plan_for
+from teams.scopes import PLATFORM, store_prefix
+
+if TYPE_CHECKING:
+    from proxy.runtime.held import Held
+
+PREFIX = store_prefix(PLATFORM)
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """What is held on the platform's counters, in their own epoch."""
+
+    epoch: int
+    lines: tuple[Line, ...]
+    slots: tuple[str, ...]
+
+
+def plan_of(grant: Grant, model: str, *, free: bool) -> Plan | None:
+    """What the platform asks of a call for a model; None if nothing, which costs nothing."""
+    if grant.platform is None:
+        return None
+    plan = plan_for((grant.platform,), model, grant.platform_zone, PREFIX, free)
+    return plan if plan.asks else None
+
+
+def joined(held: "Held", moment: Moment, epoch: int, reply: list[str]) -> "Held":
+    """A hold with its second half, from what the hold script answered. Only windows need the intent's fence."""
+    if moment.lines:
+        held.intent.platform_epoch = epoch
+    place = len(held.plan.rates)
+    left = (*held.left[:place], *map(int, reply[2:]), *held.left[place:])
+    return replace(held, platform=Half(epoch, moment.lines, moment.slots), left=left)
+
+
+def settlements(due: Sequence[tuple["Held", int, int]]) -> list[tuple[str, str, int, int, int]]:
+    """Arguments of the settle script for the platform's counters.
+
+    Also for calls that were held before there was a policy: counters that were read meanwhile know of them.
+    """
+    return [
+        (PREFIX, held.intent.hold_id, cost, tokens, held.platform.epoch if held.platform else 0)
+        for held, cost, tokens in due
+    ]
