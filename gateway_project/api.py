@@ -37,6 +37,7 @@ from keys.teams_api import TeamInfo, TeamList, TeamListPaged
 from keys.users_api import UserInfo, UserList, UserNew
 from proxy import health_api
 from proxy.api import ModelBlocking, ModelDelete, ModelNew, ModelUpdateByPatch, ModelUpdateByPost
+from proxy.config_api import ConfigFieldChange, ConfigUpdate
 from proxy.credentials_api import CredentialByModel, CredentialByName, CredentialChange, Credentials
 from proxy.groups_api import GrantsView, GrantView, GroupDelete, GroupInfo, GroupList, GroupNew, GroupUpdate
 from proxy.info_api import ModelGroupInfo, ModelInfo, ModelInfoPaged
@@ -268,6 +269,16 @@ SETTINGS = [
     at("active/callbacks", api_settings.ActiveCallbacks, ADMIN),
     at("config/list", api_settings.ConfigList, ADMIN),
     at("config/field/info", api_settings.ConfigField, ADMIN),
+    at("config/field/update", ConfigFieldChange, ADMIN),
+    at("config/field/delete", ConfigFieldChange, ADMIN),
+    at("config/update", ConfigUpdate, ADMIN),
+    at("callbacks/list", api_settings.CallbackList, ADMIN),
+    at("callbacks/configs", api_settings.NoneOfThem, ADMIN),
+    at("alerting/settings", api_settings.NoneOfThem, ADMIN),
+    at("cache/ping", api_settings.NoCache, ADMIN, http_method_names=["get", "options"]),
+    at("cache/redis/info", api_settings.NoCache, ADMIN, http_method_names=["get", "options"]),
+    at("cache/delete", api_settings.NoCache, ADMIN, http_method_names=["post", "options"]),
+    at("cache/flushall", api_settings.NoCache, ADMIN, http_method_names=["post", "options"]),
     at("reload/model_cost_map", api_settings.PricesReload, ADMIN),
 ]
 

@@ -87,6 +87,34 @@ class ActiveCallbacks(ManagementView):
         return Response(self.answer)
 
 
+class CallbackList(ManagementView):
+    """GET /callbacks/list: by when they would be called."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        return Response({"success": [], "failure": [], "success_and_failure": []})
+
+
+class NoneOfThem(ManagementView):
+    """GET /callbacks/configs and /alerting/settings: nothing of the kind can be set yet."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        return Response([])
+
+
+class NoCache(ManagementView):
+    """/cache/...: answers are not cached, so there is no cache to ask or to empty."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        raise ApiError(400, "Cache not initialized. Latchkey keeps no answers of models", kind="cache_ping_error")
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def post(self, request: Request) -> Response:
+        return self.get(request)
+
+
 class ConfigList(ManagementView):
     """GET /config/list: the general settings that mean something here, as the configuration file sets them."""
 

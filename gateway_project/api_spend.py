@@ -6,6 +6,7 @@ from gateway_project.api_access import ADMIN, SPEND_OF_ALL, SPEND_OF_KEY, SPEND_
 from gateway_project.api_at import at
 from proxy.cost_api import SpendCalculate
 from spend.api import SpendLogs, SpendLogsOne, SpendLogsPaged, SpendLogsSession
+from spend.audience_api import TagAudience, TagsPerUser
 from spend.daily_api import (
     CustomerDailyActivity,
     DailyActivity,
@@ -58,6 +59,10 @@ LOGS = [
     at("team/spend/by_user", TeamSpendByUser, SPEND_OF_OWN),
     at("tag/summary", TagSummary, SPEND_OF_OWN),
     at("tag/distinct", TagDistinct, SPEND_OF_OWN),
+    at("tag/dau", TagAudience, SPEND_OF_OWN),
+    at("tag/wau", TagAudience, SPEND_OF_OWN, length=7),
+    at("tag/mau", TagAudience, SPEND_OF_OWN, length=30),
+    at("tag/user-agent/per-user-analytics", TagsPerUser, SPEND_OF_OWN),
 ]
 
 GLOBAL_SPEND = [

@@ -12,8 +12,8 @@ KINDS = (GENERAL, CONTEXT_WINDOW, CONTENT_POLICY) = ("general", "context_window"
 #: Stands for every model that has no fallbacks of its own.
 EVERY = "*"
 MOST_MODELS = 20
-_NAMES = {"fallbacks": GENERAL, "context_window_fallbacks": CONTEXT_WINDOW, "content_policy_fallbacks": CONTENT_POLICY}
-NAMES = frozenset({*_NAMES, "default_fallbacks"})
+KIND_OF = {"fallbacks": GENERAL, "context_window_fallbacks": CONTEXT_WINDOW, "content_policy_fallbacks": CONTENT_POLICY}
+NAMES = frozenset({*KIND_OF, "default_fallbacks"})
 _EXAMPLE = "write a list such as [{gpt-4o: [gpt-4o-mini]}]"
 
 
@@ -55,7 +55,7 @@ def read_fallbacks(litellm: Mapping[str, Any], router: Mapping[str, Any] = Mappi
     """From `litellm_settings` and `router_settings`, of which the latter wins. Raises BadRule."""
     tables: dict[str, dict[str, tuple[str, ...]]] = {}
     for section, settings in (("litellm_settings", litellm), ("router_settings", router)):
-        for name, kind in _NAMES.items():
+        for name, kind in KIND_OF.items():
             if settings.get(name) is not None:
                 tables[kind] = tables.get(kind, {}) | read_table(settings[name], f"{section}.{name}")
         models = _models(settings.get("default_fallbacks") or [], f"{section}.default_fallbacks")

@@ -1,5 +1,7 @@
 """Every change to the models that take over from others."""
 
+from collections.abc import Mapping, Sequence
+
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -31,6 +33,19 @@ def delete_fallback(fallback: Fallback, *, actor: Actor) -> None:
     audit.record("fallback.deleted", fallback, actor=actor, before=audit.snapshot(fallback), after={})
     fallback.delete()
     changes.publish_catalog()
+
+
+@transaction.atomic
+def set_table(kind: str, table: Mapping[str, Sequence[str]], *, actor: Actor) -> None:
+    """Have exactly these fallbacks of a kind stored. Raises ValidationError naming the field."""
+    stored = {row.model_name: row for row in Fallback.objects.select_for_update().filter(kind=kind)}
+    for name in stored.keys() - table.keys():
+        delete_fallback(stored[name], actor=actor)
+    for name, models in table.items():
+        row = stored.get(name) or Fallback(model_name=name, kind=kind)
+        if row.fallback_models != list(models):
+            row.fallback_models = list(models)
+            save_fallback(row, actor=actor)
 
 
 def unserved(names: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from proxy import fallback_services
-from proxy.fallback_rules import GENERAL, KINDS
+from proxy.fallback_rules import GENERAL, KIND_OF, KINDS
 from proxy.models import Fallback
 from teams.api_base import ApiError, ManagementView, required_text
 from teams.api_fields import NamesField, TextField
@@ -125,9 +125,8 @@ class RouterSettings(ManagementView):
 def router_values() -> Row:
     """What the router goes by now."""
     known, rules = Fallback.over(settings.FALLBACKS), settings.GATE_RULES
-    kinds = zip(("fallbacks", "context_window_fallbacks", "content_policy_fallbacks"), KINDS, strict=True)
     return {
-        **{name: known.as_setting(kind) for name, kind in kinds},
+        **{name: known.as_setting(kind) for name, kind in KIND_OF.items()},
         "max_fallbacks": rules.max_fallbacks,
         "enable_tag_filtering": rules.tag_filtering,
     }
