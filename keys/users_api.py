@@ -23,7 +23,7 @@ from teams.models import Membership, Organization, OrganizationMembership, Team,
 from teams.paging import Sorts, sorted_rows
 from teams.promises import refuse_promises
 from teams.rows import Row, membership_row, team_ids, team_ids_of, team_row, user_row
-from teams.serializers import PLATFORM, UserSerializer, find_person, find_team
+from teams.serializers import PLATFORM, RESERVED_TEAM, UserSerializer, find_person, find_team
 
 #: /user/info of an admin lists everything; beyond this many, /key/list and /user/list page.
 _MOST = 1000
@@ -41,6 +41,12 @@ _NO_KEY: dict[str, Any] = dict.fromkeys(("key", "key_name", "key_alias", "token"
 
 
 class UserNew(KeyView):
+    @property
+    def body(self) -> dict[str, Any]:
+        body = super().body
+        named = body.get("team_id") == RESERVED_TEAM
+        return {name: value for name, value in body.items() if name != "team_id"} if named else body
+
     @extend_schema(request=UserSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         if self.body.get("password") is not None:

@@ -19,6 +19,8 @@ _USED = {
     "model", "api_key", "api_base", "base_url", "custom_llm_provider", "timeout", "max_retries", "num_retries",
     "litellm_credential_name",
 }  # fmt: skip
+#: Names that LiteLLM has besides ours for servers that speak OpenAI's dialect.
+_SAME_DIALECT = {"text-completion-openai": "openai", "custom_openai": "openai_like", "litellm_proxy": "openai_like"}
 _MOST_STARS = 2
 #: What answers say about a model and clients send back; none of it is theirs to set here.
 _COMPUTED = {
@@ -149,6 +151,7 @@ def _provider_and_model(params: dict[str, Any]) -> tuple[str, str]:
         raise ValidationError({"litellm_params.model": "name the upstream model, e.g. 'openai/gpt-4o-mini'"})
     given = params.get("custom_llm_provider")
     prefix, slash, rest = model.partition("/")
+    prefix = _SAME_DIALECT.get(prefix, prefix)
     named = slash and prefix in REGISTRY and given in (None, "", prefix)
     slug, upstream = (prefix, rest) if named else (given or "", model)
     if not slug and (not slash or params.get("api_base")):

@@ -8,6 +8,8 @@ from teams.money import usd_from_nano
 
 #: What a row shows of others, to be selected with it.
 OWNERS = ("organization", "key", "team", "user", "customer")
+#: What LiteLLM calls the kinds of calls in its log.
+_CALL_TYPES = {"chat": "acompletion", "completion": "atext_completion", "embedding": "aembedding"}
 
 
 def log_row(entry: LedgerEntry) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def started(row: dict[str, Any]) -> datetime:
 def _attribution(row: Hold | LedgerEntry) -> dict[str, Any]:
     return {
         "litellm_call_id": row.request_id,
-        "call_type": row.call_type,
+        "call_type": _CALL_TYPES.get(row.call_type, row.call_type),
         "api_key": row.token or (row.key.token if row.key else ""),
         "startTime": row.admitted_at,
         "model": row.upstream_model,

@@ -145,7 +145,8 @@ class OrganizationList(OrganizationView):
             rows = rows.filter(public_id=query["org_id"])
         if query.get("org_alias"):
             rows = rows.filter(name__icontains=query["org_alias"])
-        return Response(self.full(rows[:_MOST]))
+        # The newest first, as on every list; the default organization, which nobody can delete, is the oldest.
+        return Response(self.full(rows.order_by("-pk")[:_MOST]))
 
 
 def _full(caller: Caller) -> OrganizationQuerySet:

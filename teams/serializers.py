@@ -24,9 +24,10 @@ from teams.services import member_budget_of
 
 Fields = dict[str, Any]
 
+#: The team in which LiteLLM's own pages keep the sessions of admins; nobody joins it here.
+RESERVED_TEAM = "litellm-dashboard"
 #: What LiteLLM calls the person whose spend is that of the whole platform.
 PLATFORM = "litellm-proxy-budget"
-_RESERVED_TEAM = "litellm-dashboard"
 
 
 #: Columns of a team that both its making and its changing set.
@@ -106,8 +107,8 @@ class TeamSerializer(TaggedSerializer):
     null_keeps = LimitsSerializer.null_keeps | {"public_id"}
 
     def validate_team_id(self, value: str | None) -> str | None:
-        if value == _RESERVED_TEAM:
-            raise serializers.ValidationError(f"'{_RESERVED_TEAM}' is reserved")
+        if value == RESERVED_TEAM:
+            raise serializers.ValidationError(f"'{RESERVED_TEAM}' is reserved")
         known = Team.objects.filter(public_id=value).first() if value else None
         if known is not None:
             which = "belonged to a deleted team" if known.deleted_at else "already exists"

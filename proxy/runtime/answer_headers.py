@@ -92,6 +92,7 @@ def of_failure(held: Held, target: Target) -> dict[str, str]:
         "x-litellm-model-id": target.deployment,
         "x-litellm-model-group": target.model,
         "x-litellm-attempted-retries": str(held.intent.attempt - 1),
+        "x-litellm-timeout": str(float(target.timeout_seconds)),
         "x-litellm-max-retries": str(target.max_retries),
     }
 
@@ -122,7 +123,7 @@ def _prepare(held: Held, target: Target) -> _Prepared:
         "x-litellm-model-name": target.upstream_model,
         "x-litellm-model-group": target.model,
         "x-litellm-model-api-base": target.base_url.partition("?")[0],
-        "x-litellm-timeout": target.timeout_seconds,
+        "x-litellm-timeout": float(target.timeout_seconds),
         "x-litellm-max-retries": target.max_retries,
         **_of_key(held),
         **{f"{_prefix(rate)}-limit-{kind}": rate.limit for rate, kind in rates},

@@ -38,6 +38,8 @@ class Call:
     retries: int | None = None
     falls_back: bool = True
     """Whether another model may answer, where one is configured."""
+    fallbacks: tuple[str, ...] = ()
+    """Models that the client names for when this one fails."""
 
 
 def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str], rules: GateRules = _NO_RULES) -> Call:
@@ -47,6 +49,7 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
     except strict_json.NotStrictJSON as error:
         raise errors.invalid(str(error)) from error
     falls_back = not _boolean(body, "disable_fallbacks")
+    fallbacks = wishes.fallbacks(body)
     for name in _FORBIDDEN:
         body.pop(name, None)
     stream = _boolean(body, "stream") and route.streams
@@ -67,6 +70,7 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
         timeout=wishes.timeout(body, headers, stream=stream),
         retries=wishes.retries(body, headers),
         falls_back=falls_back,
+        fallbacks=fallbacks,
     )
 
 

@@ -111,6 +111,8 @@ async def admit(
     model = permit.resolve_alias(grant, call.model)
     try:
         targets = await permitted(gateway, grant, policies, model, call.route, request.path)
+        if call.fallbacks:
+            permit.check_fallbacks(grant, policies, call.fallbacks, await gateway.grants.catalog())
         if gateway.config.rules.tag_filtering:
             targets = permit.for_tags(targets, tags, model)
     except errors.GatewayError:

@@ -73,7 +73,7 @@ def _names(view: View, catalog: Catalog, query: Mapping[str, str]) -> list[str]:
     groups = permit.visible_groups(view.policies, catalog, view.team)
     if _on(query, "only_model_access_groups"):
         return groups
-    names = permit.visible_models(view.policies, view.aliases, catalog, view.team)
+    names = permit.visible_models(view.policies, catalog, view.team)
     if _on(query, "return_wildcard_routes"):
         names += permit.visible_wildcards(view.policies, catalog, view.team)
     return names + (groups if _on(query, "include_model_access_groups") else [])
@@ -81,8 +81,8 @@ def _names(view: View, catalog: Catalog, query: Mapping[str, str]) -> list[str]:
 
 async def _one(gateway: "Gateway", view: View, catalog: Catalog, name: str) -> dict[str, object]:
     """Also a model that nothing but a wildcard covers, if it can be called."""
-    names = permit.visible_models(view.policies, view.aliases, catalog, view.team)
-    if name not in names and not await _is_callable(gateway, view, catalog, name):
+    names, real = permit.visible_models(view.policies, catalog, view.team), view.aliases.get(name, name)
+    if real not in names and not await _is_callable(gateway, view, catalog, real):
         message = f"The model '{name}' does not exist, or this key may not use it"
         raise errors.GatewayError(404, "not_found_error", message, "model")
     return _entry(name, view, catalog, {})

@@ -187,14 +187,18 @@ def for_tags(targets: tuple[Target, ...], tags: tuple[str, ...], model: str) -> 
     return untagged
 
 
-def visible_models(
-    policies: Iterable[ScopePolicy], aliases: Mapping[str, str], catalog: Catalog, team: int | None
-) -> list[str]:
-    """Names that a chain may call, aliases included."""
+def check_fallbacks(grant: Grant, policies: Iterable[ScopePolicy], names: Iterable[str], catalog: Catalog) -> None:
+    """Raises 403 for a model that a call asks to fall back to and may not use, though nothing falls back to it here."""
+    for name in names:
+        model = resolve_alias(grant, name)
+        check_model(policies, model, catalog.groups_of(model, grant.owners.team_id), catalog)
+
+
+def visible_models(policies: Iterable[ScopePolicy], catalog: Catalog, team: int | None) -> list[str]:
+    """Names that a chain may call. Aliases are further names of the same models, and not listed."""
     policies = tuple(policies)
     known = {name for shelf in catalog.shelves(team) for name in shelf.names()}
-    names = {name for name in known if may_call(policies, name, catalog, team)}
-    return sorted({*names, *(alias for alias, real in aliases.items() if real in names)})
+    return sorted(name for name in known if may_call(policies, name, catalog, team))
 
 
 def visible_wildcards(policies: Iterable[ScopePolicy], catalog: Catalog, team: int | None) -> list[str]:

@@ -48,6 +48,14 @@ def tags(body: dict[str, Any], headers: Mapping[str, str], rules: GateRules) -> 
     return tuple(dict.fromkeys(text(tag, "metadata.tags") for tag in named))
 
 
+def fallbacks(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Models that a client names for when the one it calls fails."""
+    given = body.get("fallbacks")
+    entries = given if isinstance(given, list) else []
+    names = [entry.get("model") if isinstance(entry, dict) else entry for entry in entries]
+    return tuple(name for name in names if isinstance(name, str))
+
+
 def timeout(body: dict[str, Any], headers: Mapping[str, str], *, stream: bool) -> float | None:
     """Seconds that the client is ready to wait for a provider; a deployment's own limit is never exceeded."""
     asked = body.pop("timeout", None)

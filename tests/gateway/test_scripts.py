@@ -245,3 +245,33 @@ def test_the_details_of_readiness_tell_the_version(latchkey: Running) -> None:
     details = made(get(latchkey, "/health/readiness/details"))
     assert details["status"]
     assert details["litellm_version"]
+
+
+def test_models_are_listed_once_whatever_else_a_key_calls_them(latchkey: Running) -> None:
+    key = latchkey.new_key(models=["gpt-books"], aliases={"fast": "gpt-books"})
+    assert [row["id"] for row in made(get(latchkey, "/v1/models", key))["data"]] == ["gpt-books"]
+    assert made(get(latchkey, "/v1/models/fast", key))["id"] == "fast"
+    assert latchkey.chat(key, model="fast").status_code == 200
+
+
+def test_a_call_that_names_a_fallback_beyond_its_key_is_refused(latchkey: Running) -> None:
+    key = latchkey.new_key(models=["gpt-books", "gpt-free"])
+    assert latchkey.chat(key, fallbacks=["gpt-free"]).status_code == 200
+    for beyond in (["gpt-down"], [{"model": "gpt-down"}]):
+        refusal = latchkey.chat(key, fallbacks=beyond)
+        assert (refusal.status_code, refusal.json()["error"]["type"]) == (403, "key_model_access_denied")
+
+
+def test_the_first_organization_of_the_list_can_be_deleted(latchkey: Running) -> None:
+    made(post(latchkey, "/organization/new", organization_alias="short-lived"))
+    first = made(get(latchkey, "/organization/list"))[0]["organization_id"]
+    headers = {"authorization": f"Bearer {MASTER}"}
+    made(latchkey.http.request("DELETE", "/organization/delete", json={"organization_ids": [first]}, headers=headers))
+
+
+def test_a_plain_key_that_asks_about_an_unknown_key_is_told_so(latchkey: Running) -> None:
+    assert get(latchkey, "/key/info", latchkey.new_key(), key=f"sk-{uuid.uuid4()}").status_code == 404
+
+
+def test_a_person_of_the_team_of_litellms_own_pages_is_of_no_team(latchkey: Running) -> None:
+    assert new_person(latchkey, team_id="litellm-dashboard", user_role="proxy_admin")["teams"] == []
