@@ -1,5 +1,6 @@
 """Management endpoints of shared budgets: limits that keys, teams, people and others use by `budget_id`."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -34,8 +35,12 @@ class BudgetView(ManagementView):
     detail_errors = True
 
     def row(self, budget: SharedBudget, now: datetime) -> Row:
-        """Windows of whoever shares it end in their own zones; this one shows the default organization's."""
-        return budget_row(budget, ZoneInfo(services.default_organization().timezone), now)
+        return self.rows([budget], now)[0]
+
+    def rows(self, budgets: Iterable[SharedBudget], now: datetime) -> list[Row]:
+        """Windows of whoever shares one end in their own zones; shown are the default organization's."""
+        zone = ZoneInfo(services.default_organization().timezone)
+        return [budget_row(budget, zone, now) for budget in budgets]
 
 
 class BudgetNew(BudgetView):
@@ -68,14 +73,13 @@ class BudgetInfo(BudgetView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         names, now = required_names(self.body, "budgets"), timezone.now()
-        return Response([self.row(budget, now) for budget in SharedBudget.objects.filter(public_id__in=names)])
+        return Response(self.rows(SharedBudget.objects.filter(public_id__in=names), now))
 
 
 class BudgetList(BudgetView):
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
-        now = timezone.now()
-        return Response([self.row(budget, now) for budget in SharedBudget.objects.all()[:_MOST]])
+        return Response(self.rows(SharedBudget.objects.all()[:_MOST], timezone.now()))
 
 
 class BudgetSettings(BudgetView):

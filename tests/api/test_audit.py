@@ -4,8 +4,6 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from keys.secrets import token_of
 from proxy import services
@@ -116,14 +114,3 @@ def test_the_trail_is_for_admins_and_read_only_admins(api: Api, grace: User, ada
     User.objects.filter(pk=ada.pk).update(role=User.Role.PROXY_ADMIN_VIEWER, is_superuser=False)
     _, viewer = issue(user=ada)
     assert api.get("/audit", bearer=viewer).status == 200
-
-
-def test_a_page_takes_as_many_queries_for_many_events_as_for_few(api: Api) -> None:
-    api.key()
-    with CaptureQueriesContext(connection) as few:
-        logs(api)
-    for _ in range(4):
-        api.key()
-    with CaptureQueriesContext(connection) as many:
-        logs(api)
-    assert len(many) == len(few)

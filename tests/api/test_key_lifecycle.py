@@ -149,10 +149,3 @@ def test_the_list_is_sorted(api: Api) -> None:
 def test_a_bad_query_names_its_parameter(api: Api, query: dict[str, Any], status: int) -> None:
     answer = api.get("/key/list", query)
     assert (answer.status, answer.fault) == (status, next(iter(query)))
-
-
-def test_a_page_of_keys_costs_the_same_for_ten_and_for_thirty(api: Api, django_assert_max_num_queries: Any) -> None:
-    for _ in range(30):
-        issue(max_budget_nano=10, budget_duration="30d")
-    with django_assert_max_num_queries(4):
-        api.get("/key/list", {"size": 30, "return_full_object": "true"})

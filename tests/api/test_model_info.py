@@ -4,8 +4,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from proxy import services
 from tests.api.conftest import Api
@@ -84,18 +82,3 @@ def test_a_group_adds_up_its_deployments(api: Api) -> None:
     assert [row["model_group"] for row in api.get("/model_group/info", {"model_group": "beta"}).json["data"]] == [
         "beta"
     ]
-
-
-@pytest.mark.parametrize("path", ["/model/info", "/v2/model/info", "/model_group/info"])
-def test_a_list_takes_as_many_queries_for_many_models_as_for_one(api: Api, path: str) -> None:
-    _, secret = issue()
-    add(api, "a", "0")
-    with CaptureQueriesContext(
-        connection,
-    ) as few:
-        api.get(path, bearer=secret)
-    for number in range(1, 5):
-        add(api, f"m{number}", str(number))
-    with CaptureQueriesContext(connection) as many:
-        api.get(path, bearer=secret)
-    assert len(many) == len(few)

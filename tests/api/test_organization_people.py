@@ -3,8 +3,6 @@
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from keys.loading import load_grants
 from keys.models import VirtualKey
@@ -123,23 +121,6 @@ def test_members_see_their_organization_and_no_other(api: Api) -> None:
     ]
     assert statuses == [200, 403, 404]
     assert api.post("/organization/info", {"organizations": ["north", "south"]}, bearer=secret).status == 403
-
-
-def test_a_list_of_organizations_costs_the_same_however_long_it_is(api: Api) -> None:
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            assert api.get("/organization/list").status == 200
-        return len(captured)
-
-    def add(name: str) -> None:
-        north = organization_of(name, person(f"boss-{name}"))
-        services.create_team(Team(organization=north), actor=SYSTEM)
-
-    add("a")
-    first = queries()
-    for name in ("b", "c", "d"):
-        add(name)
-    assert queries() == first
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,6 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from keys.models import VirtualKey
@@ -65,19 +63,6 @@ def test_people_are_paged_sorted_and_filtered(api: Api, search: Team, grace: Use
         assert api.get("/user/list", bad).status == 400
     for bad in ({"page_size": "101"}, {"page": "0"}):
         assert api.get("/user/list", bad).status == 422
-
-
-def test_a_list_of_people_costs_the_same_however_long_it_is(api: Api) -> None:
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            assert api.get("/user/list").status == 200
-        return len(captured)
-
-    api.post("/user/new", {})
-    first = queries()
-    for _ in range(3):
-        api.post("/user/new", {})
-    assert queries() == first
 
 
 def test_a_person_without_limits_gets_those_of_the_file(api: Api, settings: Any) -> None:

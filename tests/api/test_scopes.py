@@ -135,15 +135,6 @@ def test_an_organization_is_made_changed_and_shown(api: Api) -> None:
     assert len(api.get("/organization/list").json) == 2
 
 
-def test_an_organization_list_takes_a_fixed_number_of_queries(api: Api, django_assert_max_num_queries: Any) -> None:
-    for number in range(5):
-        api.post("/organization/new", {"organization_id": f"o{number}", "organization_alias": "O"})
-        api.post("/team/new", {"team_id": f"t{number}", "organization_id": f"o{number}"})
-        api.post("/user/new", {"user_id": f"u{number}", "organization_id": f"o{number}"})
-    with django_assert_max_num_queries(6):
-        assert len(api.get("/organization/list").json) == 6
-
-
 @pytest.mark.parametrize(
     ("method", "path", "body", "status", "said"),
     [

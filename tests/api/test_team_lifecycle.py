@@ -4,8 +4,6 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 
 from keys.loading import load_grants
 from keys.models import VirtualKey
@@ -63,26 +61,6 @@ def test_teams_are_paged_sorted_filtered_and_deleted_ones_apart(api: Api) -> Non
     assert [row["team_id"] for row in api.get("/v2/team/list", {"status": "deleted"}).json["teams"]] == ["t1"]
     assert [row["team_id"] for row in api.get("/v2/team/list", {"search": "team 2"}).json["teams"]] == ["t2"]
     assert api.get("/v2/team/list", {"sort_by": "nonsense"}).status == 400
-
-
-@pytest.mark.parametrize("path", ["/team/list", "/v2/team/list"])
-def test_a_list_of_teams_costs_the_same_however_long_it_is(api: Api, path: str) -> None:
-    def queries() -> int:
-        with CaptureQueriesContext(
-            connection,
-        ) as captured:
-            assert api.get(path).status == 200
-        return len(captured)
-
-    def add(number: int) -> None:
-        api.post("/team/new", {"team_id": f"t{number}", "members_with_roles": [{"user_id": f"u{number}"}]})
-        api.key(team_id=f"t{number}")
-
-    add(1)
-    first = queries()
-    for number in range(2, 6):
-        add(number)
-    assert queries() == first
 
 
 def test_a_member_without_limits_has_those_the_team_gives_everybody(api: Api, settings: Any) -> None:
