@@ -9,10 +9,11 @@ The steps are in `steps.py`. An epoch that is loaded, fenced and published here 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
+S = TypeVar("S")
 HOLD = 2
 """What every request holds: the worst case of what it costs."""
 UNLOADED = None
@@ -158,15 +159,25 @@ class Report(NamedTuple):
 
 
 def explore(rules: Rules, world: World, next_steps: NextSteps, until: str = "") -> Report:
-    """Visit every state that can be reached, breadth first, or until a promise is found broken."""
     start = State(store=Store(epoch=0 if world.starts_empty else 1), left=world)
-    came_from: dict[State, tuple[State, str] | None] = {start: None}
+    return search(start, lambda state: next_steps(state, rules), always_broken, broken_at_rest, until)
+
+
+def search(
+    start: S,
+    steps_of: Callable[[S], Iterable[tuple[str, S]]],
+    always: Callable[[S], Iterable[str]],
+    in_the_end: Callable[[S], Iterable[str]],
+    until: str = "",
+) -> Report:
+    """Visit every state that can be reached, breadth first, or until a promise is found broken."""
+    came_from: dict[S, tuple[S, str] | None] = {start: None}
     waiting, broken = deque([start]), {}
     while waiting and until not in broken:
         state = waiting.popleft()
-        steps = list(next_steps(state, rules))
+        steps = list(steps_of(state))
         at_rest = all(label.startswith(FAULTS) for label, following in steps if following != state)
-        for promise in (*always_broken(state), *(broken_at_rest(state) if at_rest else ())):
+        for promise in (*always(state), *(in_the_end(state) if at_rest else ())):
             if promise not in broken:
                 broken[promise] = _path(came_from, state)
         for label, following in steps:
@@ -219,7 +230,7 @@ def _overspent(state: State, which: Iterable[int]) -> bool:
     )
 
 
-def _path(came_from: dict[State, tuple[State, str] | None], state: State) -> list[str]:
+def _path(came_from: Mapping[S, tuple[S, str] | None], state: S) -> list[str]:
     labels = []
     while (step := came_from[state]) is not None:
         state, label = step

@@ -10,6 +10,8 @@ from django.test import TestCase
 
 from keys.secrets import token_of
 from proxy import drift
+from proxy.runtime.config import GatewayConfig, OutagePolicy
+from proxy.runtime.counters import StoreUnavailable
 from proxy.runtime.errors import GatewayError
 from proxy.sweeper import sweep
 from spend import services
@@ -22,7 +24,7 @@ from teams.services import create_organization
 from tests.factories import issue, posting_of
 from tests.protocol.books_and_store import StoreView
 from tests.protocol.house import LEASE, PER_TOKEN, START, House, change
-from tests.protocol.worker import Worker
+from tests.protocol.worker import Server, Worker
 
 pytestmark = pytest.mark.django_db
 LATER = START + timedelta(seconds=2 * LEASE)
@@ -301,6 +303,41 @@ def test_drift_of_the_platform_is_mended(
         assert drift.mend(now=START, pause=lambda _: None) == 1
     assert workers[1].hold(tokens[1], 9) is None
     assert workers[1].hold(tokens[1], 8) is not None
+
+
+@pytest.mark.parametrize("judge", ["deny", "pg_exact", "allowance"])
+def test_nobody_else_judges_the_ceiling_while_the_store_is_away(
+    house: House, server: Server, loop: asyncio.AbstractEventLoop, tokens: tuple[str, str], judge: str
+) -> None:
+    policy = OutagePolicy(judge, 0.0, 10**12)
+    config = GatewayConfig("", "", lease_seconds=LEASE, outage=policy)
+    cut_off, other = (Worker(server, config, lambda: START, loop) for _ in range(2))
+    limit(max_budget_nano=16 * PER_TOKEN)
+    assert cut_off.hold(tokens[1], 1) is not None
+    cut_off.store.gone = True
+    assert cut_off.hold(tokens[1], 1) is None
+    assert isinstance(cut_off.refusal, StoreUnavailable)
+    cut_off.store.gone = False
+    assert cut_off.hold(tokens[1], 8) is not None
+    assert other.hold(tokens[0], 8) is None
+
+
+def test_an_organization_that_sql_judges_when_the_ceiling_comes_is_judged_by_the_store_again(
+    house: House, server: Server, loop: asyncio.AbstractEventLoop, tokens: tuple[str, str]
+) -> None:
+    now = [START]
+    config = GatewayConfig("", "", lease_seconds=LEASE, outage=OutagePolicy("pg_exact", 0.0, 0))
+    cut_off = Worker(server, config, lambda: now[0], loop)
+    cut_off.store.gone = True
+    early = cut_off.hold(tokens[0], 8)
+    assert early is not None and early.intent.degraded
+    limit(max_budget_nano=16 * PER_TOKEN)
+    cut_off.follow_changes()
+    assert cut_off.hold(tokens[0], 1) is None
+    cut_off.store.gone = False
+    now[0] += timedelta(seconds=10)
+    assert cut_off.hold(tokens[0], 8) is not None
+    assert cut_off.hold(tokens[0], 1) is None, "what SQL let through counts"
 
 
 def test_lifting_the_ceiling_lets_everybody_go_on(house: House, workers: list[Worker], tokens: tuple[str, str]) -> None:

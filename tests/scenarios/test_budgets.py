@@ -1,18 +1,20 @@
 """A budget is a ceiling for any number of callers, workers and gateways, on every link of the chain."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 from tests.scenarios.rig import judge
 from tests.scenarios.rig.caller import Reply, complaints, milliseconds, statuses
+from tests.scenarios.rig.ceiling import ceiling
 from tests.scenarios.rig.house import CALL_NANO, House, usd
 from tests.scenarios.rig.latchkey import Rig
 from tests.scenarios.rig.scale import scaled, seeds
 
 pytestmark = pytest.mark.xdist_group("scenarios")
 
-LINKS = ("organization", "team", "member", "user", "key", "key and model", "tag", "customer")
+LINKS = ("organization", "team", "member", "user", "key", "key and model", "tag", "customer", "platform")
 
 
 @pytest.mark.parametrize("seed", seeds())
@@ -34,9 +36,10 @@ async def test_a_limit_on_any_link_of_the_chain_is_exact_and_a_denial_leaves_not
     """S02"""
     paid, count = scaled(20, 100), scaled(100, 1000)
     house, key, sent = _chain(rig, link, paid)
-    async with house.caller() as caller:
-        replies = await caller.burst(count, lambda _: caller.call(key, latency=0.1, **sent))
-    await judge.settled(house, 5)
+    with ceiling(rig, paid) if link == "platform" else nullcontext():
+        async with house.caller() as caller:
+            replies = await caller.burst(count, lambda _: caller.call(key, latency=0.1, **sent))
+        await judge.settled(house, 5)
     _exactly(house, replies, paid)
     if link == "key and model":
         async with house.caller() as caller:

@@ -3,12 +3,15 @@
 import asyncio
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 
 import pytest
 
 from proxy.runtime.faults import POINTS
 from tests.scenarios.rig import judge
 from tests.scenarios.rig.caller import statuses
+from tests.scenarios.rig.ceiling import ceiling
 from tests.scenarios.rig.house import CALL_NANO, House, usd
 from tests.scenarios.rig.latchkey import LEASE_SECONDS
 from tests.scenarios.rig.scale import SOAK
@@ -26,7 +29,7 @@ async def test_a_worker_killed_at_a_step_leaves_books_that_close(house: House, p
     key = house.key(max_budget=usd(paid))
     program, port = house.rig.gateway_beside(2, LATCHKEY_FAULT_AT=f"{point}:kill:3")
     workers = program.workers()
-    async with house.caller() as caller:
+    async with house.caller() as caller, _met(house, point):
         replies = await caller.steady(
             10, 4, lambda i: caller.call(key, port=port, stream=i % 2 == 0, chunks=3, pause=0.05)
         )
@@ -45,7 +48,7 @@ async def test_a_worker_taken_for_dead_that_wakes_up_again_does_no_harm(house: H
     key = house.key(max_budget=usd(paid))
     program, port = house.rig.gateway_beside(1, LATCHKEY_FAULT_AT=f"{point}:hang:1")
     (sleeper,) = program.workers()
-    async with house.caller() as asleep, house.caller() as caller:
+    async with house.caller() as asleep, house.caller() as caller, _met(house, point):
         stuck = asyncio.create_task(
             asleep.burst(8, lambda i: asleep.call(key, port=port, stream=i % 2 == 0, chunks=3, pause=0.05))
         )
@@ -61,6 +64,13 @@ async def test_a_worker_taken_for_dead_that_wakes_up_again_does_no_harm(house: H
     assert house.ledger_nano <= paid * CALL_NANO
     assert house.billed_nano <= paid * CALL_NANO
     judge.books_agree(house, [*replies, *woken])
+
+
+@asynccontextmanager
+async def _met(house: House, point: str) -> AsyncIterator[None]:
+    """Only calls under a policy of the platform have a second half."""
+    with ceiling(house.rig, 10**6) if point == "after_half" else nullcontext():
+        yield
 
 
 def _is_stopped(pid: int) -> bool:

@@ -29,7 +29,7 @@ from spend import services  # noqa: E402
 from spend.models import Hold, LedgerEntry  # noqa: E402
 from spend.pricing import Usage  # noqa: E402
 from spend.wire import UPSTREAM, Intent, Posting  # noqa: E402
-from teams import models, store  # noqa: E402
+from teams import models, platform_services, store  # noqa: E402
 from teams import services as people  # noqa: E402
 from teams.actors import SYSTEM  # noqa: E402
 from teams.scopes import store_prefix  # noqa: E402
@@ -62,6 +62,14 @@ def change(kind: str, pk: int, **fields: Any) -> Answer:
     for name, value in fields.items():
         setattr(row, name, value)
     people.update_limits(row, actor=SYSTEM)
+    return {}
+
+
+def limit_platform(**fields: Any) -> Answer:
+    row = platform_services.platform()
+    for name, value in fields.items():
+        setattr(row, name, value)
+    platform_services.update_platform(row, actor=SYSTEM)
     return {}
 
 
@@ -114,7 +122,7 @@ def _posting(hold: Hold) -> Posting:
 
 _DOORS: dict[str, Callable[..., Answer]] = {
     door.__name__: door
-    for door in (create, find, change, block, correct, sweep_now, send_tasks, post_again, settle_again)
+    for door in (create, find, change, limit_platform, block, correct, sweep_now, send_tasks, post_again, settle_again)
 }
 
 
