@@ -17,7 +17,7 @@ from teams.api_types import ApiError
 from teams.limit_serializers import LimitsSerializer, end_of
 from teams.models import User
 from teams.serializers import find_organization, find_person, find_team, new_person
-from teams.services import create_user, default_organization
+from teams.services import create_user, default_organization, found_or_made
 from teams.windows import duration_delta
 
 
@@ -176,5 +176,4 @@ def find_key(value: str, *, deleted: bool = False, locked: bool = False) -> Virt
 
 
 def _person(public_id: str, actor: Actor) -> User:
-    known = find_person(public_id)
-    return known if known is not None else create_user(new_person(public_id), actor=actor)
+    return found_or_made(lambda: find_person(public_id), lambda: create_user(new_person(public_id), actor=actor))

@@ -85,12 +85,13 @@ def find_member(team: Team, values: Mapping[str, Any]) -> Membership:
 
 def person_of(user_id: str | None, email: str | None, organization: Organization, actor: Actor) -> User:
     """The named person; one that nobody knows yet joins the organization."""
-    known = find_person(user_id, email)
-    if known is not None:
-        return known
-    user = new_person(user_id, email)
-    user.organization = organization
-    return services.create_user(user, actor=actor)
+
+    def make() -> User:
+        user = new_person(user_id, email)
+        user.organization = organization
+        return services.create_user(user, actor=actor)
+
+    return services.found_or_made(lambda: find_person(user_id, email), make)
 
 
 def managed_person(caller: Caller, public_id: str, *, param: str = "user_id") -> User:

@@ -1,12 +1,12 @@
 """Every change to organizations, teams, people, customers and tags."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from teams import audit, changes
@@ -80,13 +80,27 @@ def create_user(user: User, *, actor: Actor, password: str | None = None) -> Use
     return user
 
 
-def master_person() -> User:
-    """Whom LiteLLM's clients know as the holder of the master key; made when first needed, and signs in nowhere."""
-    known = User.objects.filter(public_id=MASTER.label).first()
+def found_or_made(find: Callable[[], User | None], make: Callable[[], User]) -> User:
+    """The person that `find` finds, else the one that `make` makes, whoever else makes it at the same moment."""
+    known = find()
     if known is not None:
         return known
+    try:
+        with transaction.atomic():
+            return make()
+    except (IntegrityError, ValidationError):
+        known = find()
+        if known is None:
+            raise
+        return known
+
+
+def master_person() -> User:
+    """Whom LiteLLM's clients know as the holder of the master key; made when first needed, and signs in nowhere."""
     person = User(public_id=MASTER.label, username=MASTER.label, alias="master key", role=User.Role.PROXY_ADMIN)
-    return create_user(person, actor=SYSTEM)
+    return found_or_made(
+        lambda: User.objects.filter(public_id=MASTER.label).first(), lambda: create_user(person, actor=SYSTEM)
+    )
 
 
 @transaction.atomic

@@ -275,3 +275,19 @@ def test_a_plain_key_that_asks_about_an_unknown_key_is_told_so(latchkey: Running
 
 def test_a_person_of_the_team_of_litellms_own_pages_is_of_no_team(latchkey: Running) -> None:
     assert new_person(latchkey, team_id="litellm-dashboard", user_role="proxy_admin")["teams"] == []
+
+
+def test_teams_and_keys_that_name_the_same_new_person_are_made_side_by_side(latchkey: Running) -> None:
+    """Whoever is second finds the person that the first has just made."""
+    for _ in range(3):
+        name = str(uuid.uuid4())
+        member = {"role": "user", "user_id": name}
+        bodies = [("/team/new", {"members_with_roles": [member]}), ("/key/generate", {"user_id": name})] * 6
+
+        def send(call: tuple[str, dict[str, Any]]) -> int:
+            headers = {"authorization": f"Bearer {MASTER}"}
+            url = f"http://127.0.0.1:{latchkey.port}{call[0]}"
+            return httpx.post(url, json=call[1], headers=headers, timeout=30).status_code
+
+        with ThreadPoolExecutor(12) as pool:
+            assert set(pool.map(send, bodies)) == {200}

@@ -1,10 +1,13 @@
 import pytest
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, transaction
 
 from teams import departures, services
 from teams.actors import MASTER, SYSTEM
 from teams.models import AuditEvent, Customer, Membership, Organization, PolicyChange, Tag, Team, User
 from teams.reach import caller_of
+from teams.serializers import new_person
+from teams.services import create_user, found_or_made
 from teams.tasks import forget_policy_changes
 
 pytestmark = pytest.mark.django_db
@@ -96,3 +99,19 @@ def test_old_announcements_are_forgotten(search: Team) -> None:
     services.set_blocked(search, True, actor=SYSTEM)
     assert forget_policy_changes() == 0
     assert forget_policy_changes(now="2100-01-01T00:00:00+00:00") == PolicyChange.objects.count() + 1
+
+
+def test_a_person_that_somebody_else_makes_meanwhile_is_found(organization: Organization) -> None:
+    made = create_user(new_person("twin"), actor=SYSTEM)
+    answers = iter([None, made])
+    late = found_or_made(lambda: next(answers), lambda: create_user(User(public_id="twin", username="x"), actor=SYSTEM))
+    assert late == made
+    assert User.objects.filter(public_id="twin").count() == 1
+
+
+def test_a_person_that_cannot_be_made_is_refused(organization: Organization) -> None:
+    def make() -> User:
+        raise ValidationError({"user_id": "too long"})
+
+    with pytest.raises(ValidationError):
+        found_or_made(lambda: None, make)
