@@ -207,11 +207,16 @@ UNBUDGETED_WITHOUT_STORE = env.choice("LATCHKEY_UNBUDGETED_WITHOUT_STORE", "allo
 BUDGETS_WITHOUT_STORE = env.choice("LATCHKEY_BUDGETS_WITHOUT_STORE", "deny", ("deny", "pg_exact", "allowance"))
 TAKEOVER_MS = env.number("LATCHKEY_TAKEOVER_MS", 1000)
 OUTAGE_ALLOWANCE_NANO = env.number("LATCHKEY_OUTAGE_ALLOWANCE_NANO", 1_000_000_000)
-if DURABILITY == "fast" and BUDGETS_WITHOUT_STORE != "deny":
-    raise ImproperlyConfigured(
-        "LATCHKEY_BUDGETS_WITHOUT_STORE must be 'deny' where LATCHKEY_DURABILITY is 'fast': the counter store then "
-        "keeps the intents"
-    )
+BUDGETS_WITHOUT_DATABASE = env.choice("LATCHKEY_BUDGETS_WITHOUT_DATABASE", "deny", ("deny", "spool"))
+UNBUDGETED_WITHOUT_DATABASE = env.choice("LATCHKEY_UNBUDGETED_WITHOUT_DATABASE", "spool", ("deny", "spool"))
+SPOOL_BYTES = env.number("LATCHKEY_SPOOL_BYTES", 64 * 1024 * 1024, least=65536)
+SPOOL_SECONDS = env.number("LATCHKEY_SPOOL_SECONDS", 60)
+for _name, _chosen in (("STORE", BUDGETS_WITHOUT_STORE), ("DATABASE", BUDGETS_WITHOUT_DATABASE)):
+    if DURABILITY == "fast" and _chosen != "deny":
+        raise ImproperlyConfigured(
+            f"LATCHKEY_BUDGETS_WITHOUT_{_name} must be 'deny' where LATCHKEY_DURABILITY is 'fast': the counter store "
+            "then keeps the intents"
+        )
 CUT_REVOKED_STREAMS = env.flag("LATCHKEY_CUT_REVOKED_STREAMS", True)
 CLIENT_STALL_SECONDS = env.number("LATCHKEY_CLIENT_STALL_SECONDS", 60, least=1)
 DRAIN_SECONDS = env.number("LATCHKEY_DRAIN_SECONDS", 300)

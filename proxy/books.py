@@ -50,6 +50,12 @@ def adoptions(items: Sequence[Sequence[Intent]]) -> list[None]:
     return [None] * len(items)
 
 
+def late_intents(items: Sequence[Sequence[Intent]]) -> list[None]:
+    for batch in items:
+        ledger.adopt_late(batch)
+    return [None] * len(items)
+
+
 def postings(items: Sequence[Sequence[Posting]]) -> list[dict[str, int]]:
     with transaction.atomic():
         posted = [ledger.post(batch, now=timezone.now()) for batch in items]
@@ -183,7 +189,7 @@ _URGENT = (
     teams,
     policy_changes,
 )
-_LATER = (postings, crossings, leases)
+_LATER = (postings, crossings, leases, late_intents)
 
 
 def lanes() -> list[Lane]:

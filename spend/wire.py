@@ -6,7 +6,7 @@ An `Intent` becomes a hold row before the send, a `Posting` a ledger entry after
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -57,12 +57,14 @@ class Intent:
     @classmethod
     def from_json(cls, text: str) -> "Intent":
         """The intent that a worker left in the counter store."""
-        values = orjson.loads(text)
-        for name in ("admitted_at", "lease_until"):
-            values[name] = datetime.fromisoformat(values[name])
-        for name in ("counters", "scopes", "tags"):
-            values[name] = tuple(values[name])
-        return cls(**{**values, "owners": Owners(**values["owners"])})
+        return cls.of(orjson.loads(text))
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Intent":
+        """The intent that was written as JSON. Raises ValueError, TypeError, KeyError."""
+        instants = {name: datetime.fromisoformat(values[name]) for name in ("admitted_at", "lease_until")}
+        lists = {name: tuple(values[name]) for name in ("counters", "scopes", "tags")}
+        return cls(**{**values, **instants, **lists, "owners": Owners(**values["owners"])})
 
     def leased_until(self, milliseconds: float) -> "Intent":
         """The same, if its worker renewed the lease in the counter store meanwhile."""
@@ -81,6 +83,18 @@ class Posting:
     response_id: str
     finished_at: datetime
     first_byte_at: datetime | None
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> "Posting":
+        """The posting that was written as JSON. Raises ValueError, TypeError, KeyError."""
+        first = values["first_byte_at"]
+        read = {
+            "intent": Intent.of(values["intent"]),
+            "usage": Usage(**values["usage"]),
+            "finished_at": datetime.fromisoformat(values["finished_at"]),
+            "first_byte_at": datetime.fromisoformat(first) if first else None,
+        }
+        return cls(**{**values, **read})
 
 
 @dataclass(frozen=True, slots=True)

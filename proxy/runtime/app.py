@@ -19,6 +19,7 @@ from proxy.runtime.holds import Holds
 from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.request import Receive, Request, Send
 from proxy.runtime.settlement import Settlement
+from proxy.runtime.spooling import Spooling
 from proxy.runtime.streams import Streams
 from proxy.runtime.upstream import AiohttpClient, UpstreamClient
 
@@ -44,8 +45,9 @@ class Gateway:
         self.epochs = Epochs(self.store, journal)
         self.upstream: UpstreamClient = upstream or AiohttpClient()
         self.grants = Grants(journal, clock)
-        self.holds = Holds(self.store, journal, self.epochs, config, clock)
-        self.settlement = Settlement(journal, self.store, self.holds, config.lease_seconds, clock)
+        self.spooling = Spooling(journal, self.store, self.grants, config, clock)
+        self.holds = Holds(self.store, journal, self.epochs, config, clock, self.spooling)
+        self.settlement = Settlement(journal, self.store, self.holds, config.lease_seconds, clock, self.spooling)
         self.streams = Streams(
             stall_seconds=config.client_stall_seconds,
             drain_seconds=config.drain_seconds,
@@ -58,6 +60,7 @@ class Gateway:
         loop = asyncio.get_running_loop()
         self.journal.start()
         self.store.start()
+        self.spooling.start()
         await self.upstream.__aenter__()
         await self.store.wait_until_available(3)
         self._background = [
@@ -68,6 +71,7 @@ class Gateway:
             asyncio.create_task(metrics.keep_shared(), name="share-metrics"),
             asyncio.create_task(self.settlement.run(), name="post"),
             asyncio.create_task(self.settlement.keep_leases(), name="keep-leases"),
+            asyncio.create_task(self.spooling.follow(), name="follow-spool"),
         ]
 
     async def stop(self) -> None:
@@ -77,6 +81,7 @@ class Gateway:
         for task in self._background:
             task.cancel()
         await self.store.stop()
+        await self.spooling.stop()
         await self.journal.stop()
         await self.upstream.__aexit__(None, None, None)
 

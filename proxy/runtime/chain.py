@@ -78,7 +78,7 @@ async def admit_and_hold(
     gateway: "Gateway", request: Request, request_id: str, token: str, call: Call, attempt: int
 ) -> tuple[Held, Target]:
     """Every attempt is admitted and held anew; a grant that changed meanwhile is read again."""
-    if gateway.settlement.overloaded or not gateway.journal.available:
+    if gateway.settlement.overloaded or not (gateway.journal.available or gateway.spooling.is_open):
         raise errors.unavailable("the ledger")
     for _ in range(_FRESH_GRANTS):
         try:

@@ -15,6 +15,13 @@ class OutagePolicy:
     """How long the counter store must have been away before SQL judges in its place."""
     allowance_nano: int = 0
     """Nano-USD that hard budgets may hold in one worker and outage, where policy is `allowance`."""
+    budgets_without_database: str = "deny"
+    """`deny`, or `spool`: intents go to this machine's disk. For calls that a hard budget limits."""
+    unbudgeted_without_database: str = "spool"
+    spool_folder: str = ""
+    spool_bytes: int = 64 * 1024 * 1024
+    spool_seconds: int = 60
+    """For how long after the database was last heard of calls may begin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +48,10 @@ class GatewayConfig:
     """Workers that share a rate limit while there is no counter store to share it through."""
     outage: OutagePolicy = field(default_factory=OutagePolicy)
     rules: GateRules = field(default_factory=GateRules)
+
+    @property
+    def serves_without_store(self) -> bool:
+        """Whether there are calls that go on while the counter store is away."""
+        return self.durability == "strict" and (
+            self.unbudgeted_without_store or self.outage.budgets_without_store != "deny"
+        )

@@ -96,9 +96,10 @@ class Epochs:
 
     async def raise_above(self, organization: int, epoch: int) -> None:
         """Raise and publish an epoch beyond `epoch`, unless that has been done."""
-        current, raised = await self._journal.ask(
-            "raise_epochs", (organization, await self.current(organization), epoch)
-        )
+        seen = await self.current(organization)
+        if seen > epoch:
+            return
+        current, raised = await self._journal.ask("raise_epochs", (organization, seen, epoch))
         if raised:
             await self._store.script(scripts.EPOCH, store_prefix(organization), current)
         self._known[organization] = current

@@ -36,6 +36,11 @@ class Grants:
         self._seen: dict[int, None] = {}
         self._checked_at = clock()
 
+    @property
+    def as_of(self) -> datetime:
+        """The last instant up to which every announced change is known."""
+        return self._checked_at
+
     async def get(self, token: str) -> Grant:
         """Raises 401 for a key that does not exist."""
         grant = self._grants.get(token)

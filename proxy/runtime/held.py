@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from keys.grants import Grant, ScopePolicy
 from proxy.runtime.call import Call
@@ -90,7 +90,10 @@ class Asking:
     prefix: str
     plan: Plan
     moment: Moment
+    lease: timedelta
     waited: bool = False
     shared: bool = False
+    spooled: bool = False
+    """The database is away, and the intent goes to the disk."""
     platform: "Asking | None" = None
     """The same on the platform's counters, if they have something to say."""

@@ -22,6 +22,7 @@ from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.loads import Loads
 from proxy.runtime.outage import Outage
 from proxy.runtime.plan import NO_LIMIT, Line, plan_for
+from proxy.runtime.spooling import Spooling
 from spend.pricing import worst_case
 from spend.wire import Intent
 from teams.scopes import PLATFORM, store_prefix
@@ -37,8 +38,9 @@ class Holds:
         epochs: Epochs,
         config: GatewayConfig,
         clock: Callable[[], datetime],
+        spooling: Spooling,
     ) -> None:
-        self._store, self._journal, self._epochs = store, journal, epochs
+        self._store, self._journal, self._epochs, self._spooling = store, journal, epochs, spooling
         self._config, self._clock = config, clock
         self._lease = timedelta(seconds=config.lease_seconds)
         self._loads = Loads(store, journal, epochs, durability=config.durability)
@@ -54,6 +56,8 @@ class Holds:
         asking = self._asking(admission)
         for _ in range(_TURNS):
             epoch = await self._agreed_epoch(asking)
+            if not self._journal.available:
+                self._spooling.take(asking)
             question = self._question(asking, epoch)
             try:
                 reply = await self._ask(asking, question)
@@ -129,10 +133,11 @@ class Holds:
         prefix = store_prefix(organization)
         plan = plan_for(admission.policies, target.model, grant.zone, prefix, target.is_free)
         bound = estimate(admission.call, target, self._config.default_output_tokens)
-        asking = Asking(admission, bound, now, organization, prefix, plan, plan.at(now))
+        asking = Asking(admission, bound, now, organization, prefix, plan, plan.at(now), self._lease)
         above = overall.plan_of(grant, target.model, free=target.is_free)
         if above is not None:
-            asking.platform = Asking(admission, bound, now, PLATFORM, overall.PREFIX, above, above.at(now))
+            moment = above.at(now)
+            asking.platform = Asking(admission, bound, now, PLATFORM, overall.PREFIX, above, moment, self._lease)
         return asking
 
     def _question(self, asking: Asking, epoch: int) -> dict[str, Any]:
@@ -144,7 +149,7 @@ class Holds:
             "e": epoch,
             "id": ids.hold_id(),
             "now": now,
-            "until": now + self._config.lease_seconds * 1000,
+            "until": now + int(asking.lease.total_seconds()) * 1000,
             "a": min(amount, NO_LIMIT),
             "v": asking.plan.versions,
             "w": moment.w,
@@ -173,7 +178,7 @@ class Holds:
         return reply
 
     def _payload(self, asking: Asking, question: dict[str, Any]) -> str:
-        """In `fast` durability the hold's record is the intent, and carries all of it."""
+        """Where SQL does not get the intent before the send, the hold's record is the intent, and carries all of it."""
         if asking.organization == PLATFORM:
             return f'"o":{asking.admission.grant.owners.organization_id},'
         if self._written(asking):
@@ -183,11 +188,13 @@ class Holds:
 
     def _written(self, asking: Asking) -> bool:
         """Whether the intent is a row in SQL before the send."""
+        if asking.spooled:
+            return False
         return self._config.durability == "strict" or bool(asking.platform and asking.platform.moment.lines)
 
     async def _without_store(self, asking: Asking, question: dict[str, Any]) -> tuple[Held, list[str]]:
         """Admit the call some other way, if policy has one. In `fast` there is none, as the store keeps the intents."""
-        if self._config.durability == "fast":
+        if self._config.durability == "fast" or asking.spooled:
             raise StoreUnavailable("the counter store is away")
         held = self._held(asking, question, ["OK", "0"])
         try:
@@ -200,11 +207,14 @@ class Holds:
     async def _write_intent(self, held: Held) -> bool:
         """Make the hold durable. False if it must not be sent: its epoch is over, or the sweeper buried it."""
         intent = held.intent
-        if not intent.written:
+        if not intent.written and not intent.degraded:
             # A store that was replaced meanwhile had every epoch forgotten, before this hold was made in it.
             return await self._epochs.current(intent.owners.organization_id) == intent.epoch
         try:
-            return bool(await self._journal.ask("intents", held.intent))
+            if not intent.written:
+                await self._spooling.keep(intent)
+                return True
+            return bool(await self._journal.ask("intents", intent))
         except BooksUnavailable as error:
             if error.never:
                 await self.undo(held)
@@ -326,10 +336,11 @@ class Holds:
             output_cap=bound.output,
             attempt=admission.attempt,
             admitted_at=asking.now,
-            lease_until=asking.now + self._lease,
+            lease_until=asking.now + asking.lease,
             token=admission.grant.token,
             tags=admission.tags,
             written=self._written(asking),
+            degraded=asking.spooled,
         )
 
 

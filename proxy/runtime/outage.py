@@ -43,6 +43,8 @@ class Outage:
         self._config, self._policy, self._clock = config, config.outage, clock
         self._rates = LocalRates(config.workers)
         self._allowance = Allowance(store, config.outage.allowance_nano)
+        self._missed: dict[int, int] = {}
+        """Epochs, by organization, whose counters know nothing of calls that were let through."""
 
     async def admit(self, held: "Held", question: dict[str, Any]) -> list[str]:
         """Judge a call that the store is not asked about, and write its intent.
@@ -104,15 +106,19 @@ class Outage:
             return _ANEW
         metrics.DEGRADED.labels(policy).inc()
         organization = intent.owners.organization_id
-        self._store.when_back(partial(self._epochs.raise_above, organization, intent.epoch))
+        self._recount(organization, intent.epoch)
         await self._recount_above(held)
         return KEPT
 
+    def _recount(self, organization: int, epoch: int) -> None:
+        """Have counters, which missed a call, read again when the store is back; once, however many they missed."""
+        if self._missed.get(organization) != epoch:
+            self._missed[organization] = epoch
+            self._store.when_back(partial(self._epochs.raise_above, organization, epoch))
+
     async def _recount_above(self, held: "Held") -> None:
-        """Have the platform's counters, which missed a call, read again when the store is back."""
         if held.above is not None:
-            epoch = await self._epochs.current(PLATFORM)
-            self._store.when_back(partial(self._epochs.raise_above, PLATFORM, epoch))
+            self._recount(PLATFORM, await self._epochs.current(PLATFORM))
 
     async def _by_rates(self, held: "Held", judge: Callable[[], Any]) -> list[str]:
         """This worker's share of each rate is taken first, and given back by a call that is not admitted."""

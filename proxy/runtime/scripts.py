@@ -19,8 +19,8 @@ def _script(text: str) -> Script:
     return Script(text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-HOLD, SETTLE, LOAD, ENDED = (
-    _script((_FOLDER / f"{name}.lua").read_text()) for name in ("hold", "settle", "load", "ended")
+HOLD, SETTLE, LOAD, ENDED, SHRINK = (
+    _script((_FOLDER / f"{name}.lua").read_text()) for name in ("hold", "settle", "load", "ended", "shrink")
 )
 EPOCH = _script(PUBLISH_EPOCH)
-EVERY = (HOLD, SETTLE, LOAD, ENDED, EPOCH)
+EVERY = (HOLD, SETTLE, LOAD, ENDED, SHRINK, EPOCH)

@@ -20,6 +20,7 @@ from proxy.runtime.held import Held, Settled
 from proxy.runtime.holds import Holds
 from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.plan import Line
+from proxy.runtime.spooling import Spooling
 from spend.wire import Crossing, Posting
 
 log = structlog.get_logger()
@@ -38,7 +39,9 @@ class Settlement:
         holds: Holds,
         lease_seconds: int,
         clock: Callable[[], datetime],
+        spooling: Spooling,
     ) -> None:
+        self._spooling = spooling
         self._journal, self._store, self._holds, self._clock = journal, store, holds, clock
         self._lease = timedelta(seconds=lease_seconds)
         self._open: dict[str, Held] = {}
@@ -133,12 +136,19 @@ class Settlement:
             await self._settle(due)
             faults.reach("after_settle")
         except StoreUnavailable:
-            self._store.when_back(partial(self._settle, due))
+            # However long the outage is, nothing is remembered of calls that the store never held.
+            if held_there := [one for one in due if not one[0].intent.degraded]:
+                self._store.when_back(partial(self._settle, held_there))
 
     async def _posted(self, batch: list[_Due]) -> dict[str, int]:
-        """What each hold finally cost. One that the database refuses by itself is left to the sweeper."""
+        """What each hold finally cost, of those that are to be settled now.
+
+        One that the database refuses by itself is left to the sweeper, and what is spooled to whoever brings it to SQL.
+        """
         delay = 0.05
         while True:
+            if not self._journal.available and await self._spooling.keep_postings(batch):
+                return {}
             try:
                 costs: dict[str, int] = await self._journal.ask("postings", [posting for _, posting in batch])
                 return costs

@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from proxy import drift
 from proxy.runtime.config import GatewayConfig, OutagePolicy
+from proxy.runtime.held import Held
+from proxy.sweeper import sweep
 from spend import services, sql_holds
 from spend.models import Hold, LedgerEntry
-from spend.wire import CounterRef, SqlHold
+from spend.wire import ORPHAN, CounterRef, SqlHold
 from teams import store
 from teams.models import Organization
 from teams.windows import window_at
@@ -56,8 +59,14 @@ def policy() -> OutagePolicy:
 
 
 @pytest.fixture
-def workers(house: House, clock: Clock, loop: asyncio.AbstractEventLoop, policy: OutagePolicy) -> list[Worker]:
-    server = Server(store.client())
+def server() -> Server:
+    return Server(store.client())
+
+
+@pytest.fixture
+def workers(
+    house: House, server: Server, clock: Clock, loop: asyncio.AbstractEventLoop, policy: OutagePolicy
+) -> list[Worker]:
     config = GatewayConfig("", "", lease_seconds=LEASE, outage=policy)
     return [Worker(server, config, clock, loop) for _ in range(2)]
 
@@ -194,3 +203,119 @@ def test_calls_of_one_batch_are_judged_one_after_the_other(house: House, workers
     assert sql_holds.hold(shared) == [["SHARE", *full[1:]]]
     stale = [SqlHold(replace(intents[3], epoch=authority.epoch - 1), ((0, window, PER_TOKEN + 100),))]
     assert sql_holds.hold(stale) == [["EPOCH"]]
+
+
+@pytest.fixture
+def spooling_workers(workers: list[Worker]) -> Iterator[list[Worker]]:
+    """The first one is about to lose the database; both know the key and have read its counters."""
+    for worker in workers:
+        worker.spooling.start()
+    yield workers
+    for worker in workers:
+        worker.run(worker.spooling.stop())
+
+
+class TestSpool:
+    """The database is away for one worker, which goes on by the counters and its disk."""
+
+    @pytest.fixture
+    def policy(self, tmp_path: Path) -> OutagePolicy:
+        return OutagePolicy(budgets_without_database="spool", spool_folder=str(tmp_path / "spool"))
+
+    @pytest.fixture
+    def token(self, house: House, spooling_workers: list[Worker]) -> str:
+        token = house.tokens[0]
+        for worker in spooling_workers:
+            assert worker.hold(token, 1)
+        return token
+
+    def spooled(self, worker: Worker, token: str, cost: int | None = None) -> Held:
+        """A call of eight tokens without the database; its cost, if it is known, is spooled as well."""
+        worker.journal.available = False
+        held = worker.hold(token, 8)
+        assert held is not None and not held.intent.written
+        if cost is not None:
+            worker.spool(held, posting_of(held.intent, cost * PER_TOKEN))
+        worker.journal.available = True
+        return held
+
+    def bring(self, worker: Worker) -> None:
+        assert worker.run(worker.spooling.bring())
+
+    def test_a_spooled_call_counts_for_everybody_and_is_brought_to_the_ledger(
+        self, spooling_workers: list[Worker], token: str, clock: Clock
+    ) -> None:
+        first, second = spooling_workers
+        self.spooled(first, token, cost=3)
+        assert fill(second, token) == 16 - 2 - 3
+        assert not LedgerEntry.objects.exists()
+        self.bring(first)
+        entry = LedgerEntry.objects.get()
+        assert (entry.amount_nano, entry.degraded) == (3 * PER_TOKEN, True)
+        assert second.hold(token, 1) is None
+        assert drift.mend(now=clock.now, pause=lambda _: None) == 0
+
+    def test_a_call_whose_outcome_nobody_knows_is_charged_as_held(
+        self, spooling_workers: list[Worker], token: str, clock: Clock
+    ) -> None:
+        """Its worker was killed; another one finds the file."""
+        first, second = spooling_workers
+        held = self.spooled(first, token)
+        first.run(first.spooling.stop())
+        self.bring(second)
+        assert Hold.objects.get(pk=held.intent.hold_id).state == Hold.State.PENDING
+        clock.now = held.intent.lease_until + timedelta(seconds=1)
+        sweep(now=clock.now)
+        entry = LedgerEntry.objects.get(hold=held.intent.hold_id)
+        assert (entry.amount_nano, entry.usage_source) == (8 * PER_TOKEN, ORPHAN)
+
+    def test_counters_that_were_read_without_a_spooled_call_are_read_again(
+        self, spooling_workers: list[Worker], token: str, server: Server
+    ) -> None:
+        """The store lost everything meanwhile, so for a while nobody but the disk knew of the call."""
+        first, second = spooling_workers
+        self.spooled(first, token, cost=3)
+        server.client.flushall()
+        assert second.hold(token, 1)
+        self.bring(first)
+        second.follow_changes()
+        assert fill(second, token) == 16 - 3 - 3
+
+    def test_a_sweeper_that_comes_first_charges_what_the_call_cost_and_once(
+        self, spooling_workers: list[Worker], token: str, clock: Clock
+    ) -> None:
+        """The store knows what is on the disk, in case that is lost."""
+        first, _ = spooling_workers
+        held = self.spooled(first, token, cost=3)
+        clock.now = held.intent.lease_until + timedelta(seconds=1)
+        sweep(now=clock.now)
+        self.bring(first)
+        assert LedgerEntry.objects.get(hold=held.intent.hold_id).amount_nano == 3 * PER_TOKEN
+
+    def test_a_sweeper_that_comes_in_between_takes_no_spooled_call_for_one_that_was_never_sent(
+        self, spooling_workers: list[Worker], token: str, clock: Clock
+    ) -> None:
+        first, _ = spooling_workers
+        held = self.spooled(first, token)
+        clock.now += timedelta(seconds=LEASE + 1)
+        sweep(now=clock.now)
+        assert not Hold.objects.filter(pk=held.intent.hold_id).exists()
+        first.post(posting_of(held.intent, 5 * PER_TOKEN))
+        self.bring(first)
+        assert LedgerEntry.objects.get(hold=held.intent.hold_id).amount_nano == 5 * PER_TOKEN
+
+    @pytest.mark.parametrize("cost", [0, None])
+    def test_a_spooled_call_that_cost_nothing_leaves_nothing_behind(
+        self, spooling_workers: list[Worker], token: str, counters: StoreView, clock: Clock, cost: int | None
+    ) -> None:
+        """Free after all, or never sent."""
+        first, second = spooling_workers
+        held = self.spooled(first, token)
+        first.journal.available = False
+        first.spool(held, posting_of(held.intent, cost))
+        first.journal.available = True
+        self.bring(first)
+        assert counters.open_holds() == 2
+        assert fill(second, token) == 14
+        assert LedgerEntry.objects.count() == (0 if cost is None else 1)
+        assert drift.mend(now=clock.now, pause=lambda _: None) == 0

@@ -27,6 +27,7 @@ from proxy.runtime.holds import Holds
 from proxy.runtime.journal import BooksUnavailable
 from proxy.runtime.routes import CHAT
 from proxy.runtime.scripts import HOLD, Script
+from proxy.runtime.spooling import Spooling
 from spend.wire import CounterRef, Intent, Posting
 
 MODEL = "house"
@@ -102,10 +103,9 @@ class Store:
 class Journal:
     """`Journal.ask`, at once. Intents wait at the gate while it is closed, as those of a slow worker do."""
 
-    available = True
-
     def __init__(self, loaded: dict[str, CounterRef]) -> None:
         self._handlers = {kind: one for lane in books.lanes() for kind, one in lane.handlers.items()}
+        self.available = True
         self.gate: asyncio.Future[None] | None = None
         self.waiting: Intent | None = None
         self._loaded = loaded
@@ -113,6 +113,8 @@ class Journal:
         """`before` or `after`: the next intents are reported as unknown, without or with having been written."""
 
     async def ask(self, kind: str, item: Any) -> Any:
+        if not self.available:
+            raise BooksUnavailable("the database is away")
         if kind == "counters":
             self._loaded[item.counter] = item
         if kind != "intents":
@@ -161,7 +163,9 @@ class Worker:
         self.epochs = Epochs(self.store, self.journal)  # type: ignore[arg-type]
         self.store.meet = self.epochs.meet_server
         self.grants = Grants(self.journal, self.clock)  # type: ignore[arg-type]
-        self.holds = Holds(self.store, self.journal, self.epochs, self.config, self.clock)  # type: ignore[arg-type]
+        doors = self.journal, self.store
+        self.spooling = Spooling(*doors, self.grants, self.config, self.clock)  # type: ignore[arg-type]
+        self.holds = Holds(self.store, self.journal, self.epochs, self.config, self.clock, self.spooling)  # type: ignore[arg-type]
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
@@ -213,6 +217,10 @@ class Worker:
                 self.run(action())
             except StoreUnavailable:
                 self.store.later.append(action)
+
+    def spool(self, held: Held, posting: Posting) -> None:
+        """What the gateway does with a posting while the database is away."""
+        assert self.run(self.spooling.keep_postings([(held, posting)]))
 
     def follow_changes(self) -> None:
         """The look at the announcements that the gateway takes twice a second."""

@@ -19,7 +19,7 @@ if money then
   for _, w in ipairs(held.w) do
     local counter, spent = base .. ':w:' .. w[1], -1
     if redis.call('HGET', counter, 'g') == w[3] then
-      redis.call('HINCRBY', counter, 'h' .. w[2], '-' .. held.a)
+      redis.call('HINCRBY', counter, 'h' .. w[2], string.format('%.0f', 0 - tonumber(held.a)))
       spent = redis.call('HINCRBY', counter, 's' .. w[2], ARGV[2])
       if w[2] ~= '' then
         spent = 0

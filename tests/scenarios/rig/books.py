@@ -104,6 +104,11 @@ class Books:
         keys = self.store.scan_iter(f"{store_prefix(organization)}:{epoch}:holds", count=1000)
         return sum(int(self.store.zcard(key)) for key in keys)
 
+    def records(self, organization: int) -> dict[str, str]:
+        """What the store keeps of single holds, in every epoch."""
+        keys = self.store.scan_iter(f"{store_prefix(organization)}:*:hold:*", count=1000)
+        return {key: str(self.store.get(key)) for key in keys}
+
     def slots(self, organization: int) -> int:
         """Parallel slots in use, all scopes together."""
         keys = self.store.scan_iter(f"{store_prefix(organization)}:p:*", count=1000)

@@ -35,7 +35,8 @@ async def settled(house: House, seconds: float = 10) -> float:
         return await until(idle, seconds, "nothing is held when idle")
     except AssertionError as error:
         pending, counters = books.pending(house.pk), books.counters(house.pk)
-        raise AssertionError(f"{error}: {pending} pending holds, counters {counters}") from None
+        kept = books.records(house.pk)
+        raise AssertionError(f"{error}: {pending} pending holds, counters {counters}, records {kept}") from None
 
 
 def books_agree(house: House, replies: Iterable[Reply] = (), *, counters: bool = True) -> None:

@@ -214,7 +214,7 @@ class Rig:
 
     def _is_ready(self) -> bool:
         try:
-            return self.http.get("/health/readiness").status_code == 200
+            return bool(self.http.get("/health/readiness").json()["status"] == "healthy")
         except httpx.TransportError:
             return False
 
