@@ -89,6 +89,7 @@ from teams.organizations_api import (
     OrganizationUpdate,
 )  # fmt: skip
 from teams.places_api import PlaceAdd, PlaceDelete, PlaceUpdate
+from teams.projects_api import ProjectDelete, ProjectInfo, ProjectList, ProjectNew, ProjectUpdate
 from teams.tags_api import TagDelete, TagInfo, TagList, TagNew, TagUpdate
 from teams.users_api import (
     PasswordChange,
@@ -149,6 +150,14 @@ TEAMS = [
     at("team/<str:team_id>/member/<str:user_id>/reset_budget", MemberResetSpend, LEADERS, **_SPENT),
     at("team/<str:team_id>/members/me", MemberMe, EVERY_PERSON, **_MEMBERS),
     at("team/<str:team_id>", TeamUpdate, LEADERS, **_SPENT, http_method_names=["patch", "options"]),
+]
+
+PROJECTS = [
+    at("project/new", ProjectNew, LEADERS, **_SPENT),
+    at("project/update", ProjectUpdate, LEADERS, **_SPENT),
+    at("project/delete", ProjectDelete, LEADERS, **_SPENT),
+    at("project/info", ProjectInfo, ANYONE, **_SPENT),
+    at("project/list", ProjectList, EVERY_PERSON, **_SPENT),
 ]
 
 USERS = [
@@ -286,6 +295,7 @@ urlpatterns = [
     *SPEND,
     *KEYS,
     *TEAMS,
+    *PROJECTS,
     *USERS,
     *ORGANIZATIONS,
     *_customers("customer"),

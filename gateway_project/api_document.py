@@ -12,7 +12,7 @@ ANSWERS = Path(__file__).with_name("api_answers.json")
 _METHODS = ("get", "post", "put", "patch", "delete")
 _TAGS = {
     "Keys": ("key",),
-    "Teams": ("team",),
+    "Teams": ("team", "project"),
     "People": ("user", "invitation", "onboarding"),
     "Organizations": ("organization",),
     "Customers": ("customer", "end_user"),

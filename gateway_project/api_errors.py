@@ -32,6 +32,7 @@ _API_NAMES = {
     "raise_until": "temp_budget_expiry",
     "shared_budget": "budget_id",
     "organization": "organization_id",
+    "project": "project_id",
     "email": "user_email",
     "username": "user_id",
     "role": "user_role",

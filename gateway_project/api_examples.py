@@ -151,6 +151,12 @@ _TEAMS = (
           {"team_ids": ["team-docs"], "permissions": ["/key/list"]}),
     _post("/team/model/add", "Let a team call more models", {"team_id": "team-docs", "models": ["house", "spare"]}),
     _post("/team/model/delete", "Let a team call fewer models", {"team_id": "team-docs", "models": ["spare"]}),
+    _post("/project/new", "Create a project of a team",
+          {"team_id": "team-docs", "project_id": "project-docs", "project_alias": "Handbook", "max_budget": 25}),
+    _post("/project/update", "Change a project", {"project_id": "project-docs", "max_budget": 20, "rpm_limit": 60}),
+    _get("/project/info", "One project", {"project_id": "project-docs"}),
+    _get("/project/list", "Projects that the caller may see"),
+    Example("DELETE", "/project/delete", "Delete projects, with their keys", {"project_ids": ["project-docs"]}),
     _get("/team/available", "Teams that people may join by themselves"),
 )  # fmt: skip
 _KEYS = (

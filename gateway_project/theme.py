@@ -52,6 +52,7 @@ UNFOLD: dict[str, Any] = {
                 _item("Organizations", "domain", "teams_organization"),
                 _item("Teams", "groups", "teams_team"),
                 _item("Members", "badge", "teams_membership"),
+                _item("Projects", "folder", "teams_project"),
                 _item("Users", "person", "teams_user"),
                 _item("Customers", "storefront", "teams_customer"),
                 _item("Tags", "sell", "teams_tag"),

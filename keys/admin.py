@@ -61,13 +61,13 @@ class VirtualKeyAdmin(LimitsAdmin):
         ("user", AutocompleteSelectFilter),
         ("organization", AutocompleteSelectFilter),
     )
-    autocomplete_fields = ("organization", "team", "user", "shared_budget")
+    autocomplete_fields = ("organization", "team", "project", "user", "shared_budget")
     readonly_fields = ("masked_shown", "public_id", "created_by", "created_at", "updated_by", "deleted_by")
     actions = ("block_selected", "unblock_selected", "delete_selected_keys")
     actions_detail = ("regenerate", "block", "unblock", "archive")
     ordering = ("-pk",)
     add_fieldsets = (
-        (None, {"fields": ("alias", ("team", "user"), ("service_account", "organization"), "expires_at")}),
+        (None, {"fields": ("alias", ("team", "user"), ("project", "service_account"), ("organization", "expires_at"))}),
         BUDGET,
         LIMITS,
         (

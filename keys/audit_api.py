@@ -20,6 +20,7 @@ from teams.models import AuditEvent, User
 _TABLES = {
     "keys.VirtualKey": "LiteLLM_VerificationToken",
     "teams.Team": "LiteLLM_TeamTable",
+    "teams.Project": "LiteLLM_ProjectTable",
     "teams.Membership": "LiteLLM_TeamMembership",
     "teams.User": "LiteLLM_UserTable",
     "teams.Organization": "LiteLLM_OrganizationTable",

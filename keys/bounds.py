@@ -48,6 +48,8 @@ def inherit(key: VirtualKey, minter: VirtualKey) -> None:
     for column in ("rpm_limit", "tpm_limit", "max_parallel_requests"):
         if key.effective(column) is None:
             setattr(key, column, minter.effective(column))
+    if key.project is None and key.team_id == minter.team_id:
+        key.project = minter.project
     key.allowed_models = key.allowed_models or list(minter.allowed_models)
     key.budget_limits = key.budget_limits or list(minter.effective("budget_limits"))
     key.model_limits = {**minter.limits_by_model, **key.model_limits}
@@ -78,6 +80,7 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
         "model_max_budget": "model_limits" in changed
         and not _within_models(key.limits_by_model, minter.limits_by_model),
         "expires": "expires_at" in changed and _outlives(key, minter),
+        "project_id": "project_id" in changed and minter.project_id not in (None, key.project_id),
     }
     for column, name in _NUMBERS:
         top, wanted = minter.effective(column), key.effective(column)
@@ -106,11 +109,11 @@ def refuse_own_budget(key: VirtualKey, stored: VirtualKey) -> None:
 
 
 def owners_of(key: VirtualKey) -> list[Limits]:
-    """Whose limits govern the key from above: a team and its member, or a person."""
+    """Whose limits govern the key from above: a team, its member and a project, or a person."""
     if key.team is None:
         return [key.user] if key.user else []
     member = key.team.memberships.select_related("user", "shared_budget").filter(user=key.user_id).first()
-    return [key.team, *([member] if member else [])]
+    return [key.team, *(scope for scope in (member, key.project) if scope)]
 
 
 def _refuse_models(wanted: Iterable[str], owner: Limits) -> None:

@@ -18,11 +18,10 @@ ROUTES_OF_TYPE = {
     "management": ["management_routes"],
     "read_only": ["info_routes"],
 }
-_USE_TAGS = "use team_id, or a tag with a budget"
+_USE_TAGS = "use project_id, or a tag with a budget"
 _NO_ESTIMATES = "what a call may cost is bounded by its own cap; see output_cap_policy"
 #: Field, why it is refused if it says anything, and what to use.
 _REFUSED = {
-    "project_id": f"there are no projects here; {_USE_TAGS}",
     "agent_id": f"there are no agents here; {_USE_TAGS}",
     "end_user_budget_id": "budgets of end users are set with /customer/new",
     "budget_fallbacks": "a call that does not fit its budget is refused, never served by another model",
@@ -104,7 +103,7 @@ def refuse_promises(body: Mapping[str, Any]) -> None:
 def extras_row(metadata: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
     """How these fields look in answers; those without a meaning here are empty."""
     absent: dict[str, Any] = {
-        "project_id": None, "agent_id": None, "budget_fallbacks": None, "tpd_limit": None, "tag_rpm_limit": None,
+        "agent_id": None, "budget_fallbacks": None, "tpd_limit": None, "tag_rpm_limit": None,
         "mcp_rpm_limit": None, "access_group_ids": [], "allowed_vector_store_indexes": None,
         "throttle_on_budget_exceeded": False, "object_permission_id": None, "end_user_budget_id": None,
         "default_estimated_output_tokens": None, "default_estimated_output_tokens_per_model": None,

@@ -28,6 +28,7 @@ class KeyForm(LimitsForm):
         helps = {
             "alias": "What people call it; at most one living key has it.",
             "organization": "Only for a key without a team and without a user.",
+            "project": "One of the team's, whose limits hold too.",
             "service_account": "Name of the program that owns the key, instead of a user.",
             "expires_at": "Empty: never.",
         }
@@ -43,7 +44,9 @@ class KeyForm(LimitsForm):
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        team, user = cleaned.get("team"), cleaned.get("user")
+        team, user, project = (cleaned.get(name) for name in ("team", "user", "project"))
+        if project and project.team != team:
+            self.add_error("project", f"it is a project of {project.team}; choose that team too")
         if user and cleaned.get("service_account"):
             self.add_error("service_account", "a key belongs to a person or to a service account, never to both")
         if team and user and not Membership.objects.filter(team=team, user=user).exists():

@@ -18,7 +18,7 @@ from keys.serializers import token_from
 from teams.actors import MASTER, SYSTEM
 from teams.api_base import ApiError, ManagementView, unwired, whole_number
 from teams.callers import Caller
-from teams.models import Organization, Team, User
+from teams.models import Organization, Project, Team, User
 from teams.rows import current_window
 
 #: Columns that a list may be ordered by.
@@ -37,9 +37,12 @@ _SORTS = {
 #: What is no column, but worked out per key; so many keys at most are.
 _COMPUTED, _MOST = ("spend", "budget_reset_at"), 10_000
 _STATUSES = ("active", "expired", "revoked", "blocked", "deleted")
-_EXACT = {"user_id": "user__public_id", "team_id": "team__public_id", "organization_id": "organization__public_id"}
+_EXACT = {
+    "user_id": "user__public_id", "team_id": "team__public_id", "organization_id": "organization__public_id",
+    "project_id": "project__public_id",
+}  # fmt: skip
 #: There are none of these, so no key has one.
-_NEVER = ("project_id", "agent_id", "access_group_id")
+_NEVER = ("agent_id", "access_group_id")
 
 
 class KeyList(KeyView):
@@ -127,7 +130,7 @@ class KeyAliases(ManagementView):
 
 def _reached(caller: Caller, query: Any) -> KeyQuerySet:
     """What the caller may list; 403 for a filter by somebody whom the caller may not see."""
-    for name in ("user_id", "team_id", "organization_id", "key_hash"):
+    for name in ("user_id", "team_id", "project_id", "organization_id", "key_hash"):
         if query.get(name):
             _refuse_foreign(caller, query, name)
     keys = VirtualKey.objects.visible_to(caller)
@@ -151,6 +154,8 @@ def _refuse_foreign(caller: Caller, query: Any, name: str) -> None:
         known = wanted == caller.user_id or User.objects.visible_to(caller).filter(public_id=wanted).exists()
     elif name == "team_id":
         known = Team.objects.visible_to(caller).filter(public_id=wanted).exists()
+    elif name == "project_id":
+        known = Project.objects.visible_to(caller).filter(public_id=wanted).exists()
     else:
         known = Organization.objects.visible_to(caller).filter(public_id=wanted).exists()
     if not known:

@@ -8,7 +8,7 @@ from django.conf import settings
 from keys import secrets
 from keys.grants import Grant, ModelRate, Owners, ScopePolicy
 from keys.models import MASTER_ID, RetiredSecret, VirtualKey
-from teams.models import Customer, Limits, Membership, Organization, Platform, Tag, Terms, User
+from teams.models import Customer, Limits, Membership, Organization, Platform, Project, Tag, Team, Terms, User
 from teams.people_defaults import complete_customer
 
 
@@ -35,7 +35,7 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
     scopes: list[Limits] = [key.organization]
     if key.team is not None:
         scopes.append(key.team)
-        scopes += [member] if member else []
+        scopes += [scope for scope in (member, key.project) if scope]
     elif key.user is not None:
         scopes.append(key.user)
     return Grant(
@@ -58,7 +58,7 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
         expires_at=key.expires_at,
         retires_at=old.valid_until if old else None,
         aliases={**((key.team and key.team.model_aliases) or {}), **(key.aliases or {})},
-        tags=tuple(dict.fromkeys((*key.tags, *_tags_of_team(key)))),
+        tags=tuple(dict.fromkeys((*key.tags, *_tags_of(key.team), *_tags_of(key.project)))),
         allowed_routes=tuple(key.allowed_routes),
         output_cap_policy=key.output_cap_policy,
         enforced_params=tuple(_texts(key.metadata.get("enforced_params"))),
@@ -73,8 +73,8 @@ def _is_admin(user: User) -> bool:
     return user.is_superuser or user.role == User.Role.PROXY_ADMIN
 
 
-def _tags_of_team(key: VirtualKey) -> list[str]:
-    return _texts(key.team.metadata.get("tags")) if key.team else []
+def _tags_of(owner: Team | Project | None) -> list[str]:
+    return _texts(owner.metadata.get("tags")) if owner else []
 
 
 def _texts(value: object) -> list[str]:

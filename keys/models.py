@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from teams.callers import Caller, Standing
-from teams.models import Limits, Organization, Team, User
+from teams.models import Limits, Organization, Project, Team, User
 from teams.scopes import ScopeKind
 from teams.validators import validate_names, validate_object
 from teams.windows import BadDuration, duration_delta
@@ -18,7 +18,10 @@ from teams.windows import BadDuration, duration_delta
 MASTER_ID = "master"
 
 #: The rows above a key in its chain, and the limits that they share with others.
-OWNERS = ("organization__shared_budget", "team__shared_budget", "user__shared_budget", "shared_budget")
+OWNERS = (
+    "organization__shared_budget", "team__shared_budget", "project__shared_budget", "user__shared_budget",
+    "shared_budget",
+)  # fmt: skip
 
 
 class KeyQuerySet(models.QuerySet["VirtualKey"]):
@@ -82,6 +85,7 @@ class VirtualKey(Limits):
     alias = models.CharField("key alias", max_length=255, null=True, blank=True)
     organization = models.ForeignKey(Organization, models.PROTECT, related_name="keys")
     team = models.ForeignKey(Team, models.PROTECT, related_name="keys", null=True, blank=True)
+    project = models.ForeignKey(Project, models.PROTECT, related_name="keys", null=True, blank=True)
     user = models.ForeignKey(User, models.PROTECT, related_name="keys", null=True, blank=True)
     service_account = models.CharField(max_length=255, blank=True, default="")
     aliases = models.JSONField("model aliases", default=dict, blank=True, validators=[validate_object])
@@ -140,6 +144,8 @@ class VirtualKey(Limits):
         return self.alias or self.masked
 
     def clean(self) -> None:
+        if self.project is not None and self.project.team_id != self.team_id:
+            raise ValidationError({"project": "a key belongs to the team of its project; name a project of its team"})
         try:
             duration_delta(self.rotation_interval or "1d")
         except BadDuration as error:

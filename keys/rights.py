@@ -27,7 +27,7 @@ COLUMNS = frozenset(
     {
         "max_budget_nano", "soft_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit",
         "tpm_limit", "max_parallel_requests", "allowed_models", "expires_at", "allowed_routes", "shared_budget_id",
-        "raise_nano",
+        "raise_nano", "project_id",
     }
 )  # fmt: skip
 #: A shared budget stands in for all of these.
@@ -136,6 +136,8 @@ def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
     if (key.team_id, key.user_id, key.organization_id) != (stored.team_id, stored.user_id, stored.organization_id):
         _judge_move(caller, key, stored)
     is_leader = leads(caller, stored)
+    if stored.project_id not in (None, key.project_id) and not is_leader:
+        raise ApiError(403, "project_id: only admins of the team may take a key out of its project", param="project_id")
     if key.blocked != stored.blocked and not is_leader:
         raise ApiError(403, "blocked: only admins of the team or the platform may change it", param="blocked")
     if key.allowed_routes != stored.allowed_routes and stored.allowed_routes:

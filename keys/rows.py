@@ -26,6 +26,7 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
         "expires": key.expires_at,
         "user_id": key.user.public_id if key.user else None,
         "team_id": key.team.public_id if key.team else None,
+        "project_id": key.project.public_id if key.project else None,
         "organization_id": key.organization.public_id,
         "aliases": key.aliases,
         "tags": key.tags,

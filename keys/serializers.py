@@ -15,7 +15,7 @@ from teams.actors import Actor
 from teams.api_fields import AliasesField, DayOrInstantField, NamesField, TextField, ValidityField
 from teams.api_types import ApiError
 from teams.limit_serializers import LimitsSerializer, end_of
-from teams.models import User
+from teams.models import Project, User
 from teams.serializers import find_organization, find_person, find_team, new_person
 from teams.services import create_user, default_organization, found_or_made
 from teams.windows import duration_delta
@@ -29,6 +29,7 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
     expires = DayOrInstantField(required=False, allow_null=True)
     user_id = TextField(max_length=128, required=False, allow_null=True)
     team_id = TextField(max_length=128, required=False, allow_null=True)
+    project_id = TextField(max_length=128, required=False, allow_null=True)
     organization_id = TextField(max_length=128, required=False, allow_null=True)
     aliases = AliasesField(required=False, allow_null=True)
     tags = NamesField(required=False, allow_null=True)
@@ -80,6 +81,8 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
             key.team = find_team(values["team_id"]) if values["team_id"] else None
         if "user_id" in values:
             key.user = _person(values["user_id"], actor) if values["user_id"] else None
+        if "project_id" in values:
+            self._put_into_project(key, values["project_id"])
         self._place(key)
         owner = key.team or key.user or key
         self.apply(key, owner=owner)
@@ -90,6 +93,16 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
             duration = values.get("duration")
             key.expires_at = now + duration_delta(duration) if duration else None
         return key
+
+    @staticmethod
+    def _put_into_project(key: VirtualKey, public_id: str | None) -> None:
+        """A key without a team goes to the project's. A project of another team looks like none at all."""
+        found = Project.objects.live().with_owners().filter(public_id=public_id).first() if public_id else None
+        if public_id and (found is None or key.team_id not in (None, found.team_id)):
+            raise ApiError(
+                400, f"project_id: Project not found in the key's team, project_id={public_id}", param="project_id"
+            )  # fmt: skip
+        key.project, key.team = found, found.team if found else key.team
 
     def _place(self, key: VirtualKey) -> None:
         organization = find_organization(self.validated_data)

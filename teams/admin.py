@@ -29,7 +29,17 @@ from teams.admin_base import (
 )
 from teams.admin_limits import BUDGET, LIMITS, MORE, LimitsAdmin, budgets_text, limits_text
 from teams.forms import TeamForm, UserForm
-from teams.models import AuditEvent, Customer, Membership, Organization, OrganizationMembership, Tag, Team, User
+from teams.models import (
+    AuditEvent,
+    Customer,
+    Membership,
+    Organization,
+    OrganizationMembership,
+    Project,
+    Tag,
+    Team,
+    User,
+)
 
 # The role of a person decides; Django's groups would promise permissions that nothing here asks for.
 admin.site.unregister(Group)
@@ -236,6 +246,24 @@ class CustomerAdmin(LimitsAdmin):
 
     def create(self, obj: Customer, form: Any, actor: Actor) -> Customer:
         return services.create_customer(obj, actor=actor)
+
+
+@admin.register(Project)
+class ProjectAdmin(LimitsAdmin):
+    list_display = ("name_shown", "team", "budget", "limits", "models_allowed", "status")
+    list_select_related = ("team__organization", "shared_budget")
+    search_fields = ("name", "public_id")
+    list_filter = ("blocked", ("team", AutocompleteSelectFilter))
+    autocomplete_fields = ("team", "shared_budget")
+    fields_at_creation = ("public_id", "team")
+    fieldsets = ((None, {"fields": (("name", "team"), "public_id", "description")}), BUDGET, LIMITS, MORE)
+
+    def create(self, obj: Project, form: Any, actor: Actor) -> Project:
+        return services.create_project(obj, actor=actor)
+
+    @display(description="Project", ordering="name")
+    def name_shown(self, obj: Project) -> str:
+        return str(obj)
 
 
 @admin.register(Tag)

@@ -13,10 +13,10 @@ from django.utils import timezone
 
 from teams import audit, changes
 from teams.actors import Actor
-from teams.models import Customer, Membership, Organization, Team, User, new_public_id
+from teams.models import Customer, Membership, Organization, Project, Team, User, new_public_id
 from teams.services import DEFAULT_ORGANIZATION, default_organization, organization_of
 
-A = TypeVar("A", Organization, Team, User, Customer)
+A = TypeVar("A", Organization, Team, Project, User, Customer)
 #: Called with the owners that leave together, as `{"team": ..., "user": ...}`, inside the transaction.
 Follower = Callable[[Mapping[str, Any], Actor, datetime], None]
 _followers: list[Follower] = []
@@ -46,8 +46,21 @@ def delete_team(team: Team, *, actor: Actor, now: datetime | None = None) -> Tea
     if team.deleted_at:
         return team
     _follow({"team": team}, actor, now)
+    for project in team.projects.live():
+        delete_project(project, actor=actor, now=now)
     team.memberships.all().delete()
     return _archive(team, "team.deleted", actor, now)
+
+
+@transaction.atomic
+def delete_project(project: Project, *, actor: Actor, now: datetime | None = None) -> Project:
+    """Archive a project with its keys; its id is never given again."""
+    now = now or timezone.now()
+    project = Project.objects.select_for_update(no_key=True, of=("self",)).with_owners().get(pk=project.pk)
+    if project.deleted_at:
+        return project
+    _follow({"project": project}, actor, now)
+    return _archive(project, "project.deleted", actor, now)
 
 
 @transaction.atomic

@@ -12,6 +12,7 @@ from teams.models import (
     Membership,
     Organization,
     OrganizationMembership,
+    Project,
     SharedBudget,
     Tag,
     Team,
@@ -28,7 +29,7 @@ def zone_of(limits: Limits) -> ZoneInfo:
     """The reporting time zone of a scope's organization."""
     if isinstance(limits, Organization):
         return ZoneInfo(limits.timezone)
-    if isinstance(limits, Membership):
+    if isinstance(limits, Membership | Project):
         return ZoneInfo(limits.team.organization.timezone)
     organization: Organization | None = getattr(limits, "organization", None)
     return ZoneInfo(organization.timezone if organization else "UTC")
@@ -209,6 +210,22 @@ def tag_row(tag: Tag, spent: Mapping[str, int], now: datetime) -> Row:
         "organization_id": tag.organization.public_id,
         **limits_row(tag, spent[tag.scope], now),
         "litellm_budget_table": budget_table(tag, now),
+    }
+
+
+def project_row(project: Project, spent: Mapping[str, int], now: datetime) -> Row:
+    limits = limits_row(project, spent[project.scope], now)
+    return {
+        "project_id": project.public_id,
+        "project_alias": project.name or None,
+        "description": project.description or None,
+        "team_id": project.team.public_id,
+        **limits,
+        "tags": limits["metadata"].get("tags") or [],
+        "litellm_budget_table": budget_table(project, now),
+        "model_spend": {},
+        "object_permission": None,
+        "created_by": project.created_by or None,
     }
 
 

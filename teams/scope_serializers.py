@@ -12,7 +12,7 @@ from teams.actors import Actor
 from teams.api_fields import AliasesField, MailField, MoneyField, NamesField, TextField, ValidityField
 from teams.api_types import ApiError
 from teams.limit_serializers import LimitsSerializer
-from teams.models import Customer, Limits, Membership, Organization, OrganizationMembership, Tag, Team, User
+from teams.models import Customer, Limits, Membership, Organization, OrganizationMembership, Project, Tag, Team, User
 from teams.people_defaults import complete_customer
 from teams.promises import refuse_promises
 from teams.serializers import (
@@ -158,6 +158,34 @@ class PlacesSerializer(MembersSerializer):
     """`member` of /organization/member_add: one person or a list."""
 
     member = serializers.ListField(child=PlaceSerializer(), allow_empty=False, max_length=500)
+
+
+class ProjectSerializer(TaggedSerializer):
+    """POST /project/new, and as a merge patch /project/update."""
+
+    project_id = TextField(source="public_id", max_length=128, required=False, allow_null=True)
+    project_alias = TextField(source="name", max_length=255, required=False, allow_null=True)
+    description = TextField(max_length=2000, required=False, allow_null=True, allow_blank=True)
+
+    columns = LimitsSerializer.columns | {"name", "description"}
+
+    def apply(self, instance: Any, **how: Any) -> Any:
+        project: Project = super().apply(instance, **how)
+        soft, hard = project.soft_budget_nano, project.max_budget_nano
+        sent = self.validated_data.keys() & {"soft_budget_nano", "max_budget_nano"}
+        if sent and soft is not None and hard is not None and soft >= hard:
+            raise serializers.ValidationError({"soft_budget": "must be lower than max_budget"})
+        refuse_beyond(project.team, project, f"team '{project.team}'")
+        return project
+
+    def project(self, team: Team) -> Project:
+        """An unsaved, validated project."""
+        public_id = self.validated_data.get("public_id")
+        if public_id and Project.objects.filter(public_id=public_id).exists():
+            raise ApiError(400, f"project_id: '{public_id}' exists already, or did", param="project_id")
+        project: Project = self.apply(Project(team=team, **({"public_id": public_id} if public_id else {})))
+        project.full_clean()
+        return project
 
 
 class CustomerSerializer(LimitsSerializer):

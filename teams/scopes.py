@@ -14,6 +14,7 @@ class ScopeKind(StrEnum):
     ORGANIZATION = "org"
     TEAM = "team"
     MEMBER = "member"
+    PROJECT = "project"
     USER = "user"
     KEY = "key"
     CUSTOMER = "customer"

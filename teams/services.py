@@ -17,6 +17,7 @@ from teams.models import (
     Membership,
     Organization,
     OrganizationMembership,
+    Project,
     SharedBudget,
     Tag,
     Team,
@@ -189,6 +190,12 @@ def create_customer(customer: Customer, *, actor: Actor) -> Customer:
 
 
 @transaction.atomic
+def create_project(project: Project, *, actor: Actor) -> Project:
+    project.created_by = actor.label
+    return _create(project, "project.created", actor)
+
+
+@transaction.atomic
 def create_tag(tag: Tag, *, actor: Actor) -> Tag:
     return _create(tag, "tag.created", actor)
 
@@ -322,7 +329,7 @@ def organization_of(instance: Limits) -> int:
     """Primary key of the organization a scope belongs to."""
     if isinstance(instance, Organization):
         return instance.pk
-    if isinstance(instance, Membership):
+    if isinstance(instance, Membership | Project):
         return instance.team.organization_id
     organization_pk: int = instance.organization_id  # type: ignore[attr-defined]
     return organization_pk

@@ -18,6 +18,7 @@ RATE_SCOPES = {
     ScopeKind.ORGANIZATION: "organization",
     ScopeKind.TEAM: "team",
     ScopeKind.MEMBER: "team_member",
+    ScopeKind.PROJECT: "project",
     ScopeKind.USER: "user",
     ScopeKind.KEY: "api_key",
     ScopeKind.CUSTOMER: "end_user",
@@ -29,16 +30,18 @@ _NAMES = {
     ScopeKind.ORGANIZATION: "Organization",
     ScopeKind.TEAM: "Team",
     ScopeKind.MEMBER: "TeamMember",
+    ScopeKind.PROJECT: "Project",
     ScopeKind.USER: "User",
     ScopeKind.KEY: "Key",
     ScopeKind.CUSTOMER: "End User",
     ScopeKind.TAG: "Tag",
 }
-_SEEN = frozenset({ScopeKind.KEY, ScopeKind.MEMBER, ScopeKind.USER, ScopeKind.TEAM})
+_SEEN = frozenset({ScopeKind.KEY, ScopeKind.MEMBER, ScopeKind.USER, ScopeKind.PROJECT, ScopeKind.TEAM})
 #: Who can raise a budget, beside platform admins.
 _RAISED_BY = {
     ScopeKind.KEY: "an admin of its team or ",
     ScopeKind.MEMBER: "an admin of the team or ",
+    ScopeKind.PROJECT: "an admin of its team or ",
     ScopeKind.TEAM: "an admin of its organization or ",
 }
 

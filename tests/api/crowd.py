@@ -23,6 +23,7 @@ from teams.models import (
     Membership,
     Organization,
     OrganizationMembership,
+    Project,
     SharedBudget,
     Tag,
     Team,
@@ -60,6 +61,9 @@ class Crowd:
         keys = self._keys(number, member, self._team(name, member, budget), budget)
         customer = Customer(public_id=name, organization=self.organization, shared_budget=budget)
         people.create_customer(customer, actor=MASTER)
+        project = Project(public_id=name, team=self.team, shared_budget=budget)
+        people.create_project(project, actor=MASTER)
+        keys.append(issue(alias=f"{name}-project", team=self.team, project=project)[0])
         people.create_tag(Tag(name=name, organization=self.organization, shared_budget=budget), actor=MASTER)
         deployment = self._model(name)
         fallback = Fallback(model_name=name, fallback_models=[self._model(f"{name}-reserve").model.name])

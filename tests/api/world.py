@@ -16,6 +16,7 @@ from teams.models import (
     Membership,
     Organization,
     OrganizationMembership,
+    Project,
     SharedBudget,
     Tag,
     Team,
@@ -41,6 +42,7 @@ class World:
     tag: Tag
     budget: SharedBudget
     deployment: Deployment
+    project: Project
     shares: bool = False
     """Whether the organization is that of another world too."""
 
@@ -50,13 +52,15 @@ class World:
             "key": self.key.token, "token": self.key.token, "api_key": self.key.token, "key_hash": self.key.token,
             "user_id": self.person.public_id, "team_id": self.team.public_id, "id": self.deployment.public_id,
             "organization_id": self.organization.public_id, "org_id": self.organization.public_id,
+            "project_id": self.project.public_id,
             "end_user_id": self.customer.public_id, "budget_id": self.budget.public_id, "name": self.tag.name,
             "model_id": self.deployment.public_id, "litellm_model_id": self.deployment.public_id,
             "start_date": "2026-03-01", "end_date": "2026-03-31", "request_id": f"r-{self.person.username}",
         }  # fmt: skip
         many = {
             "keys": [self.key.token], "user_ids": [self.person.public_id, self.customer.public_id],
-            "team_ids": [self.team.public_id], "organization_ids": [self.organization.public_id],
+            "team_ids": [self.team.public_id], "project_ids": [self.project.public_id],
+            "organization_ids": [self.organization.public_id],
             "organizations": [self.organization.public_id], "budgets": [self.budget.public_id],
             "names": [self.tag.name], "member": {"user_id": self.person.public_id, "role": "user"},
             "members": [{"user_id": self.person.public_id, "role": "user"}],
@@ -72,6 +76,7 @@ class World:
             Organization.objects.filter(pk=self.organization.pk),
             *(part._default_manager.filter(**within or {"pk": one.pk}) for part, one in zip(parts, own, strict=True)),
             VirtualKey.objects.filter(team=self.team),
+            Project.objects.filter(team=self.team),
             Membership.objects.filter(team=self.team),
             Membership.objects.filter(**{"team__organization": self.organization} if within else {"user": self.person}),
             OrganizationMembership.objects.filter(**within or {"user": self.person}),
@@ -109,7 +114,9 @@ def world(mark: str, name: str, beside: World | None = None) -> World:
     person = User(username=name, alias=f"{mark}-person", organization=organization, metadata={"m": mark})
     person = services.create_user(person, actor=MASTER)
     services.add_member(Membership(team=team, user=person), actor=MASTER)
-    key, _ = issue(alias=f"{mark}-key", team=team, user=person, metadata={"m": mark})
+    project = Project(name=f"{mark}-project", team=team, metadata={"m": mark})
+    services.create_project(project, actor=MASTER)
+    key, _ = issue(alias=f"{mark}-key", team=team, project=project, user=person, metadata={"m": mark})
     customer = services.create_customer(
         Customer(public_id=f"c-{name}", alias=f"{mark}-customer", organization=organization), actor=MASTER
     )
@@ -118,7 +125,7 @@ def world(mark: str, name: str, beside: World | None = None) -> World:
     intent = intent_for(key, request_id=f"{mark}-request", model=f"{mark}-model")
     ledger.write_intents([intent])
     ledger.post([posting_of(intent, 42, response_id=f"r-{name}")], now=NOON)
-    return World(organization, team, person, key, customer, tag, budget, _deployment(name), bool(beside))
+    return World(organization, team, person, key, customer, tag, budget, _deployment(name), project, bool(beside))
 
 
 def _deployment(name: str) -> Deployment:
