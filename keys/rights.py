@@ -9,11 +9,11 @@ from typing import Any
 
 from keys.bounds import inherit, owners_of, refuse_beyond_minter, refuse_beyond_owners, refuse_own_budget
 from keys.models import VirtualKey
-from keys.serializers import find_key
+from keys.serializers import find_key, no_project
 from keys.services import place
 from teams.api_types import ApiError
 from teams.callers import Caller
-from teams.models import Membership, Team
+from teams.models import Membership, Project, Team
 from teams.reach import caller_of
 
 #: Fields that only platform admins write, also inside `metadata`.
@@ -170,7 +170,9 @@ def judge_new_secret(caller: Caller, key: VirtualKey) -> None:
 
 
 def _judge_place(caller: Caller, key: VirtualKey, route: str) -> None:
-    """Whose key it may become."""
+    """Whose key it may become. A project that the caller may not see is told as one that does not exist."""
+    if key.project is not None and not Project.objects.visible_to(caller).filter(pk=key.project.pk).exists():
+        raise no_project(key.project.public_id)
     if key.team is not None:
         _judge_team(caller, key, key.team, route)
     elif not caller.personal:

@@ -99,9 +99,7 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
         """A key without a team goes to the project's. A project of another team looks like none at all."""
         found = Project.objects.live().with_owners().filter(public_id=public_id).first() if public_id else None
         if public_id and (found is None or key.team_id not in (None, found.team_id)):
-            raise ApiError(
-                400, f"project_id: Project not found in the key's team, project_id={public_id}", param="project_id"
-            )  # fmt: skip
+            raise no_project(public_id)
         key.project, key.team = found, found.team if found else key.team
 
     def _place(self, key: VirtualKey) -> None:
@@ -165,6 +163,11 @@ def allowed_custom(value: str | None) -> str | None:
     if value is not None and hmac.compare_digest(value.encode(), settings.MASTER_KEY.encode()):
         raise serializers.ValidationError("this key cannot be used; choose another one")
     return value
+
+
+def no_project(public_id: str) -> ApiError:
+    told = f"project_id: Project not found in the key's team, project_id={public_id}"
+    return ApiError(400, told, param="project_id")
 
 
 def token_from(value: str) -> str:

@@ -158,6 +158,17 @@ def test_team_admins_manage_projects_members_see_them_strangers_do_not(api: Api)
     assert api.get("/project/list", {"team_id": "red"}).json[0]["team_id"] == "red"
 
 
+def test_a_project_of_others_looks_like_none_to_who_makes_keys(api: Api) -> None:
+    new(api)
+    stranger = api.key(user_id="linus")["key"]
+    own = api.post("/key/generate", {}, bearer=stranger).json["key"]
+    for path, body in (("generate", {}), ("update", {"key": own})):
+        foreign = api.post(f"/key/{path}", {**body, "project_id": "p1"}, bearer=stranger)
+        absent = api.post(f"/key/{path}", {**body, "project_id": "p9"}, bearer=stranger)
+        assert foreign.status == absent.status == 400
+        assert foreign.text.replace("p1", "p9") == absent.text
+
+
 def test_a_key_of_a_project_is_no_way_out_of_it(api: Api) -> None:
     new(api, max_budget=5)
     api.post("/team/permissions_update", {"team_id": "red", "team_member_permissions": [
