@@ -231,6 +231,8 @@ _SPEND = (
     _get("/tag/mau", "People who called with each tag, per thirty days"),
     _get("/tag/user-agent/per-user-analytics", "What people used with which program"),
     _get("/global/spend", "What everybody spent in thirty days"),
+    _get("/global/budget", "What everybody together may spend, and how fast"),
+    _post("/global/budget", "A ceiling over all organizations", {"max_budget": 1000, "budget_duration": "30d"}),
     _get("/global/spend/logs", "What everybody spent per day"),
     _get("/global/spend/teams", "What teams spent per day"),
     _get("/global/spend/all_tag_names", "Tags that calls had"),

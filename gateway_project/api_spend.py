@@ -31,6 +31,7 @@ from spend.global_api import (
     GlobalSpendTeams,
     GlobalTagNames,
 )
+from spend.platform_api import GlobalBudget
 from spend.report_api import (
     OwnSpendReport,
     SpendKeys,
@@ -67,6 +68,7 @@ LOGS = [
 
 GLOBAL_SPEND = [
     at("global/spend", GlobalSpend, SPEND_OF_ALL),
+    at("global/budget", GlobalBudget, ADMIN),
     at("global/spend/logs", GlobalSpendLogs, SPEND_OF_ALL),
     at("global/spend/teams", GlobalSpendTeams, SPEND_OF_ALL),
     at("global/spend/all_tag_names", GlobalTagNames, SPEND_OF_ALL),

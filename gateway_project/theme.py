@@ -57,6 +57,7 @@ UNFOLD: dict[str, Any] = {
                 _item("Customers", "storefront", "teams_customer"),
                 _item("Tags", "sell", "teams_tag"),
                 _item("Budgets", "savings", "teams_sharedbudget"),
+                _item("Platform", "public", "teams_platform"),
             ),
             _group(
                 "Models",

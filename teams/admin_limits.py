@@ -10,13 +10,13 @@ from django.urls import reverse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from teams import services
+from teams import platform_services, services
 from teams.actors import Actor
 from teams.admin_base import ActionVariant, ServiceAdmin, action, actor_of, display, short_list, when
 from teams.budgets import Budget
-from teams.forms import LimitsForm, SharedBudgetForm
+from teams.forms import LimitsForm, SharedBudgetForm, TermsForm
 from teams.limit_text import model_parts
-from teams.models import Limits, SharedBudget, Terms
+from teams.models import Limits, Platform, SharedBudget, Terms
 from teams.money import format_usd
 
 BUDGET = (
@@ -209,6 +209,30 @@ class SharedBudgetAdmin(TermsAdmin):
     @display(description="Changed", ordering="updated_at")
     def changed(self, obj: SharedBudget) -> str:
         return when(obj.updated_at)
+
+
+@admin.register(Platform)
+class PlatformAdmin(TermsAdmin):
+    """One row: what all organizations together may spend. What the configuration file sets, it sets at every start."""
+
+    form = TermsForm
+    list_display = ("name", "budget", "limits", "timezone")
+    actions = None
+    fieldsets = (
+        (None, {"fields": ("timezone",)}),
+        ("Budget", {"fields": (("max_budget_nano", "budget_duration"), "budget_limits", "soft_budget_nano")}),
+        ("Limits", {"fields": (("rpm_limit", "tpm_limit", "max_parallel_requests"), "model_limits")}),
+    )
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def update(self, obj: Platform, form: Any, actor: Actor) -> Platform:
+        return platform_services.update_platform(obj, actor=actor)
+
+    @display(description="Platform")
+    def name(self, obj: Platform) -> str:
+        return str(obj)
 
 
 def _lines(lines: list[str]) -> SafeString | str:

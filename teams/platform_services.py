@@ -12,9 +12,10 @@ from teams.actors import Actor
 from teams.models import Platform
 
 
-def platform() -> Platform:
-    """The one row, made by a migration."""
-    return Platform.objects.get()
+def platform(*, locked: bool = False) -> Platform:
+    """The one row, made by a migration. Locked for whoever changes only some of it."""
+    rows = Platform.objects.select_for_update(no_key=True) if locked else Platform.objects
+    return rows.get()
 
 
 @transaction.atomic

@@ -10,7 +10,7 @@ from keys.models import VirtualKey
 from keys.services import update_key
 from spend import services as ledger
 from spend.wire import Crossing
-from teams import services
+from teams import platform_services, services
 from teams.actors import SYSTEM
 from teams.models import AuditEvent, Organization, SharedBudget, Tag, Team
 from tests.admin.conftest import form_of
@@ -146,3 +146,12 @@ def test_a_list_takes_a_fixed_number_of_queries(
         services.create_tag(tag, actor=SYSTEM)
     with django_assert_max_num_queries(13):  # type: ignore[operator]
         assert browser.get(reverse("admin:teams_tag_changelist")).status_code == 200
+
+
+def test_the_platform_has_a_page_and_no_second_row(browser: Client) -> None:
+    change(browser, "teams_platform", 1, max_budget_nano="1000", budget_duration="30d", budget_limits=WINDOWS)
+    platform = platform_services.platform()
+    assert (platform.max_budget_nano, platform.budget_limits[0]["duration"]) == (1000 * 10**9, "1d")
+    assert AuditEvent.objects.filter(action="platform.updated").count() == 1
+    assert b"$1,000.00 / 30d" in browser.get(reverse("admin:teams_platform_changelist")).content
+    assert browser.get(reverse("admin:teams_platform_add")).status_code == 403
