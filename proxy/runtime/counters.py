@@ -25,7 +25,11 @@ _RETRY_SECONDS = (0.02, 0.05, 0.1, 0.25, 0.5)
 
 
 class StoreUnavailable(Exception):
-    """The counter store did not answer; whether the command took effect is unknown."""
+    """The counter store did not answer. Whether a command took effect is unknown, unless it was `never` sent."""
+
+    def __init__(self, reason: str, *, never: bool = False) -> None:
+        super().__init__(reason)
+        self.never = never
 
 
 class CounterStore:
@@ -78,7 +82,7 @@ class CounterStore:
             await self._wait_briefly()
         protocol = self._protocol
         if protocol is None or len(protocol.waiting) >= _MOST_WAITING:
-            raise StoreUnavailable("the counter store does not keep up")
+            raise StoreUnavailable("the counter store does not keep up", never=True)
         try:
             return await protocol.send(command)
         except ConnectionError as error:
@@ -121,7 +125,7 @@ class CounterStore:
                 pass
             else:
                 return
-        raise StoreUnavailable("the counter store is away")
+        raise StoreUnavailable("the counter store is away", never=True)
 
     async def _keep_connected(self) -> None:
         attempt = 0

@@ -172,8 +172,10 @@ class Holds:
         question["rec"] = f'"a":"{question["a"]}",{self._payload(asking, question)}{asking.moment.record}'
         try:
             reply: list[str] = await self._store.script(scripts.HOLD, asking.prefix, orjson.dumps(question))
-        except StoreUnavailable:
-            self._store.when_back(partial(self._undo, asking.prefix, question["id"], question["e"]))
+        except StoreUnavailable as error:
+            # However many calls an outage refuses: nothing is remembered of those that the store never heard of.
+            if not error.never:
+                self._store.when_back(partial(self._undo, asking.prefix, question["id"], question["e"]))
             raise
         return reply
 

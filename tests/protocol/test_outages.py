@@ -171,6 +171,7 @@ def test_an_allowance_is_spent_once_per_worker_and_outage(
     for worker in workers:
         worker.store.gone = True
     assert [fill(worker, token) for worker in workers] == [5, 5]
+    assert [len(worker.store.later) for worker in workers] == [1, 1], "one thing to do, however many calls there were"
     workers[0].store.outages += 1
     assert fill(workers[0], token) == 5
     assert set(Hold.objects.values_list("degraded", flat=True)) == {True}

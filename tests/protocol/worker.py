@@ -74,7 +74,7 @@ class Store:
     async def connect(self) -> None:
         """Connections meet the server before anything is sent on them."""
         if self.gone:
-            raise StoreUnavailable("not reached")
+            raise StoreUnavailable("not reached", never=True)
         if self._met != self._server.run_id and self.meet is not None:
             self._met = self._server.run_id
             await self.meet(self._met)

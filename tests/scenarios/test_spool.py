@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from tests.scenarios.rig import judge
@@ -35,6 +36,7 @@ async def test_calls_without_the_database_are_in_the_ledger_afterwards_even_of_a
         )
         await asyncio.sleep(OUTAGE * 0.6)
         refused = await caller.call(stranger)
+        assert readiness(port) == (200, "degraded")
         killed, *_ = program.workers()
         rig.kill(killed)
         during = await load
@@ -49,6 +51,11 @@ async def test_calls_without_the_database_are_in_the_ledger_afterwards_even_of_a
     assert sum(reply.ok for reply in during) > RATE * OUTAGE / 3, "hardly anything was served"
     assert house.rig.books.rollups()[house.scope_of_key(keys[0])][0] <= paid * CALL_NANO
     judge.books_agree(house, caller.replies)
+
+
+def readiness(port: int) -> tuple[int, str]:
+    answer = httpx.get(f"http://127.0.0.1:{port}/health/readiness")
+    return answer.status_code, answer.json()["status"]
 
 
 async def _back(caller: Caller, keys: list[str]) -> list[Reply]:
