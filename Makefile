@@ -10,6 +10,8 @@ BIN := .venv/bin
 STATIC := $(shell find static -type f 2>/dev/null)
 
 export UV_PYTHON_DOWNLOADS := never
+# Without bytecode on the disk every process that starts would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## List the targets

@@ -3,6 +3,7 @@
 The routes are taken from the router, so a new one is judged here without a word about it.
 """
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -10,8 +11,10 @@ from typing import Any, TypeVar
 import pytest
 from django.db import transaction
 from django.urls import URLPattern
+from django.utils import timezone
 
 from gateway_project import api as router
+from gateway_project import api_auth
 from gateway_project.api_access import Access
 from proxy import services as models
 from teams import services
@@ -26,6 +29,13 @@ ROUTES = [pattern for pattern in router.urlpatterns if "access" in getattr(patte
 #: Opened without a key: by the token of an invitation, or to the whole world.
 WITHOUT_KEY = {"onboarding/get_token", "onboarding/claim_token", "routes"}
 METHODS = ("get", "post", "put", "patch", "delete")
+
+
+@pytest.fixture(autouse=True)
+def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing stays of a call, so a key's owner has the same rights at each: read per key, not per route."""
+    known = functools.cache(functools.partial(api_auth._virtual_caller, now=timezone.now()))
+    monkeypatch.setattr(api_auth, "_virtual_caller", lambda token, now: known(token))
 
 
 @pytest.fixture
