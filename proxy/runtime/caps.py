@@ -4,6 +4,7 @@ Servers of OpenAI's dialect know `max_tokens`, `max_completion_tokens` or both, 
 a cap in the other field would be none.
 """
 
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,7 +43,12 @@ def _keeps_either(target: Target) -> bool:
     spec = REGISTRY[target.provider]
     if spec.caps != _EITHER or target.provider != "openai":
         return spec.caps == _EITHER
-    host = urlsplit(target.base_url).hostname or ""
+    return _is_openai(target.base_url)
+
+
+@lru_cache(maxsize=1024)
+def _is_openai(base_url: str) -> bool:
+    host = urlsplit(base_url).hostname or ""
     return f".{host}".endswith(_OPENAI_HOSTS)
 
 

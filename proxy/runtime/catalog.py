@@ -79,6 +79,17 @@ class Catalog:
     concrete: dict[tuple[int, str], tuple[Target, ...]] = field(default_factory=dict)
     """Deployments of models that were asked for by way of a wildcard, by team (0: everybody) and name."""
 
+    _allowed: set[tuple[tuple[object, ...], str]] = field(default_factory=set, repr=False, compare=False)
+
+    def is_allowed(self, policies: tuple[object, ...], model: str) -> bool:
+        """Whether the same snapshots of a chain were found to allow a model before; what they say never changes."""
+        return (policies, model) in self._allowed
+
+    def allow(self, policies: tuple[object, ...], model: str) -> None:
+        if len(self._allowed) >= _MOST_CONCRETE:
+            self._allowed.clear()
+        self._allowed.add((policies, model))
+
     def shelves(self, team: int | None) -> tuple[Shelf, ...]:
         own = self.of_team.get(team) if team else None
         return (self.everybody,) if own is None else (own, self.everybody)

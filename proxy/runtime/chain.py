@@ -31,7 +31,7 @@ _FRESH_GRANTS = 5
 async def serve(gateway: "Gateway", request: Request, request_id: str, route: Route, path_model: str) -> None:
     """identify -> read -> (admit -> hold -> intent -> send), again or by a fallback as configured -> relay -> post."""
     timing, config = Timing(), gateway.config
-    token = identify(request.headers, config.master_token, config.rules.key_header)
+    token = identify(request.headers, config.master_token, config.rules.key_header, gateway.grants.known)
     await gateway.grants.get(token)
     call = read_call(route, await read_body(request, config), path_model, request.headers, config.rules)
     await _attempts(gateway, request, request_id, token, call, timing)

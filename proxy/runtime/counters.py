@@ -105,11 +105,13 @@ class CounterStore:
         if not (protocol := self._protocol):
             raise StoreUnavailable("the counter store is away")
         sent = [protocol.send(("EVALSHA", script.digest, 1, *call)) for call in calls[1:]]
-        replies = await asyncio.gather(*sent, return_exceptions=True)
-        failed = next((reply for reply in replies if isinstance(reply, BaseException)), None)
+        if sent:
+            # Replies come in order, so with the last one all are there.
+            await asyncio.wait(sent[-1:])
+        failed = next((error for future in sent if (error := future.exception()) is not None), None)
         if failed is not None:
             raise StoreUnavailable("the counter store did not answer") from failed
-        return [first, *replies]
+        return [first, *(future.result() for future in sent)]
 
     def when_back(self, action: Callable[[], Awaitable[Any]]) -> None:
         """Have something repeatable done as soon as the store answers again; what does not fit is the sweeper's."""

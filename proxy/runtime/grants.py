@@ -6,7 +6,7 @@ the database, drops it; nothing in flight ever writes one back.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
@@ -51,6 +51,11 @@ class Grants:
             grant = self._with_known_platform(grant)
             _remember(self._grants, token, grant)
         return grant
+
+    @property
+    def known(self) -> Container[str]:
+        """Tokens whose grants were read already."""
+        return self._grants
 
     def is_over(self, token: str) -> bool:
         """Whether the known grant of a token has expired or was rotated out."""

@@ -29,7 +29,7 @@ class IntentUnknown(Exception):
         self.held = held
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Admission:
     """What the gate decided before holding: who calls, under which policies, which deployment."""
 
@@ -43,7 +43,7 @@ class Admission:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Held:
     """A hold with its durable intent: the provider may now be called, once."""
 

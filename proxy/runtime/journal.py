@@ -1,8 +1,8 @@
 """The gateway's one door to SQL: threads that run whatever is waiting, kind by kind, as batches.
 
-When idle a request is run at once; while one batch commits the next one gathers, so commits grow with the load
-instead of waiting for a clock. Each lane is a thread with a connection of its own: what callers wait for need not
-queue behind what nobody waits for. A database that keeps silent holds up its thread, but no caller for long.
+Each lane is a thread with a connection of its own and one batch at a time: when idle a request is handed over at
+once; while one batch commits the next one gathers, so commits grow with the load instead of waiting for a clock. A
+database that keeps silent holds up its thread, but no caller for long.
 """
 
 import asyncio
@@ -10,15 +10,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
 
 log = structlog.get_logger()
 _MOST_WAITING = 20_000
-_BATCH = 512
+_TICK = 0.05
 Handler = Callable[[Sequence[Any]], Sequence[Any]]
 """Takes the waiting items of one kind and answers with one result for each, or raises for all."""
+_Jobs = list[tuple[Any, "asyncio.Future[Any]"]]
+_Batch = dict[str, _Jobs]
 
 
 class BooksUnavailable(Exception):
@@ -32,75 +35,88 @@ class BooksUnavailable(Exception):
         self.down, self.never = down, never
 
 
-class _Job:
-    __slots__ = ("abandoned", "future", "item", "kind", "loop")
-
-    def __init__(self, kind: str, item: Any, loop: asyncio.AbstractEventLoop) -> None:
-        self.kind, self.item, self.loop = kind, item, loop
-        self.future: asyncio.Future[Any] = loop.create_future()
-        self.abandoned = False
-
-
 class Lane:
-    """One thread, one connection. `handlers` in order of urgency; `opened` and `closed` run in the thread."""
+    """One thread, one connection. `handlers` in order of urgency; `opened` and `closed` run in the thread.
+
+    All of it but `_run` and what that calls belongs to the event loop.
+    """
 
     def __init__(self, handlers: Mapping[str, Handler], *, opened: Callable[[], None], closed: Callable[[], None]):
         self.handlers, self._opened, self._closed = handlers, opened, closed
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting: _Batch = {kind: [] for kind in handlers}
+        self._count = 0
+        self._in_flight: _Batch = {}
+        self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._busy_since = 0.0
 
     def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self._thread.start()
 
-    def put(self, job: _Job) -> None:
-        if self._jobs.qsize() >= _MOST_WAITING:
+    def put(self, kind: str, item: Any) -> "asyncio.Future[Any]":
+        """Raises BooksUnavailable if too much waits already."""
+        if self._count >= _MOST_WAITING:
             raise BooksUnavailable("too many requests are waiting for the database", down=False, never=True)
-        self._jobs.put(job)
+        future: asyncio.Future[Any] = self._loop.create_future()
+        if not self._count and not self._in_flight:
+            # At the end of this turn of the loop, together with whatever else it brings.
+            self._loop.call_soon(self._hand_over)
+        self._waiting[kind].append((item, future))
+        self._count += 1
+        return future
 
     def busy_for(self) -> float:
         """Seconds for which the thread has been inside one batch; a database that keeps silent makes this grow."""
         since = self._busy_since
         return time.monotonic() - since if since else 0.0
 
+    def give_up(self) -> None:
+        """Tell everybody who waits: what was handed over may have been written, the rest was never tried."""
+        _fail(self._in_flight, BooksUnavailable("the database did not answer in time"))
+        _fail(self._taken(), BooksUnavailable("the database did not answer in time", never=True))
+
     def finish(self) -> None:
         """Do what is waiting, then end the thread; one that the database holds up is left behind."""
-        self._jobs.put(None)
+        self._batches.put(self._taken())
+        self._batches.put(None)
         self._thread.join(30)
+
+    def _taken(self) -> _Batch:
+        batch = {kind: jobs for kind, jobs in self._waiting.items() if jobs}
+        self._waiting, self._count = {kind: [] for kind in self.handlers}, 0
+        return batch
+
+    def _hand_over(self) -> None:
+        if self._count and not self._in_flight:
+            self._in_flight = self._taken()
+            self._batches.put(self._in_flight)
+
+    def _handled(self, jobs: _Jobs, results: Sequence[Any], *, last: bool) -> None:
+        _resolve(jobs, results)
+        if last:
+            self._in_flight = {}
+            self._hand_over()
 
     def _run(self) -> None:
         self._opened()
-        open_ = True
-        while open_:
-            batch = self._gather()
-            open_ = None not in batch
-            for kind in self.handlers:
-                jobs = [job for job in batch if job is not None and job.kind == kind and not job.abandoned]
-                if jobs:
-                    self._handle(kind, jobs)
+        while (batch := self._batches.get()) is not None:
+            for number, (kind, jobs) in enumerate(batch.items(), 1):
+                handled = partial(self._handled, jobs, self._results(kind, jobs), last=number == len(batch))
+                self._loop.call_soon_threadsafe(handled)
         self._closed()
 
-    def _gather(self) -> list[_Job | None]:
-        batch = [self._jobs.get()]
-        while batch[-1] is not None and len(batch) < _BATCH:
-            try:
-                batch.append(self._jobs.get_nowait())
-            except queue.Empty:
-                break
-        return batch
-
-    def _handle(self, kind: str, jobs: list[_Job]) -> None:
+    def _results(self, kind: str, jobs: _Jobs) -> Sequence[Any]:
         self._busy_since = time.monotonic()
         try:
-            results: Sequence[Any] = self.handlers[kind]([job.item for job in jobs])
+            return self.handlers[kind]([item for item, _ in jobs])
         except BooksUnavailable as error:
-            results = [error] * len(jobs)
+            return [error] * len(jobs)
         except Exception as error:
             log.exception("journal batch failed", kind=kind)
-            results = [BooksUnavailable(type(error).__name__, down=False)] * len(jobs)
+            return [BooksUnavailable(type(error).__name__, down=False)] * len(jobs)
         finally:
             self._busy_since = 0.0
-        jobs[0].loop.call_soon_threadsafe(_resolve_all, jobs, results)
 
 
 class Journal:
@@ -109,52 +125,49 @@ class Journal:
     def __init__(self, lanes: Sequence[Lane], *, patience_seconds: float = 2.0) -> None:
         self._lanes, self._patience = lanes, patience_seconds
         self._lane_of = {kind: lane for lane in lanes for kind in lane.handlers}
+        self._watch: asyncio.Task[None] | None = None
         self.available = True
 
     def start(self) -> None:
         for lane in self._lanes:
             lane.start()
+        self._watch = asyncio.create_task(self._give_up_the_silent(), name="journal-watch")
 
     async def stop(self) -> None:
         """Finish what is waiting, then end the threads."""
         await asyncio.gather(*(asyncio.to_thread(lane.finish) for lane in self._lanes))
+        if self._watch is not None:
+            self._watch.cancel()
 
     async def ask(self, kind: str, item: Any) -> Any:
         """Have `item` handled and return its result. Raises BooksUnavailable."""
-        loop = asyncio.get_running_loop()
-        job, lane = _Job(kind, item, loop), self._lane_of[kind]
-        lane.put(job)
-        alarm = loop.call_later(self._left(lane), self._give_up, job, lane)
         try:
-            result = await job.future
+            result = await self._lane_of[kind].put(kind, item)
         except BooksUnavailable as error:
             self.available = self.available and not error.down
             raise
-        finally:
-            alarm.cancel()
         self.available = True
         return result
 
-    def _give_up(self, job: _Job, lane: Lane) -> None:
-        """Only where the database keeps silent; a worker that is itself behind its work asks again later."""
-        if job.future.done():
-            return
-        if lane.busy_for() < self._patience:
-            job.loop.call_later(self._left(lane), self._give_up, job, lane)
-            return
-        job.abandoned = True
-        job.future.set_exception(BooksUnavailable("the database did not answer in time"))
-
-    def _left(self, lane: Lane) -> float:
-        """Seconds until a database that is silent already has been silent for too long, for old and new callers."""
-        return max(0.05, self._patience - lane.busy_for())
+    async def _give_up_the_silent(self) -> None:
+        """Only where the database keeps silent: a worker that is itself behind its work gets its results later."""
+        while True:
+            await asyncio.sleep(_TICK)
+            for lane in self._lanes:
+                if lane.busy_for() >= self._patience:
+                    lane.give_up()
 
 
-def _resolve_all(jobs: list[_Job], results: Sequence[Any]) -> None:
-    for job, result in zip(jobs, results, strict=True):
-        if job.future.done():
+def _resolve(jobs: _Jobs, results: Sequence[Any]) -> None:
+    for (_, future), result in zip(jobs, results, strict=True):
+        if future.done():
             continue
         if isinstance(result, Exception):
-            job.future.set_exception(result)
+            future.set_exception(result)
         else:
-            job.future.set_result(result)
+            future.set_result(result)
+
+
+def _fail(batch: _Batch, error: BooksUnavailable) -> None:
+    for jobs in batch.values():
+        _resolve(jobs, [error] * len(jobs))

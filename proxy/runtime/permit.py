@@ -45,12 +45,16 @@ def check_call(
     rules: GateRules = _NO_RULES, catalog: Catalog = _EMPTY,
 ) -> None:  # fmt: skip
     """Everything about a call that can be refused before it is held, in the order clients know (contract, 1.3)."""
-    groups = catalog.groups_of(model, grant.owners.team_id)
     _refuse_blocked(grant.key)
-    check_model((grant.key,), model, groups, catalog)
+    known = catalog.is_allowed(policies, model)
+    groups = _NO_GROUPS if known else catalog.groups_of(model, grant.owners.team_id)
+    if not known:
+        check_model((grant.key,), model, groups, catalog)
     check_status(grant, policies, now)
-    # The organization comes last: of two scopes that refuse a model, the nearer one is named.
-    check_model((*policies[1:], policies[0]), model, groups, catalog)
+    if not known:
+        # The organization comes last: of two scopes that refuse a model, the nearer one is named.
+        check_model((*policies[1:], policies[0]), model, groups, catalog)
+        catalog.allow(policies, model)
     if rules.enforce_user and not any(scope_kind(policy.scope) is ScopeKind.CUSTOMER for policy in policies):
         raise errors.invalid("'user' param not passed in. 'enforce_user_param'=True", "user")
     check_route(grant, route, path, rules)

@@ -11,7 +11,7 @@ from proxy.runtime.catalog import Target
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.held import Held
 from proxy.runtime.relay import Outcome
-from spend.pricing import Charge, Usage, charge_for, usd_from_nano
+from spend.pricing import Charge, Usage, charge_for
 from spend.wire import ESTIMATED, ORPHAN, UPSTREAM, Posting
 
 log = structlog.get_logger()
@@ -75,8 +75,9 @@ def of(held: Held, target: Target, outcome: Outcome, now: datetime) -> Posting:
 
 
 def usd(nano: int) -> str:
-    """An amount for a header, without an exponent."""
-    return f"{usd_from_nano(nano):f}"
+    """An amount for a header, digit by digit and without an exponent."""
+    whole, rest = divmod(abs(nano), 10**9)
+    return f"{'-' if nano < 0 else ''}{whole}.{rest:09d}".rstrip("0").rstrip(".")
 
 
 def _with_pieces(usage: Usage, held: Held, outcome: Outcome) -> Usage:

@@ -85,7 +85,7 @@ def test_models_outside_the_list_and_unknown_models_are_told_apart(latchkey: Run
         (b"{nonsense", 400, "not JSON"),
         (b"[]", 400, "must be a JSON object"),
         (b'{"model":"gpt-books","model":"gpt-free","messages":[]}', 400, "twice"),
-        (b'{"model":"gpt-books","temperature":NaN,"messages":[]}', 400, "NaN"),
+        (b'{"model":"gpt-books","temperature":NaN,"messages":[]}', 400, "not JSON"),
         (b'{"model":"gpt-books","temperature":1e999,"messages":[]}', 400, "out of range"),
         (b'{"model":"gpt-books","messages":["\\ud800"]}', 400, "surrogate"),
         (b'{"model":"gpt-books","messages":' + b"[" * 150 + b"]" * 150 + b"}", 400, "deeper"),

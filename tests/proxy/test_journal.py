@@ -1,0 +1,76 @@
+"""The journal: one batch at a time, and nobody waits long for a database that keeps silent."""
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from proxy.runtime.journal import BooksUnavailable, Journal, Lane
+
+
+class Table:
+    """A handler that remembers its batches and can be held up."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Any]] = []
+        self.open = threading.Event()
+
+    def __call__(self, items: Sequence[Any]) -> list[Any]:
+        self.batches.append(list(items))
+        self.open.wait(5)
+        return [item * 2 for item in items]
+
+
+def journal_of(table: Table, **options: Any) -> Journal:
+    return Journal([Lane({"numbers": table}, opened=lambda: None, closed=lambda: None)], **options)
+
+
+async def until_handed_over(table: Table) -> None:
+    while not table.batches:
+        await asyncio.sleep(0.001)
+
+
+async def test_what_arrives_while_a_batch_commits_is_the_next_batch() -> None:
+    table = Table()
+    journal = journal_of(table)
+    journal.start()
+    first = asyncio.create_task(journal.ask("numbers", 1))
+    await until_handed_over(table)
+    others = [asyncio.create_task(journal.ask("numbers", number)) for number in (2, 3, 4)]
+    await asyncio.sleep(0.01)
+    table.open.set()
+    assert await asyncio.gather(first, *others) == [2, 4, 6, 8]
+    assert table.batches == [[1], [2, 3, 4]]
+    await journal.stop()
+
+
+async def test_a_silent_database_is_given_up_and_what_it_never_saw_says_so() -> None:
+    table = Table()
+    journal = journal_of(table, patience_seconds=0.1)
+    journal.start()
+    first = asyncio.create_task(journal.ask("numbers", 1))
+    await until_handed_over(table)
+    second = asyncio.create_task(journal.ask("numbers", 2))
+    with pytest.raises(BooksUnavailable) as unknown:
+        await first
+    with pytest.raises(BooksUnavailable) as never:
+        await second
+    assert (unknown.value.never, never.value.never) == (False, True)
+    assert not journal.available
+    table.open.set()
+    assert await journal.ask("numbers", 3) == 6
+    assert journal.available and [2] not in table.batches
+    await journal.stop()
+
+
+async def test_what_is_waiting_is_still_handled_at_the_end() -> None:
+    table = Table()
+    table.open.set()
+    journal = journal_of(table)
+    journal.start()
+    last = asyncio.create_task(journal.ask("numbers", 7))
+    await asyncio.sleep(0)
+    await journal.stop()
+    assert await last == 14
