@@ -210,10 +210,14 @@ def test_calls_of_one_batch_are_judged_one_after_the_other(house: House, workers
 def spooling_workers(workers: list[Worker]) -> Iterator[list[Worker]]:
     """The first one is about to lose the database; both know the key and have read its counters."""
     for worker in workers:
-        worker.spooling.start()
+        worker.run(_start(worker))
     yield workers
     for worker in workers:
         worker.run(worker.spooling.stop())
+
+
+async def _start(worker: Worker) -> None:
+    worker.spooling.start()
 
 
 class TestSpool:
