@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
@@ -110,16 +111,17 @@ class Journal:
         self.waiting: Intent | None = None
         self._loaded = loaded
         self.forgets = ""
-        """`before` or `after`: the next intents are reported as unknown, without or with having been written."""
+        """`before` or `after`: the next intents, also those that SQL judges, are reported as unknown, without or with
+        having been written."""
 
     async def ask(self, kind: str, item: Any) -> Any:
         if not self.available:
             raise BooksUnavailable("the database is away")
         if kind == "counters":
             self._loaded[item.counter] = item
-        if kind != "intents":
+        if kind not in ("intents", "judgements"):
             return self._handled(kind, item)
-        gate, self.gate = self.gate, None
+        gate, self.gate = (self.gate, None) if kind == "intents" else (None, self.gate)
         if gate is not None:
             self.waiting = item
             await gate
@@ -205,7 +207,7 @@ class Worker:
         try:
             self.run(self.holds.settle(due))
         except StoreUnavailable:
-            self.store.when_back(lambda: self.holds.settle(due))
+            self.store.when_back(partial(self.holds.settle, due))
             return False
         return True
 
@@ -238,7 +240,11 @@ class Worker:
             except IntentUnknown as unknown:
                 nothing = posting.nothing(unknown.held, self.clock())
                 costs = await self.journal.ask("postings", [nothing])
-                await self.holds.settle([(unknown.held, costs[unknown.held.intent.hold_id], 0)])
+                due = [(unknown.held, costs[unknown.held.intent.hold_id], 0)]
+                try:
+                    await self.holds.settle(due)
+                except StoreUnavailable:
+                    self.store.when_back(partial(self.holds.settle, due))
                 return None
             except (GatewayError, StoreUnavailable) as refusal:
                 self.refusal = refusal
