@@ -1,6 +1,7 @@
 """Resolving holds whose worker died. Tombstone in SQL first, then release: never the other way round."""
 
-from datetime import datetime
+from collections import defaultdict
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import orjson
@@ -22,7 +23,7 @@ def sweep(*, now: datetime) -> int:
     organizations = [*Organization.objects.values_list("pk", flat=True), PLATFORM]
     for organization_pk in organizations:
         _take_over(client, organization_pk, now)
-    touched = len(services.post_orphans(now=now))
+    touched = len(services.post_orphans(_abandoned(client, now), now=now))
     for organization_pk in organizations:
         touched += _sweep_counters(client, organization_pk, now)
     return touched
@@ -39,6 +40,25 @@ def _take_over(client: "redis.Redis", organization_pk: int, now: datetime) -> No
         services.adopt(intents)
     if ended:
         client.srem(f"{prefix}:ended", *ended)
+
+
+def _abandoned(client: "redis.Redis", now: datetime) -> list[str]:
+    """Late holds that are late in the counter store as well.
+
+    What a worker renews there is alive, though SQL did not hear of it: after an outage of SQL every hold is late.
+    """
+    by_epoch: dict[str, list[str]] = defaultdict(list)
+    for hold in services.late_holds(now=now):
+        by_epoch[f"{store_prefix(hold.organization_pk)}:{hold.epoch}:holds"].append(hold.hold_id)
+    abandoned = []
+    for name, hold_ids in by_epoch.items():
+        leases = client.zmscore(name, hold_ids)
+        for hold_id, lease in zip(hold_ids, leases, strict=True):
+            if lease is None or lease <= now.timestamp() * 1000:
+                abandoned.append(hold_id)
+            else:
+                services.renew_leases([hold_id], until=datetime.fromtimestamp(lease / 1000, UTC))
+    return abandoned
 
 
 def _epoch(client: "redis.Redis", prefix: str) -> str:

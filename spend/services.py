@@ -1,7 +1,8 @@
 """Every change to holds and the ledger. The gateway's journal, the sweeper and corrections all come here."""
 
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import NamedTuple
 
 import orjson
 from django.db import connection, transaction
@@ -14,6 +15,14 @@ from teams import audit, changes
 from teams.actors import Actor
 from teams.models import Organization, Platform
 from teams.scopes import PLATFORM
+
+
+class LateHold(NamedTuple):
+    """A pending hold whose lease is over in SQL, and where the counter store keeps it."""
+
+    hold_id: str
+    organization_pk: int
+    epoch: int
 
 
 def write_intents(intents: Sequence[Intent]) -> list[bool]:
@@ -93,15 +102,19 @@ def renew_leases(hold_ids: Sequence[str], *, until: datetime) -> None:
     Hold.objects.filter(pk__in=hold_ids, state=Hold.State.PENDING).update(lease_until=until)
 
 
-def post_orphans(*, now: datetime, grace: timedelta = timedelta(0)) -> list[str]:
-    """Charge every pending hold whose worker stopped renewing it, at the held amount; returns their ids.
+def late_holds(*, now: datetime) -> list[LateHold]:
+    """Pending holds that nobody renewed in SQL, at most 500."""
+    due = Hold.objects.filter(state=Hold.State.PENDING, lease_until__lt=now)
+    return [LateHold(*row) for row in due.order_by("pk").values_list("pk", "organization_id", "epoch")[:500]]
+
+
+def post_orphans(hold_ids: Collection[str], *, now: datetime) -> list[str]:
+    """Charge those of the holds that are pending and late, at the held amount; returns their ids.
 
     The provider may have been called, so the unknown outcome counts as the worst case, and says so.
     """
-    due = Hold.objects.filter(state=Hold.State.PENDING, lease_until__lt=now - grace)
-    ids = list(due.order_by("pk").values_list("pk", flat=True)[:500])
     with transaction.atomic():
-        late = Hold.objects.select_for_update().filter(pk__in=ids, state=Hold.State.PENDING, lease_until__lt=now)
+        late = Hold.objects.select_for_update().filter(pk__in=hold_ids, state=Hold.State.PENDING, lease_until__lt=now)
         rows = list(late.order_by("pk"))
         _close([hold.pk for hold in rows], Hold.State.POSTED)
         ENTRIES.run([orphan_row(hold, now) for hold in rows])

@@ -3,6 +3,7 @@
 What follows from each answer of the hold script is listed in `Holds._mend`.
 """
 
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -28,6 +29,7 @@ from spend.wire import Intent
 from teams.scopes import PLATFORM, store_prefix
 
 _TURNS = 12
+_MEMBERS = 1000
 
 
 class Holds:
@@ -274,11 +276,14 @@ class Holds:
 
     async def renew(self, held: list[Held], until: datetime) -> None:
         """Keep holds and parallel slots of calls that are still running."""
-        score = int(until.timestamp() * 1000)
+        score, places = int(until.timestamp() * 1000), defaultdict[str, list[Any]](list)
         for item in held:
             for prefix, epoch, slots in item.halves:
                 for name in (f"{prefix}:{epoch}:holds", *slots):
-                    await self._store.command("ZADD", name, "XX", score, item.intent.hold_id)
+                    places[name] += [score, item.intent.hold_id]
+        for name, scores in places.items():
+            for first in range(0, len(scores), _MEMBERS):
+                await self._store.command("ZADD", name, "XX", *scores[first : first + _MEMBERS])
 
     async def refuse_stale(self, organization: int, policies: tuple[ScopePolicy, ...]) -> None:
         """Compare announced versions where nothing is held. Raises StaleGrant, StoreUnavailable."""

@@ -63,7 +63,8 @@ class Settlement:
         return list(self._open.values())
 
     def post(self, held: Held, posting: Posting) -> None:
-        """Take over: the caller need not wait, and nothing it does can stop this."""
+        """Take over: the caller need not wait, and nothing it does can stop this. Its lease is renewed until then."""
+        self._open[held.intent.hold_id] = held
         self._waiting.append((held, posting))
         self._accepted += 1
         self._wake.set()
@@ -111,15 +112,19 @@ class Settlement:
                 await asyncio.sleep(1)
 
     async def _renewed(self) -> bool:
+        """In both places, each whether or not the other one is there: one that is renewed in either is alive."""
         held, until = self.open_holds(), self._clock() + self._lease
-        try:
-            if held:
-                await self._journal.ask("leases", ([item.intent.hold_id for item in held], until))
-                await self._holds.renew(held, until)
-        except (BooksUnavailable, StoreUnavailable) as error:
-            log.warning("leases not renewed", error=type(error).__name__, holds=len(held))
-            return False
-        return True
+        if not held:
+            return True
+        in_sql = partial(self._journal.ask, "leases", ([item.intent.hold_id for item in held], until))
+        renewed = True
+        for renew in (partial(self._holds.renew, held, until), in_sql):
+            try:
+                await renew()
+            except (BooksUnavailable, StoreUnavailable) as error:
+                log.warning("leases not renewed", error=type(error).__name__, holds=len(held))
+                renewed = False
+        return renewed
 
     async def _post(self, batch: list[_Due]) -> None:
         faults.reach("before_post")

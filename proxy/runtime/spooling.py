@@ -49,6 +49,7 @@ class Spooling:
         self._on = self._on and "spool" in (policy.budgets_without_database, policy.unbudgeted_without_database)
         self._folder = Path(policy.spool_folder)
         self._spool = Spool(self._folder, most_bytes=policy.spool_bytes)
+        self._lease = timedelta(seconds=config.lease_seconds)
         self.window = timedelta(seconds=policy.spool_seconds)
         """How old what this worker knows of keys and policies may be: so long after the database went away."""
 
@@ -88,18 +89,20 @@ class Spooling:
         metrics.DEGRADED.labels("spool").inc()
 
     async def keep_postings(self, batch: Sequence[tuple["Held", Posting]]) -> bool:
-        """Whether the disk has them, so that their calls need not be remembered."""
+        """Whether the disk has them, so that their calls need not be remembered.
+
+        Each stays held with what it cost, also one that cost nothing: SQL, which may have its intent, decides.
+        """
         if not self._on or not await self._spool.keep_postings([posting for _, posting in batch]):
             return False
-        bought = [_shrunk(posting) for _, posting in batch if posting.amount_nano is not None]
-        over = [_settled(posting, 0) for _, posting in batch if posting.amount_nano is None]
-        over += [
+        until = int((self._clock() + self._lease + self.window).timestamp() * 1000)
+        over = [
             _settled_above(posting, posting.amount_nano or 0, held.platform.epoch)
             for held, posting in batch
             if held.platform is not None
         ]
         try:
-            await self._store.scripts(scripts.SHRINK, bought)
+            await self._store.scripts(scripts.SHRINK, [_shrunk(posting, until) for _, posting in batch])
             await self._store.scripts(scripts.SETTLE, over)
         except StoreUnavailable:
             log.warning("spooled calls stay held in full", calls=len(batch))
@@ -171,11 +174,22 @@ def _some(found: Iterator[spool.Line], wanted: str) -> list[Any]:
     return list(islice((value for kind, value in found if kind == wanted), _BATCH))
 
 
-def _shrunk(posting: Posting) -> tuple[Any, ...]:
-    """The shrink script's key and arguments; the record's intent names the cost in the place of the worst case."""
+def _shrunk(posting: Posting, until: int) -> tuple[Any, ...]:
+    """The shrink script's key and arguments; the record's intent names the cost in the place of the worst case.
+
+    Until then (milliseconds) nobody takes its worker, which is to bring it to SQL, for dead.
+    """
     intent, cost = posting.intent, posting.amount_nano or 0
     text = orjson.dumps({**_fields(intent), "amount_nano": cost}).decode()
-    return store_prefix(intent.owners.organization_id), intent.hold_id, intent.epoch, cost, posting.usage.total, text
+    return (
+        store_prefix(intent.owners.organization_id),
+        intent.hold_id,
+        intent.epoch,
+        cost,
+        posting.usage.total,
+        text,
+        until,
+    )
 
 
 def _fields(intent: Intent) -> dict[str, Any]:

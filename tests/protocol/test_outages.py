@@ -324,3 +324,52 @@ class TestSpool:
         assert fill(second, token) == 14
         assert LedgerEntry.objects.count() == (0 if cost is None else 1)
         assert drift.mend(now=clock.now, pause=lambda _: None) == 0
+
+    def never_sent(self, worker: Worker, token: str) -> Held:
+        """A call of eight tokens that SQL wrote down without saying so: it was given up, and its end is spooled."""
+        held = worker.hold(token, 8)
+        assert held is not None and held.intent.written
+        worker.spool(held, posting_of(held.intent, None))
+        return held
+
+    def test_a_call_that_was_given_up_costs_nothing_though_the_sweeper_comes_before_the_spool(
+        self, spooling_workers: list[Worker], token: str, clock: Clock
+    ) -> None:
+        first, second = spooling_workers
+        held = self.never_sent(first, token)
+        clock.now += timedelta(seconds=LEASE + 1)
+        sweep(now=clock.now)
+        self.bring(first)
+        assert Hold.objects.get(pk=held.intent.hold_id).state == Hold.State.VOID
+        assert not LedgerEntry.objects.filter(hold=held.intent.hold_id).exists()
+        # The two calls before were never posted, and are charged as held.
+        assert fill(second, token) == 16 - 2
+
+    def test_a_call_whose_spool_is_lost_counts_as_what_it_was_charged(
+        self, spooling_workers: list[Worker], token: str, clock: Clock
+    ) -> None:
+        first, second = spooling_workers
+        held = self.never_sent(first, token)
+        clock.now += first.spooling.window + timedelta(seconds=LEASE + 1)
+        sweep(now=clock.now)
+        assert LedgerEntry.objects.get(hold=held.intent.hold_id).amount_nano == 8 * PER_TOKEN
+        second.follow_changes()
+        assert fill(second, token) == 16 - 2 - 8
+
+
+class TestALeaseThatSqlDidNotHearOf:
+    def test_a_call_that_its_worker_renews_in_the_store_is_no_orphan(
+        self, workers: list[Worker], house: House, clock: Clock
+    ) -> None:
+        worker = workers[0]
+        held = worker.hold(house.tokens[0], 1)
+        assert held is not None
+        until = clock.now + timedelta(seconds=3 * LEASE)
+        worker.run(worker.holds.renew([held], until))
+        clock.now += timedelta(seconds=2 * LEASE)
+        sweep(now=clock.now)
+        row = Hold.objects.get(pk=held.intent.hold_id)
+        assert (row.state, row.lease_until) == (Hold.State.PENDING, until)
+        clock.now = until + timedelta(seconds=1)
+        sweep(now=clock.now)
+        assert LedgerEntry.objects.get(hold=held.intent.hold_id).usage_source == ORPHAN

@@ -29,7 +29,7 @@ def key(search: Team, grace: User) -> VirtualKey:
     orphan = intent_for(key, amount_nano=7000, lease_until=NOON)
     services.write_intents([*(each.intent for each in (*charged, failed)), orphan])
     services.post([*charged, failed], now=NOON)
-    services.post_orphans(now=NOON + timedelta(seconds=1))
+    services.post_orphans([orphan.hold_id], now=NOON + timedelta(seconds=1))
     services.correct(LedgerEntry.objects.get(amount_nano=100), -30, reason="refund", actor=MASTER, now=MIDNIGHT)
     return key
 

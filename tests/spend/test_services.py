@@ -91,8 +91,10 @@ def test_the_sweeper_charges_an_orphan_once_and_says_it_is_an_estimate(key: Virt
     intent = intent_for(key, amount_nano=1234)
     services.write_intents([intent])
     late = intent.lease_until + timedelta(seconds=1)
-    assert services.post_orphans(now=intent.lease_until) == []
-    assert [services.post_orphans(now=late) for _ in range(2)] == [[intent.hold_id], []]
+    assert services.post_orphans([intent.hold_id], now=intent.lease_until) == []
+    assert services.late_holds(now=late) == [(intent.hold_id, key.organization_id, intent.epoch)]
+    assert [services.post_orphans([intent.hold_id], now=late) for _ in range(2)] == [[intent.hold_id], []]
+    assert services.late_holds(now=late) == []
     entry = LedgerEntry.objects.get()
     assert (entry.amount_nano, entry.usage_source) == (1234, LedgerEntry.UsageSource.ORPHAN)
     assert services.post([posting_of(intent, 5)], now=late) == {intent.hold_id: 1234}
@@ -102,7 +104,8 @@ def test_a_renewed_lease_keeps_the_sweeper_away(key: VirtualKey) -> None:
     intent = intent_for(key)
     services.write_intents([intent])
     services.renew_leases([intent.hold_id], until=NOON + timedelta(hours=1))
-    assert services.post_orphans(now=NOON + timedelta(minutes=59)) == []
+    assert services.late_holds(now=NOON + timedelta(minutes=59)) == []
+    assert services.post_orphans([intent.hold_id], now=NOON + timedelta(minutes=59)) == []
 
 
 def test_a_tombstone_keeps_a_late_worker_from_writing_its_intent(key: VirtualKey) -> None:

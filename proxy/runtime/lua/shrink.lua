@@ -1,6 +1,7 @@
 -- What a call cost is on its worker's disk and cannot reach SQL yet: give its rates and slots back, and go on holding
 -- what it cost, no more. The record keeps its intent with that amount, so that nothing is lost with the disk.
--- KEYS[1] prefix; ARGV: hold id, epoch of the hold, cost (nano-USD), tokens used, the intent as JSON
+-- KEYS[1] prefix; ARGV: hold id, epoch of the hold, cost (nano-USD), tokens used, the intent as JSON, end of the lease
+-- in ms, by when it should have reached SQL
 local p, id, cost = KEYS[1], ARGV[1], tonumber(ARGV[3])
 local base = p .. ':' .. ARGV[2]
 local record = base .. ':hold:' .. id
@@ -22,4 +23,5 @@ for _, w in ipairs(held.w) do
 end
 held.a, held.i, held.k, held.r, held.t, held.p = int(cost), ARGV[5], '0', {}, {}, {}
 redis.call('SET', record, cjson.encode(held), 'KEEPTTL')
+redis.call('ZADD', base .. ':holds', 'XX', 'GT', ARGV[6], id)
 return 'OK'
