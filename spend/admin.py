@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from spend import book
@@ -24,6 +25,8 @@ STATE_COLORS = {"pending": "warning", "posted": "success", "void": "default"}
 WHO = (("organization", "team", "user"), ("key", "customer"))
 WHAT = (("model", "call_type", "deployment"), ("provider", "upstream_model"))
 _RELATED = ("organization", "key", "team", "user", "customer")
+#: Entries of one call that a search shows: clients may name all their calls alike.
+_MOST_FOUND = 1000
 _FURTHER = (
     ("reasoning", "cache_write_1h"),
     ("audio_input", "audio_cached", "audio_output"),
@@ -124,7 +127,7 @@ class LedgerEntryAdmin(AmountAdmin):
         "admitted", "amount", "kind_shown", "model", "tokens", "key", "team", "user", "source_shown",
     )  # fmt: skip
     list_select_related = _RELATED
-    search_fields = ("request_id__exact", "hold__id__exact")
+    search_fields = ("request_id__exact",)
     search_help_text = "Request id or hold id"
     list_filter = (
         ("admitted_at", RangeDateTimeFilter),
@@ -153,6 +156,17 @@ class LedgerEntryAdmin(AmountAdmin):
         ("When", {"fields": (("admitted_at", "first_byte_at"), ("finished_at", "posted_at"))}),
     )
     readonly_fields = ("amount",)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[LedgerEntry], search_term: str
+    ) -> tuple[QuerySet[LedgerEntry], bool]:
+        """By either id, of which each has an index of its own."""
+        if not search_term:
+            return queryset, False
+        of_call = LedgerEntry.objects.filter(request_id=search_term).order_by()
+        of_hold = LedgerEntry.objects.of_holds([search_term])
+        found = {*of_call.values_list("pk", flat=True)[:_MOST_FOUND], *of_hold.values_list("pk", flat=True)}
+        return queryset.filter(pk__in=found), False
 
     @display(description="Kind", label={"correction": "warning"})
     def kind_shown(self, obj: LedgerEntry) -> str:

@@ -1,5 +1,6 @@
 """What it cost: the price book, holds, the ledger and its rollups. All money is integer nano-USD."""
 
+from collections.abc import Iterable
 from typing import Self
 
 from django.db import models
@@ -116,8 +117,8 @@ class Hold(Attribution):
 
     class Meta:
         indexes = [
+            # Calls in flight are few, so whoever wants the overdue ones looks at all of them.
             models.Index(fields=["organization"], condition=Q(state="pending"), name="spend_hold_pending"),
-            models.Index(fields=["lease_until"], condition=Q(state="pending"), name="spend_hold_lease"),
             models.Index(fields=["admitted_at"], condition=Q(state="void"), name="spend_hold_void"),
             models.Index(fields=["request_id"], condition=Q(state="void"), name="spend_hold_void_request"),
         ]
@@ -143,6 +144,12 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
         """Platform admins read the whole ledger; others their own calls and those of what they lead."""
         return self if caller.reads_spend else self.filter(_own(caller))
 
+    def of_holds(self, hold_ids: Iterable[str]) -> Self:
+        """In no order. Charges have a unique index for it, the few corrections one of their own: a call pays for one."""
+        wanted, kind = list(hold_ids), LedgerEntry.Kind
+        of_either = Q(kind=kind.CHARGE, hold__in=wanted) | Q(kind=kind.CORRECTION, hold__in=wanted)
+        return self.filter(of_either).order_by()
+
 
 class LedgerEntry(Attribution):
     """One posting. Append-only by database rule: a mistake is mended by a correction, a new entry."""
@@ -156,7 +163,7 @@ class LedgerEntry(Attribution):
         ESTIMATED = "estimated_partial", "Estimated: the provider reported no usage"
         ORPHAN = "estimated_orphan", "Estimated: the outcome is unknown"
 
-    hold = models.ForeignKey(Hold, models.PROTECT, related_name="entries")
+    hold = models.ForeignKey(Hold, models.PROTECT, related_name="entries", db_index=False)
     kind = models.CharField(max_length=16, choices=Kind.choices, default=Kind.CHARGE)
     amount_nano = models.BigIntegerField("amount (nano-USD)")
     residue_pico = models.SmallIntegerField("rounding residue (pico-USD)", default=0)
@@ -180,14 +187,22 @@ class LedgerEntry(Attribution):
     class Meta:
         ordering = ["-pk"]
         verbose_name_plural = "ledger entries"
+        # Every call pays for each of these. What needs them: logs, exports and ragged windows of ...
         indexes = [
+            # an organization, and what its admins see;
             models.Index(fields=["organization", "admitted_at"], name="spend_entry_org"),
-            models.Index(fields=["team", "admitted_at"], name="spend_entry_team"),
-            models.Index(fields=["user", "admitted_at"], name="spend_entry_user"),
+            # a team, and what its admins see;
+            models.Index(fields=["team", "admitted_at"], condition=Q(team__isnull=False), name="spend_entry_team"),
+            # a person, and what everybody sees of their own;
+            models.Index(fields=["user", "admitted_at"], condition=Q(user__isnull=False), name="spend_entry_user"),
+            # a key, and when it was last used;
             models.Index(fields=["key", "admitted_at"], name="spend_entry_key"),
+            # everybody together.
             models.Index(fields=["admitted_at"], name="spend_entry_at"),
+            # A call by the id that we gave it, and by its provider's.
             models.Index(fields=["request_id"], name="spend_entry_request"),
             models.Index(fields=["response_id"], condition=~Q(response_id=""), name="spend_entry_response"),
+            models.Index(fields=["hold"], condition=Q(kind="correction"), name="spend_entry_correction"),
         ]
         constraints = [
             models.UniqueConstraint(fields=["hold"], condition=Q(kind="charge"), name="spend_one_charge_per_hold"),

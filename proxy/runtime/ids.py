@@ -9,7 +9,7 @@ os.register_at_fork(after_in_child=_random.seed)
 
 
 def request_id() -> str:
-    return f"{_random.getrandbits(128):032x}"
+    return hold_id()
 
 
 def hold_id() -> str:
