@@ -145,7 +145,7 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
         return self if caller.reads_spend else self.filter(_own(caller))
 
     def of_holds(self, hold_ids: Iterable[str]) -> Self:
-        """In no order. Charges have a unique index for it, the few corrections one of their own: a call pays for one."""
+        """In no order. Charges have a unique index for this, and the few corrections one of their own."""
         wanted, kind = list(hold_ids), LedgerEntry.Kind
         of_either = Q(kind=kind.CHARGE, hold__in=wanted) | Q(kind=kind.CORRECTION, hold__in=wanted)
         return self.filter(of_either).order_by()
