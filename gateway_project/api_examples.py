@@ -285,7 +285,7 @@ _SETTINGS = (
         status=400,
     ),
     _post("/config/field/delete", "Refused: the file sets it", {"field_name": "allowed_ips"}, status=400),
-    _get("/callbacks/list", "Callbacks by when they are called: there are none"),
+    _get("/callbacks/list", "Callbacks by when they are called: the metrics, for every call"),
     _get("/callbacks/configs", "Callbacks that can be set: there are none"),
     _get("/alerting/settings", "Settings of alerts: there are none"),
     _get("/cache/ping", "Refused: answers are not cached", status=400),

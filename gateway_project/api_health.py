@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import redis
+from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, get_resolver
@@ -20,7 +21,8 @@ def readiness(request: HttpRequest) -> HttpResponse:
     """503 while the database or the counter store does not answer, so that no traffic is sent here."""
     found = states()
     healthy = set(found.values()) == {"connected"}
-    response = JsonResponse({"status": "healthy" if healthy else "unhealthy", **found}, status=200 if healthy else 503)
+    told = {"status": "healthy" if healthy else "unhealthy", **found, "litellm_version": version()}
+    response = JsonResponse(told, status=200 if healthy else 503)
     if not healthy:
         response["Retry-After"] = "5"
     return response
@@ -59,6 +61,11 @@ def routes(request: HttpRequest) -> HttpResponse:
                 {"path": f"/{pattern.pattern}", "methods": methods, "name": view.__name__, "endpoint": view.__name__}
             )
     return JsonResponse({"routes": found})
+
+
+def version() -> str:
+    """As the header of every answer tells it."""
+    return f"latchkey-{settings.SPECTACULAR_SETTINGS['VERSION']}"
 
 
 def states() -> dict[str, str]:

@@ -9,13 +9,15 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from gateway_project.api_health import states
+from gateway_project.api_health import states, version
 from proxy.config_file import GENERAL
 from proxy.router_api import router_values
 from spend import book
 from teams.api_base import ApiError, ManagementView, required_text
 
 Row = dict[str, Any]
+METRICS = "prometheus"
+"""The one thing that hears of every call: `/metrics`, as the clients of LiteLLM name it."""
 
 
 class ReadinessDetails(ManagementView):
@@ -24,17 +26,16 @@ class ReadinessDetails(ManagementView):
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         found = states()
-        version = settings.SPECTACULAR_SETTINGS["VERSION"]
         healthy = set(found.values()) == {"connected"}
         details: Row = {
             "status": "healthy" if healthy else "unhealthy",
             **found,
             "cache": None,
-            "litellm_version": f"latchkey-{version}",
-            "version": version,
+            "litellm_version": version(),
+            "version": settings.SPECTACULAR_SETTINGS["VERSION"],
             "durability": settings.DURABILITY,
             "log_level": settings.LOG_LEVEL,
-            "success_callbacks": [],
+            "success_callbacks": [METRICS],
         }
         return Response(details, status=200 if healthy else 503)
 
@@ -66,19 +67,19 @@ class ConfigCallbacks(ManagementView):
 
 
 class ActiveCallbacks(ManagementView):
-    """GET /active/callbacks: nothing is called back, whatever the file says."""
+    """GET /active/callbacks: every call is counted for Prometheus, and told to nobody else."""
 
     answer: ClassVar[Row] = {
         "alerting": None,
-        "litellm.callbacks": [],
+        "litellm.callbacks": [METRICS],
         "litellm.input_callback": [],
         "litellm.failure_callback": [],
         "litellm.success_callback": [],
         "litellm._async_success_callback": [],
         "litellm._async_failure_callback": [],
         "litellm._async_input_callback": [],
-        "all_litellm_callbacks": [],
-        "num_callbacks": 0,
+        "all_litellm_callbacks": [METRICS],
+        "num_callbacks": 1,
         "num_alerting": 0,
     }
 
@@ -92,7 +93,7 @@ class CallbackList(ManagementView):
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
-        return Response({"success": [], "failure": [], "success_and_failure": []})
+        return Response({"success": [], "failure": [], "success_and_failure": [METRICS]})
 
 
 class NoneOfThem(ManagementView):

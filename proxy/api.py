@@ -10,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from proxy import merging, services
+from proxy.lent_secrets import is_borrowed
 from proxy.models import Deployment
 from proxy.rows import model_rows
 from proxy.serializers import ModelPatchSerializer, ModelSerializer
@@ -130,12 +131,18 @@ def _refuse_unmanaged(caller: Caller, team: Team | None) -> None:
 
 def _refuse_foreign(caller: Caller, given: dict[str, Any], deployment: Deployment | None = None) -> None:
     """A stored secret is the platform's: who priced a model of their own at nothing would call it at its expense."""
-    credential = deployment.credential if deployment else None
-    stored = credential is not None and not credential.is_own
-    if not caller.is_admin and (stored or (given.get("litellm_params") or {}).get("litellm_credential_name")):
+    if caller.is_admin:
+        return
+    credential, params = deployment.credential if deployment else None, given.get("litellm_params") or {}
+    if (credential is not None and not credential.is_own) or params.get("litellm_credential_name"):
         raise ApiError(
             403, "litellm_credential_name: only platform admins may use stored credentials; send api_key to /model/new",
             param="litellm_credential_name",
+        )  # fmt: skip
+    if is_borrowed(params.get("api_key")):
+        raise ApiError(
+            403, "litellm_params.api_key: only platform admins may name secrets of the environment; send the secret",
+            param="litellm_params.api_key",
         )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import yaml
 
 from keys import key_rules
 from proxy import fallback_rules, gate_rules
+from proxy.providers import REGISTRY
 from teams import people_rules, platform_rules
 
 _TOP = {"model_list", "general_settings", "litellm_settings", "router_settings", "environment_variables"}
@@ -26,12 +27,23 @@ _LITELLM = {
 }  # fmt: skip
 _ROUTER = {*gate_rules.ROUTER_NAMES, *fallback_rules.NAMES}
 _MODEL = {"model_name", "litellm_params", "model_info"}
+_FROM_ENVIRONMENT = "os.environ/"
 _RETRIES = {"max_retries", "num_retries"}
 MOST_RETRIES = 10
 
 
 class ConfigError(ValueError):
     """The file cannot be used; the message names the place and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class LentSecret:
+    """A secret of the environment that a model of the file names as its `api_key`, and where it may go."""
+
+    name: str
+    secret: str = field(repr=False)
+    addresses: tuple[str, ...]
+    """The model's own, and its provider's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +58,7 @@ class Config:
     models: tuple[dict[str, Any], ...] = ()
     """Entries of `model_list`: {model_name, litellm_params, model_info}, as `/model/new` takes them."""
     warnings: tuple[str, ...] = field(default=())
+    lent: tuple[LentSecret, ...] = ()
 
     def __repr__(self) -> str:
         return f"Config(models={len(self.models)})"
@@ -69,7 +82,10 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
         raise ConfigError("model_list must be a list of models")
     entries = tuple(_model(index, entry, environ, warnings) for index, entry in enumerate(models))
     master_key = str(general.pop("master_key", None) or "")
-    return Config(master_key, general, litellm, router, entries, tuple(sorted(warnings)))
+    lent = tuple(
+        _lent(entry["litellm_params"], environ) for entry in models if _names_variable(entry["litellm_params"])
+    )
+    return Config(master_key, general, litellm, router, entries, tuple(sorted(warnings)), lent)
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -110,10 +126,23 @@ def _model(index: int, entry: Any, environ: Mapping[str, str], warnings: list[st
     }
 
 
+def _names_variable(params: dict[str, Any]) -> bool:
+    return str(params.get("api_key") or "").startswith(_FROM_ENVIRONMENT)
+
+
+def _lent(params: dict[str, Any], environ: Mapping[str, str]) -> LentSecret:
+    name = str(params["api_key"]).removeprefix(_FROM_ENVIRONMENT)
+    prefix, slash, _ = str(params.get("model") or "").partition("/")
+    provider = REGISTRY.get(str(params.get("custom_llm_provider") or (prefix if slash else "openai")))
+    own, usual = params.get("api_base") or params.get("base_url"), provider.base_url if provider else ""
+    addresses = (_resolve(own, "api_base", environ), usual)
+    return LentSecret(name, environ[name], tuple(str(address) for address in addresses if address))
+
+
 def _resolve(value: Any, place: str, environ: Mapping[str, str]) -> Any:
-    if not isinstance(value, str) or not value.startswith("os.environ/"):
+    if not isinstance(value, str) or not value.startswith(_FROM_ENVIRONMENT):
         return value
-    name = value.removeprefix("os.environ/")
+    name = value.removeprefix(_FROM_ENVIRONMENT)
     if name not in environ:
         raise ConfigError(f"{place} refers to the environment variable {name}, which is not set")
     return environ[name]

@@ -10,6 +10,7 @@ from rest_framework.response import Response
 
 from proxy import services
 from proxy.from_litellm import refuse_secrets
+from proxy.lent_secrets import secret_for
 from proxy.models import Credential, Deployment, Provider
 from proxy.providers import REGISTRY
 from teams.api_base import ApiError, ManagementView
@@ -54,7 +55,8 @@ class CredentialSerializer(serializers.Serializer[Any]):
         services.check_address(address or credential.provider.base_url)
         credential.base_url = address.rstrip("/")
         credential.host = services.host_of(address or credential.provider.base_url)
-        return str(values.get("api_key") or "")
+        secret = str(values.get("api_key") or "")
+        return secret_for(secret, address or credential.provider.base_url, "credential_values.api_key")
 
 
 class CredentialPatchSerializer(CredentialSerializer):

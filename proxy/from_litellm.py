@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from proxy.lent_secrets import secret_for
 from proxy.litellm_prices import is_price, read_price
 from proxy.models import Credential, Deployment, Provider
 from proxy.providers import REGISTRY
@@ -83,7 +84,15 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
         deployment.public_id = str(info["id"])
     price = read_price({**info, **params}, has_output=deployment.mode != Deployment.Mode.EMBEDDING)
     deployment.is_free = price is not None and book.card_of(price).is_free
-    return NewModel(name, deployment, str(params.get("api_key") or ""), price)
+    return NewModel(name, deployment, _secret(params, deployment), price)
+
+
+def _secret(params: dict[str, Any], deployment: Deployment) -> str:
+    """The file's are read from the environment already."""
+    given = str(params.get("api_key") or "")
+    address = deployment.base_url or deployment.provider.base_url
+    in_file = deployment.source == Deployment.Source.CONFIG
+    return given if in_file else secret_for(given, address, "litellm_params.api_key")
 
 
 def _is_kept(name: str, value: Any, elsewhere: set[str]) -> bool:

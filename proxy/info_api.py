@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from proxy.models import Deployment
 from proxy.rows import Row, group_rows, model_rows
+from proxy.wildcards import spelled_out
 from teams.api_base import ApiError, ManagementView, whole_number
 
 _SORTS: dict[str, Callable[[Row], Any]] = {
@@ -76,15 +77,14 @@ class ModelInfoPaged(ManagementView):
 
 
 class ModelGroupInfo(ManagementView):
-    """GET /model_group/info: one row per public name, or the one of `?model_group=`."""
+    """GET /model_group/info: one row per public name, or the one of `?model_group=`; a wildcard's models by name."""
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
-        deployments = Deployment.objects.with_owners().visible_to(self.caller).filter(blocked=False)
-        wanted = request.query_params.get("model_group")
-        if wanted:
-            deployments = deployments.filter(model__name=wanted)
-        return Response({"data": group_rows(model_rows(deployments, timezone.now()))})
+        now, wanted = timezone.now(), request.query_params.get("model_group")
+        rows = Deployment.objects.with_owners().visible_to(self.caller).filter(blocked=False)
+        deployments = [row for row in spelled_out(rows, now) if not wanted or row.model.name == wanted]
+        return Response({"data": group_rows(model_rows(deployments, now))})
 
 
 def _of_team(deployments: QuerySet[Deployment], request: Request) -> QuerySet[Deployment]:

@@ -15,10 +15,10 @@ Row = dict[str, Any]
 
 def model_rows(deployments: Iterable[Deployment], now: datetime) -> list[Row]:
     """Each with the price in force for it: its own, else the book's."""
-    deployments = list(deployments)
-    listed = {deployment.pk: services.price_item(deployment) for deployment in deployments}
-    cards = book.cards_at(now, [*listed.values(), *(deployment.price_item for deployment in deployments)])
-    return [model_row(row, cards.get(row.price_item), cards.get(listed[row.pk])) for row in deployments]
+    # Not by primary key: the models behind a wildcard are all one deployment.
+    listed = [(deployment, services.price_item(deployment)) for deployment in deployments]
+    cards = book.cards_at(now, [name for row, item in listed for name in (item, row.price_item)])
+    return [model_row(row, cards.get(row.price_item), cards.get(item)) for row, item in listed]
 
 
 def model_row(deployment: Deployment, own: PriceCard | None, listed: PriceCard | None) -> Row:

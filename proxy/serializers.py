@@ -35,10 +35,6 @@ class ModelSerializer(serializers.Serializer[Any]):
                 {"model": "name the upstream model, e.g. 'openai/gpt-4o-mini'"}, code=WRONG_TYPE
             )
         refuse_secrets(value, allowed="api_key")
-        if str(value.get("api_key") or "").startswith("os.environ/"):
-            raise serializers.ValidationError(
-                {"api_key": "send the secret itself; only the configuration file reads environment variables"}
-            )
         return value
 
     def validate_model_info(self, value: dict[str, Any] | None) -> dict[str, Any]:

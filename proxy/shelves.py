@@ -1,7 +1,7 @@
 """Reading the catalog: from rows of models, prices and access groups to the view that gateway workers cache."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -17,6 +17,7 @@ from proxy import services
 from proxy.models import AccessGroup, Deployment, Fallback
 from proxy.providers import REGISTRY
 from proxy.runtime.catalog import Catalog, Shelf, Target, by_precision, captured, filled
+from proxy.wildcards import behind
 from spend import book
 from spend.pricing import PriceCard
 from teams.actors import MASTER
@@ -34,7 +35,8 @@ def load_catalog(now: datetime) -> Catalog:
     for row in _rows():
         by_team[row.team_id].append(row)
     priced = _prices([row for rows in by_team.values() for row in rows], now)
-    shelves = {team: _shelf(rows, priced, now) for team, rows in by_team.items()}
+    items = book.items_at(now) if any(row.is_wildcard for rows in by_team.values() for row in rows) else []
+    shelves = {team: _shelf(rows, priced, items) for team, rows in by_team.items()}
     return Catalog(
         everybody=shelves.pop(None, Shelf()),
         of_team={team: shelf for team, shelf in shelves.items() if team is not None},
@@ -89,7 +91,7 @@ def _rows() -> Any:
     return Deployment.objects.filter(blocked=False).with_owners()
 
 
-def _shelf(rows: Iterable[Deployment], priced: Mapping[str, PriceCard], now: datetime) -> Shelf:
+def _shelf(rows: Iterable[Deployment], priced: Mapping[str, PriceCard], items: Collection[str]) -> Shelf:
     models: dict[str, tuple[Target, ...]] = {}
     groups: dict[str, frozenset[str]] = {}
     created, wildcards, listed = {}, set(), dict[str, str]()
@@ -100,23 +102,12 @@ def _shelf(rows: Iterable[Deployment], priced: Mapping[str, PriceCard], now: dat
             groups[name] = groups.get(name, frozenset()) | row.groups
         if row.is_wildcard:
             wildcards.add(name)
-            found = dict.fromkeys(known_behind(row, now), name)
+            found = dict.fromkeys((model for model, _ in behind(row, items)), name)
             listed |= found
             created |= dict.fromkeys(found, at)
         elif (target := _target(row, priced)) is not None:
             models[name] = (*models.get(name, ()), target)
     return Shelf(models, groups, created, by_precision(wildcards), listed)
-
-
-def known_behind(row: Deployment, now: datetime) -> list[str]:
-    """Names of the models with a price that a wildcard covers."""
-    prefix = f"{REGISTRY[row.provider.slug].prices}/"
-    names = []
-    for item in book.items_at(now, prefix) if prefix != "/" else ():
-        parts = captured(row.upstream_model, item.removeprefix(prefix))
-        if parts is not None and row.model.name.count("*") == len(parts):
-            names.append(filled(row.model.name, parts))
-    return names
 
 
 def _prices(rows: list[Deployment], now: datetime) -> dict[str, PriceCard]:

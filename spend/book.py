@@ -24,9 +24,9 @@ def cards_at(now: datetime, items: Iterable[str]) -> dict[str, PriceCard]:
     return {row.item: card_of(row) for row in rows}
 
 
-def items_at(now: datetime, prefix: str) -> list[str]:
-    """Items under a prefix such as `openai/` that have a price."""
-    rows = Price.objects.filter(item__startswith=prefix, valid_from__lte=now)
+def items_at(now: datetime) -> list[str]:
+    """Items that have a price, as `openai/gpt-4o`; what a deployment of ours has for itself is none."""
+    rows = Price.objects.filter(valid_from__lte=now).exclude(item__startswith="deployment:")
     return list(rows.order_by("item").values_list("item", flat=True).distinct())
 
 

@@ -1,6 +1,6 @@
 """What a request asks for: the body, checked, with everything the gate needs to know about it. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy.gate_rules import GateRules
@@ -16,6 +16,8 @@ _FORBIDDEN = (
     "context_window_fallbacks", "content_policy_fallbacks", "context_window_fallback_dict", "mock_testing_fallbacks",
     "mock_testing_context_fallbacks", "mock_testing_content_policy_fallbacks",
 )  # fmt: skip
+#: What a fallback cannot change: who pays, and the form of the answer, belong to the call as a whole.
+_WHOLE = frozenset({"model", "user", "metadata", "tags", "stream", "stream_options", "timeout", "num_retries"})
 _MOST_TOKENS = 10**8
 
 
@@ -38,8 +40,8 @@ class Call:
     retries: int | None = None
     falls_back: bool = True
     """Whether another model may answer, where one is configured."""
-    fallbacks: tuple[str, ...] = ()
-    """Models that the client names for when this one fails."""
+    fallbacks: tuple["Call", ...] = ()
+    """The same call as it goes to the models that the client names for when this one fails."""
 
 
 def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str], rules: GateRules = _NO_RULES) -> Call:
@@ -53,25 +55,37 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
     for name in _FORBIDDEN:
         body.pop(name, None)
     stream = _boolean(body, "stream") and route.streams
-    # Some servers take 0 for "no cap", so it is none.
-    caps = [cap for name in route.caps if (cap := _tokens(body, name))]
-    prompts = _prompts(body.get(route.prompt[0])) if route.batches else 1
-    return Call(
+    call = Call(
         route=route,
         model=path_model or _model(body),
         body=body,
         stream=stream,
         wants_usage=_wants_usage(body),
-        output_cap=max(caps) if caps else None,
-        choices=max(_count(body, "n"), _count(body, "best_of")) * prompts,
-        prompts=prompts,
+        **_sizes(route, body),
         customer=wishes.customer(body, headers, rules),
         tags=wishes.tags(body, headers, rules),
         timeout=wishes.timeout(body, headers, stream=stream),
         retries=wishes.retries(body, headers),
         falls_back=falls_back,
-        fallbacks=fallbacks,
     )
+    call.fallbacks = tuple(_fallback(call, changes) for changes in fallbacks)
+    return call
+
+
+def _fallback(call: Call, changes: dict[str, Any]) -> Call:
+    """The call to another model, with what the client wants to be different about it."""
+    own = {name: value for name, value in changes.items() if name not in _WHOLE and name not in _FORBIDDEN}
+    body = {**call.body, **own}
+    return replace(call, model=_model(changes), body=body, **_sizes(call.route, body))
+
+
+def _sizes(route: Route, body: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a Call that say how much may be made of it."""
+    # Some servers take 0 for "no cap", so it is none.
+    caps = [cap for name in route.caps if (cap := _tokens(body, name))]
+    prompts = _prompts(body.get(route.prompt[0])) if route.batches else 1
+    choices = max(_count(body, "n"), _count(body, "best_of")) * prompts
+    return {"output_cap": max(caps) if caps else None, "choices": choices, "prompts": prompts}
 
 
 def _model(body: dict[str, Any]) -> str:

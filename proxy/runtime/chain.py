@@ -112,7 +112,8 @@ async def admit(
     try:
         targets = await permitted(gateway, grant, policies, model, call.route, request.path)
         if call.fallbacks:
-            permit.check_fallbacks(grant, policies, call.fallbacks, await gateway.grants.catalog())
+            others = [following.model for following in call.fallbacks]
+            permit.check_fallbacks(grant, policies, others, await gateway.grants.catalog())
         if gateway.config.rules.tag_filtering:
             targets = permit.for_tags(targets, tags, model)
     except errors.GatewayError:

@@ -31,8 +31,13 @@ class Course:
     """Tried so far, with the one under way."""
     failure: GatewayError | None = None
     """Why the model that was asked for did not serve the call."""
-    _waiting: list[str] = field(default_factory=list)
+    _asked: Call = field(init=False)
+    _waiting: list[Call] = field(init=False)
+    """Those that the client named first."""
     _seen: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._asked, self._waiting = self.call, list(self.call.fallbacks)
 
     def goes_on(self, failed: GatewayError, kind: str, model: str, most_retries: int, known: Fallbacks) -> bool:
         """After a failed attempt: whether there is another one, at this model or at the next.
@@ -46,7 +51,8 @@ class Course:
         self._seen |= {model, self.call.model}
         if not kind or not self.call.falls_back:
             return False
-        self._waiting = [*known.after(model, kind), *self._waiting]
+        configured = [replace(self._asked, model=name) for name in known.after(model, kind)]
+        self._waiting = [*self._waiting, *configured] if self.call is self._asked else [*configured, *self._waiting]
         goes = self._to_next()
         self.attempt += goes
         return goes
@@ -74,10 +80,10 @@ class Course:
 
     def _to_next(self) -> bool:
         while self._waiting and self.fallbacks < self.most:
-            name = self._waiting.pop(0)
-            if name not in self._seen:
-                self._seen.add(name)
-                self.call, self.tries = replace(self.call, model=name), 1
+            following = self._waiting.pop(0)
+            if following.model not in self._seen:
+                self._seen.add(following.model)
+                self.call, self.tries = following, 1
                 self.fallbacks += 1
                 return True
         return False

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from proxy.runtime import relay
+from proxy.runtime import answer_headers, relay
 from proxy.runtime.request import Request
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ async def serve(gateway: "Gateway", request: Request) -> None:
     states = {"db": _state(gateway.journal.available), "counter_store": _state(gateway.store.available)}
     status = _status(gateway)
     ready = status != "unhealthy"
-    body = orjson.dumps({"status": status, **states})
+    body = orjson.dumps({"status": status, **states, "litellm_version": answer_headers.VERSION[1].decode()})
     headers = {"content-type": "application/json"} | ({} if ready else {"retry-after": "1"})
     await relay.send_whole(request.send, 200 if ready else 503, body, headers)
 

@@ -48,12 +48,12 @@ def tags(body: dict[str, Any], headers: Mapping[str, str], rules: GateRules) -> 
     return tuple(dict.fromkeys(text(tag, "metadata.tags") for tag in named))
 
 
-def fallbacks(body: Mapping[str, Any]) -> tuple[str, ...]:
-    """Models that a client names for when the one it calls fails."""
+def fallbacks(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What a client names for when the model that it calls fails: models, each with what then changes in the body."""
     given = body.get("fallbacks")
     entries = given if isinstance(given, list) else []
-    names = [entry.get("model") if isinstance(entry, dict) else entry for entry in entries]
-    return tuple(name for name in names if isinstance(name, str))
+    named = [{"model": entry} if isinstance(entry, str) else entry for entry in entries]
+    return [entry for entry in named if isinstance(entry, dict) and isinstance(entry.get("model"), str)]
 
 
 def timeout(body: dict[str, Any], headers: Mapping[str, str], *, stream: bool) -> float | None:

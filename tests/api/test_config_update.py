@@ -96,7 +96,11 @@ def test_only_platform_admins_may(api: Api) -> None:
 def test_what_is_not_there_is_said_to_be_not_there(api: Api) -> None:
     assert api.get("/cache/ping").error["type"] == "cache_ping_error"
     assert {api.post(f"/cache/{what}").status for what in ("flushall", "delete")} == {400}
-    assert api.get("/callbacks/list").json == {"success": [], "failure": [], "success_and_failure": []}
+    assert api.get("/callbacks/list").json == {
+        "success": [],
+        "failure": [],
+        "success_and_failure": ["prometheus"],
+    }
     assert api.get("/callbacks/configs").json == api.get("/alerting/settings").json == []
     for path in ("/config/field/update", "/config/field/delete"):
         refused = api.post(path, {"field_name": "allowed_ips", "field_value": []})

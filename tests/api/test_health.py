@@ -22,7 +22,7 @@ def test_readiness_follows_the_database(api: Api) -> None:
     answer = api.get("/health/readiness", headers={})
     assert (answer.status, answer.json) == (
         200,
-        {"status": "healthy", "db": "connected", "counter_store": "connected"},
+        {"status": "healthy", "db": "connected", "counter_store": "connected", "litellm_version": "latchkey-0.1.0"},
     )
     with mock.patch.object(connection, "cursor", side_effect=OperationalError("password=hunter2")):
         answer = api.get("/health/readiness", headers={})

@@ -1,11 +1,13 @@
 """/model/info, /v2/model/info and /model_group/info: what is shown, to whom, and in which order."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from proxy import services
+from spend import book
 from tests.api.conftest import Api
 from tests.api.test_models import NEW, SECRET
 from tests.factories import issue
@@ -58,6 +60,22 @@ def test_pages_are_sorted_and_searched(api: Api) -> None:
     assert names(api.get("/v2/model/info", {"search": "A"})) == ["a"]
     assert names(api.get("/v2/model/info", {"model": "c"})) == ["c"]
     assert names(api.get("/v2/model/info", {"modelId": "1"})) == ["a"]
+
+
+def test_groups_show_the_models_of_a_wildcard_by_name_and_price(api: Api) -> None:
+    book.seed_prices(now=datetime.now(UTC))
+    everything = {"model_name": "openai/*", "litellm_params": {"model": "openai/*"}}
+    assert api.post("/model/new", everything).status == 200
+    add(api, "openai/gpt-4o", "exact")
+    rows = api.get("/model_group/info").json["data"]
+    groups = {row["model_group"]: row for row in rows}
+    assert len(groups) == len(rows) > 20
+    assert "openai/*" not in groups
+    assert groups["openai/gpt-4o-mini"]["output_cost_per_token"] == Decimal("0.0000006")
+    assert groups["openai/gpt-4o"]["input_cost_per_token"] == Decimal("0.00000015")
+    assert [row["model_group"] for row in api.get("/model_group/info", {"model_group": "openai/o3"}).json["data"]] == [
+        "openai/o3"
+    ]
 
 
 @pytest.mark.parametrize(

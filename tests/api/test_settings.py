@@ -30,9 +30,10 @@ def test_routes_name_paths_and_methods_to_everybody(api: Api) -> None:
     assert routes["/credentials"] == ["GET", "POST"]
 
 
-def test_there_are_no_callbacks(api: Api) -> None:
+def test_the_metrics_are_all_that_hears_of_calls(api: Api) -> None:
     assert api.get("/get/config/callbacks").json["callbacks"] == []
-    assert api.get("/active/callbacks").json["num_callbacks"] == 0
+    active = api.get("/active/callbacks").json
+    assert (active["num_callbacks"], active["all_litellm_callbacks"]) == (1, ["prometheus"])
 
 
 def test_settings_of_the_file_are_shown_and_nothing_that_means_nothing_here(api: Api, settings: Any) -> None:

@@ -90,15 +90,29 @@ def test_mistakes_of_the_client_do_not_travel_and_long_calls_go_where_they_fit(l
     assert (answer.status_code, answer.headers["x-litellm-model-group"]) == (200, "gpt-books")
 
 
-def test_clients_may_forgo_fallbacks_but_not_choose_them(latchkey: Running, books: Books) -> None:
+def test_clients_may_forgo_fallbacks(latchkey: Running, books: Books) -> None:
     name = failing(latchkey, books, "gpt-books")
     key = latchkey.new_key()
     assert latchkey.chat(key, model=name, messages=say(**FAIL), disable_fallbacks=True).status_code == 502
     bad = latchkey.chat(key, model=name, disable_fallbacks="yes")
     assert (bad.status_code, bad.json()["error"]["param"]) == (400, "disable_fallbacks")
-    chosen = latchkey.chat(key, model="gpt-down", fallbacks=["gpt-books"])
-    assert chosen.status_code == 502
     assert all("fallbacks" not in json.dumps(body) for body in books.bodies)
+
+
+def test_clients_may_name_models_that_their_key_may_call(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(models=["gpt-down", "gpt-books"])
+    chosen = latchkey.chat(key, model="gpt-down", fallbacks=["gpt-books"])
+    assert (chosen.status_code, chosen.headers["x-litellm-attempted-fallbacks"]) == (200, "1")
+    other = [{"role": "user", "content": "another question"}]
+    own = {"model": "gpt-books", "messages": other, "max_tokens": 7, "user": "somebody else", "api_base": "http://evil"}
+    changed = latchkey.chat(key, model="gpt-down", fallbacks=[own])
+    assert changed.status_code == 200
+    sent = books.bodies[-1]
+    assert (sent["messages"], sent["max_tokens"]) == (other, 7)
+    assert not {"fallbacks", "user", "api_base"} & sent.keys()
+    assert latchkey.chat(key, model="gpt-down", fallbacks=["gpt-free"]).status_code == 403
+    assert latchkey.chat(key, model="gpt-down", fallbacks=[own | {"max_tokens": "many"}]).status_code == 400
+    assert latchkey.chat(key, model="gpt-down", fallbacks="gpt-books").status_code == 502
 
 
 def test_the_list_of_models_tells_fallbacks_that_the_key_may_call(latchkey: Running, books: Books) -> None:

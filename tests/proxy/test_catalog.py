@@ -8,6 +8,7 @@ from keys.grants import ScopePolicy
 from proxy import services, shelves
 from proxy.from_litellm import read_model
 from proxy.models import AccessGroup, Deployment
+from proxy.providers import REGISTRY
 from proxy.runtime import permit
 from proxy.runtime.catalog import Catalog, Shelf, by_precision, captured, filled
 from proxy.runtime.errors import GatewayError
@@ -140,6 +141,16 @@ def test_a_wildcard_lists_the_models_that_have_a_price(providers: None) -> None:
     assert shelf.models == {}
     assert "openai/gpt-4o-mini" in set(shelf.names())
     assert shelf.wildcards == ("openai/*",)
+
+
+def test_a_wildcard_lists_dated_names_that_the_price_list_does_not_spell_out(providers: None) -> None:
+    add("anthropic/*", model="anthropic/*", api_base=None, **dict.fromkeys(RATES))
+    listed = set(shelves.load_catalog(NOON).everybody.names())
+    assert {"anthropic/claude-3-5-haiku-20241022", "anthropic/claude-haiku-4-5"} <= listed
+    assert not any(name.startswith("anthropic/gpt") for name in listed)
+    for name in REGISTRY["anthropic"].further:
+        (target,) = shelves.concrete(f"anthropic/{name}", None, NOON)
+        assert target.price is not None, name
 
 
 def test_a_wildcard_of_a_provider_without_a_price_list_needs_a_price(providers: None) -> None:

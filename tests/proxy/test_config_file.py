@@ -37,6 +37,21 @@ def test_values_are_read_from_the_environment(write) -> None:  # type: ignore[no
     assert "sk-" not in repr(config)
 
 
+def test_the_secrets_that_models_name_are_known_with_their_addresses(write) -> None:  # type: ignore[no-untyped-def]
+    text = """
+model_list:
+  - {model_name: a, litellm_params: {model: groq/a, api_key: os.environ/KEY, api_base: "http://127.0.0.1/v1"}}
+  - {model_name: b, litellm_params: {model: gpt-4o, api_key: os.environ/KEY}}
+  - {model_name: c, litellm_params: {model: bedrock/c, api_key: plain}}
+"""
+    lent = read_config(write(text), {"KEY": "sk-lent", "OTHER": "x"}).lent
+    assert [(one.name, one.secret, one.addresses) for one in lent] == [
+        ("KEY", "sk-lent", ("http://127.0.0.1/v1", "https://api.groq.com/openai/v1")),
+        ("KEY", "sk-lent", ("https://api.openai.com/v1",)),
+    ]
+    assert "sk-lent" not in repr(lent)
+
+
 def test_a_missing_variable_is_named_with_its_place(write) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError, match=r"model_list\[0\].litellm_params.api_key .* OPENAI_API_KEY"):
         read_config(write(FULL), {"MASTER": "sk-master"})

@@ -79,6 +79,12 @@ def test_no_more_fallbacks_are_tried_than_the_router_allows() -> None:
     assert visited(course(most=0)) == ["a"]
 
 
+def test_those_that_a_client_names_come_before_those_that_are_configured() -> None:
+    named = (replace(call(), model="x"), replace(call(), model="b"))
+    assert visited(course(fallbacks=named)) == ["a", "x", "b", "d", "c"]
+    assert visited(course(fallbacks=named), kind="") == ["a"]
+
+
 def test_a_client_may_forgo_fallbacks() -> None:
     assert visited(course(falls_back=False)) == ["a"]
 
