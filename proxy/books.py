@@ -1,6 +1,7 @@
 """The gateway's journal on Django's side: what the journal thread runs, on Django's own connection."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from proxy import shelves
 from proxy.runtime import faults
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.journal import BooksUnavailable, Handler, Lane
-from spend import rollups, sql_holds
+from spend import commits, rollups, sql_holds
 from spend import services as ledger
 from spend.wire import Authority, CounterLoad, CounterRef, Crossing, Intent, Posting, SqlHold
 from teams import changes
@@ -57,7 +58,9 @@ def late_intents(items: Sequence[Sequence[Intent]]) -> list[None]:
 
 
 def postings(items: Sequence[Sequence[Posting]]) -> list[dict[str, int]]:
-    with transaction.atomic():
+    # A hold that is in SQL since before the send can be charged without its posting; any other cannot.
+    on_disk = all(posting.intent.written for batch in items for posting in batch)
+    with commits.synced_with_the_next() if on_disk else nullcontext(), transaction.atomic():
         posted = [ledger.post(batch, now=timezone.now()) for batch in items]
         faults.reach("before_commit")
     return posted

@@ -83,7 +83,7 @@ def _sweep_counters(client: "redis.Redis", organization_pk: int, now: datetime) 
     for hold_id, record in _late_holds(client, prefix, epoch, now):
         cost = _cost_of(hold_id, record, organization_pk, now)
         if cost is not None:
-            client.eval(SETTLE.text, 1, prefix, hold_id, cost, -1, epoch)
+            client.eval(SETTLE.text, 1, prefix, hold_id, cost, -1, epoch, "")
             settled += 1
     return settled
 

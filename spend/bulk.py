@@ -33,25 +33,30 @@ class Insert:
         if not rows:
             return 0
         with connection.cursor() as cursor:
-            if connection.vendor == "postgresql":
-                cursor.execute(self._recordset, [_objects(self._columns, rows)])
-            else:
-                cursor.execute(self._listed, [_lists(self._texts, rows)])
+            cursor.execute(self._plain, [self.given(rows)])
             return int(cursor.rowcount)
 
-    @cached_property
-    def _listed(self) -> str:
-        """For SQLite: one step, during which other threads run Python; row by row they get in each other's way."""
-        values = ", ".join(f"value ->> {i}" for i in range(len(self._columns)))
-        return f"{self._into} SELECT {values} FROM json_each(%s) WHERE true ON CONFLICT {self._conflict}"  # noqa: S608
+    def given(self, rows: Sequence[Row]) -> str:
+        """The rows as the parameter of `statement`."""
+        on_postgres = connection.vendor == "postgresql"
+        return _objects(self._columns, rows) if on_postgres else _lists(self._texts, rows)
+
+    def statement(self, *, where: str) -> str:
+        """SQL that writes those of the `given` rows that a condition on them (or a join before it) leaves over."""
+        return f"{self._into} SELECT given.* FROM {self._source} {where} ON CONFLICT {self._conflict}"  # noqa: S608
 
     @cached_property
-    def _recordset(self) -> str:
-        types = ", ".join(f"{field.column} {field.db_type(connection)}" for field in self._fields)
-        return (
-            f"{self._into} SELECT * FROM jsonb_to_recordset(%s::jsonb) AS given({types}) "  # noqa: S608
-            f"ON CONFLICT {self._conflict}"
-        )
+    def _plain(self) -> str:
+        return self.statement(where="WHERE true")
+
+    @cached_property
+    def _source(self) -> str:
+        if connection.vendor == "postgresql":
+            types = ", ".join(f"{field.column} {field.db_type(connection)}" for field in self._fields)
+            return f"jsonb_to_recordset(%s::jsonb) AS given({types})"
+        # One step, during which other threads run Python; row by row they get in each other's way.
+        values = ", ".join(f"value ->> {i} AS {name}" for i, name in enumerate(self._columns))
+        return f"(SELECT {values} FROM json_each(%s)) AS given"  # noqa: S608
 
 
 def as_text(at: datetime) -> str:

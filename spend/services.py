@@ -7,7 +7,7 @@ from typing import NamedTuple
 import orjson
 from django.db import connection, transaction
 
-from spend import activity, rollups, wire
+from spend import activity, fence, rollups, wire
 from spend.models import Crossing, Hold, LedgerEntry
 from spend.rows import ENTRIES, HOLDS, attribution_of, entry_row, hold_row, orphan_row
 from spend.wire import Intent, Posting
@@ -26,19 +26,15 @@ class LateHold(NamedTuple):
 
 
 def write_intents(intents: Sequence[Intent]) -> list[bool]:
-    """Write pending holds in one transaction. False marks one that must not be sent: it was held in an epoch
-    that is over (its organization's or the platform's), by the counter store while SQL judges, or the sweeper took its
-    worker for dead.
-
-    The epoch rows are locked (shared) until commit: a rebuild that raises the epoch waits for this
-    transaction, or this transaction sees the raised epoch and refuses. None slips between.
+    """Write pending holds, all at once. False marks one that must not be sent: it was held in an epoch that is over
+    (its organization's or the platform's), by the counter store while SQL judges, or the sweeper took its worker for
+    dead.
     """
-    with transaction.atomic():
-        epochs = _locked_epochs(intents)
-        fits = [_stands(intent, epochs) for intent in intents]
-        fresh = [intent for intent, fit in zip(intents, fits, strict=True) if fit]
-        buried = write_holds(fresh)
-    return [fit and intent.hold_id not in buried for intent, fit in zip(intents, fits, strict=True)]
+    written = fence.write(intents)
+    rest = [intent.hold_id for intent in intents if intent.hold_id not in written]
+    if rest:
+        written.update(Hold.objects.filter(pk__in=rest, state=Hold.State.PENDING).values_list("pk", flat=True))
+    return [intent.hold_id in written for intent in intents]
 
 
 def post(postings: Sequence[Posting], *, now: datetime) -> dict[str, int]:
@@ -56,8 +52,9 @@ def post(postings: Sequence[Posting], *, now: datetime) -> dict[str, int]:
 def _post(postings: Sequence[Posting], now: datetime, *, raising: bool) -> dict[str, int]:
     by_id = {posting.intent.hold_id: posting for posting in postings}
     charged = sorted(hold_id for hold_id, posting in by_id.items() if posting.amount_nano is not None)
-    with transaction.atomic():
-        unwritten = [p.intent for p in by_id.values() if not p.intent.written and p.amount_nano is not None]
+    unwritten = [p.intent for p in by_id.values() if not p.intent.written and p.amount_nano is not None]
+    # Only those may have to be posted again, within whatever transaction this is part of.
+    with transaction.atomic(savepoint=bool(unwritten)):
         if unwritten:
             _write_unwritten(unwritten, raising=raising)
         closed = _close(charged, Hold.State.POSTED)
@@ -206,13 +203,6 @@ def _write_unwritten(intents: Sequence[Intent], *, raising: bool) -> None:
     write_holds(intents)
     for organization_pk in [PLATFORM, *sorted({intent.owners.organization_id for intent in late})] if late else ():
         changes.raise_epoch(organization_pk)
-
-
-def _stands(intent: Intent, epochs: dict[int, tuple[int, bool]]) -> bool:
-    """Whether the epochs that a call was held in stand, and who judged it still judges. None judges a degraded one."""
-    epoch, in_sql = epochs.get(intent.owners.organization_id, (0, False))
-    own = epoch == intent.epoch and (intent.degraded or not in_sql)
-    return own and (intent.platform_epoch is None or epochs[PLATFORM][0] == intent.platform_epoch)
 
 
 def _locked_epochs(intents: Sequence[Intent], *, alone: bool = False) -> dict[int, tuple[int, bool]]:

@@ -8,7 +8,7 @@ soon and for everybody; until it answers again, commands fail at once instead of
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import structlog
@@ -21,6 +21,7 @@ log = structlog.get_logger()
 _MOST_WAITING = 20_000
 _TICK = 0.05
 _STEADY_SECONDS = 60
+_AT_ONCE = 64
 _RETRY_SECONDS = (0.02, 0.05, 0.1, 0.25, 0.5)
 
 
@@ -30,6 +31,16 @@ class StoreUnavailable(Exception):
     def __init__(self, reason: str, *, never: bool = False) -> None:
         super().__init__(reason)
         self.never = never
+
+
+def _by_key(calls: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, list[int]]]:
+    """Places of the calls of each key, not so many at once that a script holds up others."""
+    places: dict[str, list[int]] = {}
+    for place, call in enumerate(calls):
+        places.setdefault(call[0], []).append(place)
+    for key, found in places.items():
+        for first in range(0, len(found), _AT_ONCE):
+            yield key, found[first : first + _AT_ONCE]
 
 
 class CounterStore:
@@ -98,20 +109,13 @@ class CounterStore:
             return await self.command("EVAL", script.text, 1, key, *args)
 
     async def scripts(self, script: Script, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Run a script for each of the calls (key, then arguments), in one go."""
-        if not calls:
-            return []
-        first = await self.script(script, *calls[0])
-        if not (protocol := self._protocol):
-            raise StoreUnavailable("the counter store is away")
-        sent = [protocol.send(("EVALSHA", script.digest, 1, *call)) for call in calls[1:]]
-        if sent:
-            # Replies come in order, so with the last one all are there.
-            await asyncio.wait(sent[-1:])
-        failed = next((error for future in sent if (error := future.exception()) is not None), None)
-        if failed is not None:
-            raise StoreUnavailable("the counter store did not answer") from failed
-        return [first, *(future.result() for future in sent)]
+        """Run a script that takes the arguments of many calls for all of them (key, then arguments), in call order."""
+        answers: list[Any] = [None] * len(calls)
+        for key, places in _by_key(calls):
+            args = [arg for place in places for arg in calls[place][1:]]
+            for place, answer in zip(places, await self.script(script, key, *args), strict=True):
+                answers[place] = answer
+        return answers
 
     def when_back(self, action: Callable[[], Awaitable[Any]]) -> None:
         """Have something repeatable done as soon as the store answers again; what does not fit is the sweeper's."""

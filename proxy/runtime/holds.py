@@ -251,7 +251,8 @@ class Holds:
         Returns the lines whose soft budget was crossed. Raises StoreUnavailable.
         """
         calls = [
-            (held.prefix, held.intent.hold_id, cost_nano, tokens, held.intent.epoch) for held, cost_nano, tokens in due
+            (held.prefix, held.intent.hold_id, cost_nano, tokens, held.intent.epoch, "")
+            for held, cost_nano, tokens in due
         ]
         lines = [held.lines for held, _, _ in due]
         if self._asked_platform:

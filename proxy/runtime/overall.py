@@ -47,12 +47,12 @@ def joined(held: "Held", moment: Moment, epoch: int, reply: list[str]) -> "Held"
     return replace(held, platform=Half(epoch, moment.lines, moment.slots), left=left)
 
 
-def settlements(due: Sequence[tuple["Held", int, int]]) -> list[tuple[str, str, int, int, int]]:
+def settlements(due: Sequence[tuple["Held", int, int]]) -> list[tuple[str, str, int, int, int, str]]:
     """Arguments of the settle script for the platform's counters.
 
     Also for calls that were held before there was a policy: counters that were read meanwhile know of them.
     """
     return [
-        (PREFIX, held.intent.hold_id, cost, tokens, held.platform.epoch if held.platform else 0)
+        (PREFIX, held.intent.hold_id, cost, tokens, held.platform.epoch if held.platform else 0, "")
         for held, cost, tokens in due
     ]

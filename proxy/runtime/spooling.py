@@ -199,9 +199,9 @@ def _fields(intent: Intent) -> dict[str, Any]:
 
 def _settled(posting: Posting, cost: int) -> tuple[Any, ...]:
     intent = posting.intent
-    return store_prefix(intent.owners.organization_id), intent.hold_id, cost, posting.usage.total, intent.epoch
+    return store_prefix(intent.owners.organization_id), intent.hold_id, cost, posting.usage.total, intent.epoch, ""
 
 
 def _settled_above(posting: Posting, cost: int, epoch: int = 0) -> tuple[Any, ...]:
     """The same on the platform's counters; without its epoch, rates there are left to the end of their lease."""
-    return overall.PREFIX, posting.intent.hold_id, cost, posting.usage.total, epoch
+    return overall.PREFIX, posting.intent.hold_id, cost, posting.usage.total, epoch, ""

@@ -95,7 +95,7 @@ class Store:
         return reply
 
     async def scripts(self, script: Script, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-        return [await self.script(script, *call) for call in calls]
+        return [answer for call in calls for answer in await self.script(script, *call)]
 
     def when_back(self, action: Callable[[], Any]) -> None:
         self.later.append(action)

@@ -168,7 +168,7 @@ async def test_what_waits_is_brought_to_the_database_postings_first(journal: Spo
     other = spooling(tmp_path / "spool", books, store)
     assert await other.bring()
     assert books.done == [("postings", "hold-1"), ("late_intents", "hold-1"), ("late_intents", "open")]
-    assert store.calls == [("lk:{o1}", "hold-1", 500, 15, 3), (overall.PREFIX, "hold-1", 500, 15, 0)]
+    assert store.calls == [("lk:{o1}", "hold-1", 500, 15, 3, ""), (overall.PREFIX, "hold-1", 500, 15, 0, "")]
     assert spool.waiting(tmp_path / "spool") == []
     await other.stop()
 

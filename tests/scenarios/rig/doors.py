@@ -109,8 +109,8 @@ def settle_again(organization: int, seed: int) -> Answer:
     random.Random(seed).shuffle(rows)
     amounts, prefix = services.settled_amounts([row.pk for row in rows]), store_prefix(organization)
     eval_script = partial(store.client().eval, SETTLE.text, 1, prefix)
-    replies = [eval_script(row.pk, amounts[row.pk], 20, row.epoch) for row in rows]
-    return {"answers": sorted({reply[0] if isinstance(reply, list) else reply for reply in replies})}
+    replies = [eval_script(row.pk, amounts[row.pk], 20, row.epoch, "") for row in rows]
+    return {"answers": sorted({answer[0] for reply in replies for answer in reply})}
 
 
 def _posting(hold: Hold) -> Posting:
