@@ -41,7 +41,9 @@ from proxy.config_api import ConfigFieldChange, ConfigUpdate
 from proxy.credentials_api import CredentialByModel, CredentialByName, CredentialChange, Credentials
 from proxy.groups_api import GrantsView, GrantView, GroupDelete, GroupInfo, GroupList, GroupNew, GroupUpdate
 from proxy.info_api import ModelGroupInfo, ModelInfo, ModelInfoPaged
+from proxy.markup_api import CostDiscounts, CostMargins
 from proxy.router_api import FallbackOfModel, FallbackView, RouterFields, RouterSettings
+from spend import reload_api
 from spend.reports import (
     every_window_spend,
     lifetime_spend,
@@ -55,6 +57,7 @@ from spend.reset_services import reset_spend
 from teams.api import (
     TeamBlocking,
     TeamDelete,
+    TeamMetadataSchema,
     TeamModels,
     TeamNew,
     TeamPermissions,
@@ -63,6 +66,7 @@ from teams.api import (
     TeamUpdate,
 )  # fmt: skip
 from teams.budgets_api import BudgetDelete, BudgetInfo, BudgetList, BudgetNew, BudgetSettings, BudgetUpdate
+from teams.callbacks_api import TeamCallbacks, TeamLogging
 from teams.customers_api import (
     CustomerBlocking,
     CustomerDelete,
@@ -146,6 +150,9 @@ TEAMS = [
     at("team/model/add", TeamModels, LEADERS, **_SPENT, added=True),
     at("team/model/delete", TeamModels, LEADERS, **_SPENT, added=False),
     at("team/available", TeamsAvailable, EVERY_PERSON),
+    at("team/metadata_schema", TeamMetadataSchema, ANYONE),
+    at("team/<str:team_id>/callback", TeamCallbacks, LEADERS),
+    at("team/<str:team_id>/disable_logging", TeamLogging, LEADERS),
     at("team/<str:team_id>/member/<str:user_id>/reset_spend", MemberResetSpend, LEADERS, **_SPENT),
     at("team/<str:team_id>/member/<str:user_id>/reset_budget", MemberResetSpend, LEADERS, **_SPENT),
     at("team/<str:team_id>/members/me", MemberMe, EVERY_PERSON, **_MEMBERS),
@@ -265,6 +272,7 @@ AUDIT = [
 
 HEALTH = [
     at("health", health_api.HealthOfModels, ADMIN),
+    at("health/backlog", health_api.HealthBacklog, ADMIN),
     at("health/history", health_api.HealthHistory, ADMIN),
     at("health/latest", health_api.HealthLatest, ADMIN),
     at("health/services", health_api.HealthServices, ADMIN),
@@ -275,12 +283,21 @@ HEALTH = [
 
 SETTINGS = [
     at("get/config/callbacks", api_settings.ConfigCallbacks, ADMIN),
+    at("get/internal_user_settings", api_settings.InternalUserSettings, ADMIN, http_method_names=["get", "options"]),
+    at(
+        "update/internal_user_settings",
+        api_settings.InternalUserSettings,
+        ADMIN,
+        http_method_names=["patch", "options"],
+    ),
     at("active/callbacks", api_settings.ActiveCallbacks, ADMIN),
     at("config/list", api_settings.ConfigList, ADMIN),
     at("config/field/info", api_settings.ConfigField, ADMIN),
     at("config/field/update", ConfigFieldChange, ADMIN),
     at("config/field/delete", ConfigFieldChange, ADMIN),
     at("config/update", ConfigUpdate, ADMIN),
+    at("config/cost_discount_config", CostDiscounts, ADMIN),
+    at("config/cost_margin_config", CostMargins, ADMIN),
     at("callbacks/list", api_settings.CallbackList, ADMIN),
     at("callbacks/configs", api_settings.NoneOfThem, ADMIN),
     at("alerting/settings", api_settings.NoneOfThem, ADMIN),
@@ -288,7 +305,9 @@ SETTINGS = [
     at("cache/redis/info", api_settings.NoCache, ADMIN, http_method_names=["get", "options"]),
     at("cache/delete", api_settings.NoCache, ADMIN, http_method_names=["post", "options"]),
     at("cache/flushall", api_settings.NoCache, ADMIN, http_method_names=["post", "options"]),
-    at("reload/model_cost_map", api_settings.PricesReload, ADMIN),
+    at("reload/model_cost_map", reload_api.PricesReload, ADMIN),
+    at("schedule/model_cost_map_reload", reload_api.ReloadSchedule, ADMIN),
+    at("schedule/model_cost_map_reload/status", reload_api.ReloadStatus, ADMIN),
 ]
 
 urlpatterns = [

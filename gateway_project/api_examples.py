@@ -157,6 +157,13 @@ _TEAMS = (
     _get("/project/info", "One project", {"project_id": "project-docs"}),
     _get("/project/list", "Projects that the caller may see"),
     Example("DELETE", "/project/delete", "Delete projects, with their keys", {"project_ids": ["project-docs"]}),
+    _get("/team/metadata_schema", "What a team's metadata should say"),
+    _get("/team/{team_id}/callback", "Callbacks of a team: there are none", at={"team_id": "team-docs"}),
+    _post("/team/{team_id}/callback", "Refused: nothing is called back", {"callback_name": "langfuse"},
+          at={"team_id": "team-docs"}, status=400),
+    Example("DELETE", "/team/{team_id}/callback", "Refused: there is none to remove", at={"team_id": "team-docs"},
+            status=404),
+    _post("/team/{team_id}/disable_logging", "Have nothing called back", at={"team_id": "team-docs"}),
     _get("/team/available", "Teams that people may join by themselves"),
 )  # fmt: skip
 _KEYS = (
@@ -259,17 +266,28 @@ _SPEND = (
         )
         for end, how in (("", ""), ("/aggregated", ", in one answer"))
     ),
+    *(
+        _get(
+            f"/{kind}/daily/activity/export",
+            f"What was used per day by {kind}, as a file",
+            _DAYS | {"export_type": "daily_with_models", "format": "json"},
+        )
+        for kind in ("user", "team", "organization", "customer", "end_user", "tag")
+    ),
 )
 _SETTINGS = (
     _get("/audit", "Changes that were made", {"page": "1", "page_size": "10"}, learns={"event": "audit_logs.0.id"}),
     _get("/audit/{event_id}", "One change", at={"event_id": "{event}"}),
     _get("/health", "Try every deployment out"),
+    _get("/health/backlog", "Calls that are not over yet"),
     _get("/health/history", "Earlier checks of deployments"),
     _get("/health/latest", "The newest check of every deployment"),
     _get("/health/readiness/details", "What the server runs with"),
     _get("/health/license", "There is none to buy"),
     _get("/routes", "Every route"),
     _get("/get/config/callbacks", "Callbacks that are configured"),
+    _get("/get/internal_user_settings", "What people get who are made without it"),
+    Example("PATCH", "/update/internal_user_settings", "Refused: the file sets it", {"max_budget": 10}, status=400),
     _get("/active/callbacks", "Callbacks that are running"),
     _get("/config/list", "Settings of the configuration file", {"config_type": "general_settings"}),
     _get("/config/field/info", "One setting that is set", {"field_name": "master_key"}, status=400),
@@ -286,6 +304,15 @@ _SETTINGS = (
     ),
     _post("/config/field/delete", "Refused: the file sets it", {"field_name": "allowed_ips"}, status=400),
     _get("/callbacks/list", "Callbacks by when they are called: the metrics, for every call"),
+    _get("/config/cost_discount_config", "Discounts that providers grant"),
+    Example("PATCH", "/config/cost_discount_config", "Say what providers take off", {"groq": 0.05}),
+    _get("/config/cost_margin_config", "Margins on what calls cost"),
+    Example(
+        "PATCH",
+        "/config/cost_margin_config",
+        "Say what is added to what calls cost",
+        {"global": 0.02, "groq": {"percentage": 0.08, "fixed_amount": 0.0005}},
+    ),
     _get("/callbacks/configs", "Callbacks that can be set: there are none"),
     _get("/alerting/settings", "Settings of alerts: there are none"),
     _get("/cache/ping", "Refused: answers are not cached", status=400),
@@ -293,6 +320,9 @@ _SETTINGS = (
     _post("/cache/delete", "Refused: answers are not cached", status=400),
     _post("/cache/flushall", "Refused: answers are not cached", status=400),
     _post("/reload/model_cost_map", "Read the price list again"),
+    _post("/schedule/model_cost_map_reload", "Read the price list every few hours", query={"hours": "6"}),
+    _get("/schedule/model_cost_map_reload/status", "When the price list is read again"),
+    Example("DELETE", "/schedule/model_cost_map_reload", "Read the price list once a day only"),
 )
 _GOODBYE = (
     _post("/team/member_delete", "Take a person out of a team", {"team_id": "team-docs", "user_id": "user-docs"}),

@@ -3,16 +3,15 @@
 from typing import Any, ClassVar
 
 from django.conf import settings
-from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gateway_project.api_health import states, version
+from proxy.config_api import refused
 from proxy.config_file import GENERAL
 from proxy.router_api import router_values
-from spend import book
 from teams.api_base import ApiError, ManagementView, required_text
 
 Row = dict[str, Any]
@@ -127,6 +126,27 @@ class ConfigList(ManagementView):
         return Response([_field(name) for name in sorted(GENERAL - {"master_key"})])
 
 
+class InternalUserSettings(ManagementView):
+    """GET /get/internal_user_settings: what people get who are made without it. PATCH /update/...: the file says it."""
+
+    _types: ClassVar[dict[str, str]] = {
+        "user_role": "string", "max_budget": "number", "budget_duration": "string", "models": "array",
+        "available_teams": "array",
+    }  # fmt: skip
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        values = settings.LITELLM_SETTINGS.get("default_internal_user_params") or {}
+        told = "litellm_settings.default_internal_user_params, see docs/configuration.md"
+        properties = {name: {"type": kind, "description": told} for name, kind in self._types.items()}
+        shown = {name: values.get(name) for name in self._types}
+        return Response({"values": shown, "field_schema": {"description": told, "properties": properties}})
+
+    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    def patch(self, request: Request) -> Response:
+        raise refused("litellm_settings.default_internal_user_params")
+
+
 class ConfigField(ManagementView):
     """GET /config/field/info?field_name=."""
 
@@ -138,23 +158,6 @@ class ConfigField(ManagementView):
         if name not in settings.GENERAL_SETTINGS:
             raise ApiError(400, f"Field name={name} not set in general_settings", param="field_name")
         return Response({"field_name": name, "field_value": settings.GENERAL_SETTINGS[name]})
-
-
-class PricesReload(ManagementView):
-    """POST /reload/model_cost_map: bring the price book up to date with the packaged list."""
-
-    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
-    def post(self, request: Request) -> Response:
-        now = timezone.now()
-        added = book.seed_prices(now=now)
-        return Response(
-            {
-                "status": "success",
-                "message": f"Price data reloaded successfully! {added} prices were added.",
-                "models_count": added,
-                "timestamp": now,
-            }
-        )
 
 
 def _field(name: str) -> Row:

@@ -14,6 +14,7 @@ from spend.daily_api import (
     TagDailyActivity,
     TeamDailyActivity,
 )
+from spend.export_api import ActivityExport, CustomerExport, OrganizationExport, TagExport, TeamExport
 from spend.global_api import (
     GlobalActivity,
     GlobalActivityExceptions,
@@ -88,21 +89,22 @@ GLOBAL_SPEND = [
 ]
 
 
-def _daily(prefix: str, view: type[DailyActivity], access: Access) -> list[URLPattern]:
-    """Page by page, and in one answer."""
+def _daily(prefix: str, view: type[DailyActivity], export: type[ActivityExport], access: Access) -> list[URLPattern]:
+    """Page by page, in one answer, and as a file."""
     return [
         at(f"{prefix}/daily/activity", view, access),
         at(f"{prefix}/daily/activity/aggregated", view, access, everything=True),
+        at(f"{prefix}/daily/activity/export", export, access),
     ]
 
 
 DAILY_ACTIVITY = [
-    *_daily("user", DailyActivity, SPEND_OF_KEY),
-    *_daily("team", TeamDailyActivity, SPEND_OF_OWN),
-    *_daily("organization", OrganizationDailyActivity, SPEND_OF_OWN),
-    *_daily("customer", CustomerDailyActivity, SPEND_OF_OWN),
-    *_daily("end_user", CustomerDailyActivity, SPEND_OF_OWN),
-    *_daily("tag", TagDailyActivity, SPEND_OF_OWN),
+    *_daily("user", DailyActivity, ActivityExport, SPEND_OF_KEY),
+    *_daily("team", TeamDailyActivity, TeamExport, SPEND_OF_OWN),
+    *_daily("organization", OrganizationDailyActivity, OrganizationExport, SPEND_OF_OWN),
+    *_daily("customer", CustomerDailyActivity, CustomerExport, SPEND_OF_OWN),
+    *_daily("end_user", CustomerDailyActivity, CustomerExport, SPEND_OF_OWN),
+    *_daily("tag", TagDailyActivity, TagExport, SPEND_OF_OWN),
 ]
 
 SPEND = [*LOGS, *GLOBAL_SPEND, *DAILY_ACTIVITY]

@@ -17,6 +17,7 @@ from proxy.fallback_rules import read_fallbacks
 from proxy.gate_rules import BadRule, read_budget_status, read_rules, read_zone
 from proxy.runtime.faults import BadFault
 from proxy.runtime.faults import parse as parse_fault
+from spend.markups import BadMarkup, read_markups
 from teams.people_rules import BadDefault, check_defaults
 from teams.platform_rules import BadPlatformRule, read_platform
 from teams.windows import BadDuration, duration_delta
@@ -42,7 +43,8 @@ try:
     check_defaults(LITELLM_SETTINGS, GENERAL_SETTINGS)
     KEY_RULES = read_key_rules(GENERAL_SETTINGS, LITELLM_SETTINGS)
     PLATFORM_LIMITS = read_platform(LITELLM_SETTINGS, GENERAL_SETTINGS)
-except (BadRule, BadDefault, BadKeyRule, BadPlatformRule) as error:
+    MARKUPS = read_markups(LITELLM_SETTINGS)
+except (BadRule, BadDefault, BadKeyRule, BadPlatformRule, BadMarkup) as error:
     raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
 
 # --- Secrets -----------------------------------------------------------------------------------
@@ -180,6 +182,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "gateway_project.api_errors.handle",
     "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Latchkey management API",
@@ -242,6 +245,7 @@ CELERY_BEAT_SCHEDULE = {
     "rotate-keys": {"task": "keys.tasks.rotate_keys", "schedule": 300.0},
     "forget-answers": {"task": "keys.tasks.forget_answers", "schedule": 3600.0},
     "seed-prices": {"task": "spend.tasks.seed_prices", "schedule": 86400.0},
+    "reload-prices": {"task": "spend.tasks.reload_prices", "schedule": 300.0},
     "forget-policy-changes": {"task": "teams.tasks.forget_policy_changes", "schedule": 3600.0},
 }
 

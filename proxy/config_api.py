@@ -30,12 +30,12 @@ class ConfigUpdate(ManagementView):
         given = {name: self._section(name) for name in _SECTIONS if self.body.get(name) is not None}
         unknown = sorted(self.body.keys() - set(_SECTIONS))
         if unknown:
-            raise _refused(unknown[0])
+            raise refused(unknown[0])
         for section, values in given.items():
             current = _current(section)
             for name, value in values.items():
                 if not _is_stored(section, name) and (name not in current or current[name] != value):
-                    raise _refused(f"{section}.{name}")
+                    raise refused(f"{section}.{name}")
         with transaction.atomic():
             for section, values in given.items():
                 self._store(section, values)
@@ -62,7 +62,7 @@ class ConfigFieldChange(ManagementView):
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        raise _refused(f"general_settings.{required_text(self.body, 'field_name')[:128]}")
+        raise refused(f"general_settings.{required_text(self.body, 'field_name')[:128]}")
 
 
 def _is_stored(section: str, name: str) -> bool:
@@ -92,6 +92,6 @@ def _general() -> dict[str, tuple[str, ...]]:
     return {row.model_name: tuple(row.fallback_models) for row in rows}
 
 
-def _refused(place: str) -> ApiError:
+def refused(place: str) -> ApiError:
     told = "is not changed here: set it in the configuration file (LATCHKEY_CONFIG) or the environment, then restart"
     return ApiError(400, f"{place[:200]}: {told}", param=place[:200])

@@ -14,6 +14,7 @@ import yaml
 from keys import key_rules
 from proxy import fallback_rules, gate_rules
 from proxy.providers import REGISTRY
+from spend import markups
 from teams import people_rules, platform_rules
 
 _TOP = {"model_list", "general_settings", "litellm_settings", "router_settings", "environment_variables"}
@@ -24,6 +25,7 @@ GENERAL = {
 }  # fmt: skip
 _LITELLM = {
     *gate_rules.LITELLM_NAMES, *fallback_rules.NAMES, *people_rules.NAMES, *key_rules.NAMES, *platform_rules.NAMES,
+    *markups.NAMES,
 }  # fmt: skip
 _ROUTER = {*gate_rules.ROUTER_NAMES, *fallback_rules.NAMES}
 _MODEL = {"model_name", "litellm_params", "model_info"}
@@ -75,6 +77,7 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
     litellm = _section(data, "litellm_settings", _LITELLM, environ)
     warnings += [f"general_settings.{name}: unknown setting, ignored" for name in general.keys() - GENERAL]
     warnings += [f"litellm_settings.{name}: unknown setting, ignored" for name in litellm.keys() - _LITELLM]
+    warnings += _foreign(litellm)
     router = _section(data, "router_settings", _ROUTER, environ)
     warnings += [f"router_settings.{name}: unknown setting, ignored" for name in router.keys() - _ROUTER]
     models = data.get("model_list") or []
@@ -86,6 +89,16 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
         _lent(entry["litellm_params"], environ) for entry in models if _names_variable(entry["litellm_params"])
     )
     return Config(master_key, general, litellm, router, entries, tuple(sorted(warnings)), lent)
+
+
+def _foreign(litellm: Mapping[str, Any]) -> list[str]:
+    """Discounts and margins of providers that no model here can have; a file may serve other gateways as well."""
+    return [
+        f"litellm_settings.{setting}.{name}: unknown provider, ignored"
+        for setting in markups.NAMES & litellm.keys()
+        for name in (litellm[setting] if isinstance(litellm[setting], Mapping) else ())
+        if name not in REGISTRY and name != markups.EVERY
+    ]
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import orjson
+from django.conf import settings
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -18,6 +19,7 @@ from proxy.runtime.estimate import estimate
 from proxy.runtime.routes import CHAT
 from proxy.runtime.usage import service_of, usage_of
 from spend import book
+from spend.models import Markup
 from spend.pricing import PriceCard, Usage, charge_for, usd_from_nano, worst_case
 from teams.api_base import ApiError, ManagementView, required_text
 
@@ -66,7 +68,8 @@ class SpendCalculate(ManagementView):
             found = book.find_item(prices, name if slug == provider else model) if prices else None
             card = book.cards_at(now, [found[0]]).get(found[0]) if found else None
             if found and card:
-                return _listed(model, provider, found[1], card)
+                marked = Markup.over(settings.MARKUPS).card_for(provider, card)
+                return _listed(model, provider, found[1], marked)
         raise ApiError(400, f"model: neither the models nor the price list here know '{model[:100]}'", param="model")
 
 

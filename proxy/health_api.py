@@ -14,6 +14,7 @@ from proxy import health, services
 from proxy.from_litellm import read_model
 from proxy.models import Deployment, HealthCheck
 from proxy.serializers import ModelSerializer
+from spend.models import Hold
 from teams.api_base import ApiError, ManagementView, required_text, whole_number
 from teams.api_types import Misshapen
 
@@ -45,6 +46,14 @@ class HealthOfModels(ManagementView):
             },
             status=503 if named and not healthy else 200,
         )
+
+
+class HealthBacklog(ManagementView):
+    """GET /health/backlog: calls on all workers that were sent, or are about to be, and are not over."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        return Response({"in_flight_requests": Hold.objects.in_flight(timezone.now()).count()})
 
 
 class HealthHistory(ManagementView):

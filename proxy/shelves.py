@@ -19,6 +19,7 @@ from proxy.providers import REGISTRY
 from proxy.runtime.catalog import Catalog, Shelf, Target, by_precision, captured, filled
 from proxy.wildcards import behind
 from spend import book
+from spend.models import Markup
 from spend.pricing import PriceCard
 from teams.actors import MASTER
 from teams.callers import Caller
@@ -111,11 +112,14 @@ def _shelf(rows: Iterable[Deployment], priced: Mapping[str, PriceCard], items: C
 
 
 def _prices(rows: list[Deployment], now: datetime) -> dict[str, PriceCard]:
-    """The price in force of each deployment that has one: its own, else the book's."""
+    """The price in force of each deployment that has one: its own, else the book's; with its provider's markup."""
     priced = book.cards_at(now, {row.price_item for row in rows})
     listed = {row.price_item: services.price_item(row) for row in rows if row.price_item not in priced}
     by_list = book.cards_at(now, set(listed.values()))
-    return priced | {own: by_list[item] for own, item in listed.items() if item in by_list}
+    found = priced | {own: by_list[item] for own, item in listed.items() if item in by_list}
+    marked = Markup.over(settings.MARKUPS)
+    slugs = {row.price_item: row.provider.slug for row in rows}
+    return {item: marked.card_for(slugs[item], card) for item, card in found.items()}
 
 
 def _target(row: Deployment, priced: Mapping[str, PriceCard]) -> Target | None:

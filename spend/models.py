@@ -1,6 +1,7 @@
 """What it cost: the price book, holds, the ledger and its rollups. All money is integer nano-USD."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Self
 
 from django.db import models
@@ -8,53 +9,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from keys.models import VirtualKey
-from spend.rate_fields import validate_extras, validate_services, validate_tiers
+from spend.price_models import MOST_HOURS, PACKAGED, Markup, Price, PriceReload
 from teams.callers import Caller
 from teams.models import Customer, Organization, Team, User
 
-#: Source of the prices that come with the package genai-prices.
-PACKAGED = "genai-prices"
-
-
-class Price(models.Model):
-    """One effective-dated price in USD per token. The newest row at or before an instant is in force.
-
-    `item` names what is priced: `openai/gpt-4o-mini`, or `deployment:<id>` for an override. `extras` holds the
-    rates of rarer classes and fees, `tiers` and `services` what a long input or a service tier changes.
-    Twelve decimals and fifteen digits survive SQLite's and PostgreSQL's numeric columns alike, exactly.
-    """
-
-    item = models.CharField(max_length=255)
-    valid_from = models.DateTimeField()
-    input = models.DecimalField(max_digits=15, decimal_places=12)
-    output = models.DecimalField(max_digits=15, decimal_places=12)
-    cached = models.DecimalField("cached input", max_digits=15, decimal_places=12, null=True, blank=True)
-    cache_write = models.DecimalField(max_digits=15, decimal_places=12, null=True, blank=True)
-    extras = models.JSONField("further classes", default=dict, blank=True, validators=[validate_extras])
-    tiers = models.JSONField("long inputs", default=list, blank=True, validators=[validate_tiers])
-    services = models.JSONField("service tiers", default=dict, blank=True, validators=[validate_services])
-    source = models.CharField(max_length=32, default="manual")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["item", "-valid_from"]
-        constraints = [
-            models.UniqueConstraint(fields=["item", "valid_from"], name="spend_price_once"),
-            models.CheckConstraint(
-                condition=Q(input__gte=0)
-                & Q(output__gte=0)
-                & (Q(cached__isnull=True) | Q(cached__gte=0))
-                & (Q(cache_write__isnull=True) | Q(cache_write__gte=0)),
-                name="spend_price_not_negative",
-                violation_error_message="a price is never negative",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.item
-
-    def clean(self) -> None:
-        self.extras, self.tiers, self.services = self.extras or {}, self.tiers or [], self.services or {}
+__all__ = [
+    "MOST_HOURS", "PACKAGED", "Activity", "Attribution", "Crossing", "Hold", "LedgerEntry", "Markup", "Price",
+    "PriceReload", "Rollup", "SpendReset",
+]  # fmt: skip
 
 
 class Attribution(models.Model):
@@ -85,6 +47,10 @@ class HoldQuerySet(models.QuerySet["Hold"]):
     def visible_to(self, caller: Caller) -> Self:
         """As the ledger."""
         return self if caller.reads_spend else self.filter(_own(caller))
+
+    def in_flight(self, now: datetime) -> Self:
+        """Attempts whose worker lives and that are not over."""
+        return self.filter(state=Hold.State.PENDING, lease_until__gt=now)
 
     def failed(self) -> Self:
         """Attempts that were called off: the provider was not reached, or refused, and charged nothing."""

@@ -239,6 +239,10 @@ class PriceCard:
     standard: Schedule
     services: Mapping[str, Schedule] = field(default_factory=dict)
     """Other service tiers that have a price: `flex`, `priority`, ..."""
+    steps: "tuple[PriceCard, PriceCard] | None" = field(default=None, repr=False)
+    """Of a price with a markup: as it is listed, and less the provider's discount."""
+    margin: Decimal = Decimal(0)
+    """The share that was added to the latter."""
 
     #: What a call that leaves its service tier open may be charged at: short ones, and from how many tokens on.
     _open: tuple[Rates, ...] = field(init=False, repr=False, compare=False)

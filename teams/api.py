@@ -219,6 +219,15 @@ class TeamsAvailable(ManagementView):
         )
 
 
+class TeamMetadataSchema(ManagementView):
+    """GET /team/metadata_schema: what forms should ask for in a team's metadata, as the configuration file says."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        fields = settings.GENERAL_SETTINGS.get("team_metadata_schema") or []
+        return Response({"fields": [{"key": each["key"], "label": each.get("label")} for each in fields]})
+
+
 def _permissions(team: Team) -> Row:
     """As the team set them, or what every member may do anyway where it set none."""
     return {

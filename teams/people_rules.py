@@ -11,7 +11,7 @@ NAMES = frozenset(
         "internal_user_budget_duration", "max_end_user_budget", "max_end_user_budget_id",
     }
 )  # fmt: skip
-GENERAL_NAMES = frozenset({"validate_end_user_id_in_db"})
+GENERAL_NAMES = frozenset({"validate_end_user_id_in_db", "team_metadata_schema"})
 _ROLES = ("internal_user", "internal_user_viewer", "proxy_admin_viewer")
 
 
@@ -31,6 +31,7 @@ def check_defaults(litellm: Mapping[str, Any], general: Mapping[str, Any]) -> No
     if budget is not None and not isinstance(budget, str):
         raise BadDefault("litellm_settings.max_end_user_budget_id: write the id of a shared budget")
     _params(litellm.get("default_internal_user_params"))
+    _schema(general.get("team_metadata_schema"))
 
 
 def _params(params: Any) -> None:
@@ -47,6 +48,20 @@ def _params(params: Any) -> None:
         names = params.get(name) or []
         if not isinstance(names, list) or not all(isinstance(one, str) and one for one in names):
             raise BadDefault(f"litellm_settings.{place}.{name}: write a list of names")
+
+
+def _schema(value: Any) -> None:
+    """What a team's metadata should have: a list of {key, label}."""
+    fields = [] if value is None else value
+    if not isinstance(fields, list) or not all(_is_field(one) for one in fields):
+        example = "[{key: cost_centre, label: Cost centre}]"
+        raise BadDefault(f"general_settings.team_metadata_schema: write a list such as {example}")
+
+
+def _is_field(value: Any) -> bool:
+    if not isinstance(value, dict) or not value.keys() <= {"key", "label"}:
+        return False
+    return bool(value.get("key")) and all(isinstance(text, str) for text in value.values())
 
 
 def _amount(name: str, value: Any) -> None:

@@ -14,6 +14,8 @@ from proxy.runtime.plan import NO_LIMIT, Plan, Rate
 from proxy.runtime.posting import usd
 from proxy.runtime.refusals import rate_scope
 from proxy.runtime.upstream import Answer
+from spend.pricing import PriceCard, Usage, charge_for
+from spend.wire import Posting
 from teams.scopes import ScopeKind, scope_kind
 
 Headers = list[tuple[bytes, bytes]]
@@ -69,12 +71,27 @@ def of_answer(held: Held, target: Target, answer: Answer, now: datetime) -> Head
     return headers + passed[:_MOST_PASSED]
 
 
-def of_cost(held: Held, nano: int) -> Headers:
+def of_cost(held: Held, target: Target, posted: Posting) -> Headers:
     """What a whole answer cost, and what its key has spent with it."""
+    nano = posted.amount_nano or 0
     headers = [(b"x-litellm-response-cost", usd(nano).encode())]
+    if target.price is not None and target.price.steps is not None:
+        headers += _of_markup(target.price, posted.usage, nano)
     if held.plan.key_line is not None and held.left:
         headers.append((b"x-litellm-key-spend", usd(held.left[-1] + nano).encode()))
     return headers
+
+
+def _of_markup(price: PriceCard, usage: Usage, nano: int) -> Headers:
+    """What the call would have cost by the list, and what was taken off and added."""
+    listed, paid = (charge_for(usage, card).nano for card in price.steps or ())
+    values = {
+        "x-litellm-response-cost-original": usd(listed),
+        "x-litellm-response-cost-discount-amount": usd(listed - paid),
+        "x-litellm-response-cost-margin-amount": usd(nano - paid),
+        "x-litellm-response-cost-margin-percent": f"{price.margin.normalize():f}",
+    }
+    return [(name.encode(), value.encode()) for name, value in values.items()]
 
 
 def of_time(timing: Timing) -> Headers:

@@ -255,7 +255,7 @@ async def relay_and_post(
         charge = posting.of(held, target, outcome, gateway.clock())
         gateway.settlement.post(held, charge)
         await answer.close()
-    headers += answer_headers.of_cost(held, charge.amount_nano or 0) + answer_headers.of_time(timing)
+    headers += answer_headers.of_cost(held, target, charge) + answer_headers.of_time(timing)
     await relay.send_whole(request.send, answer.status, body, headers)
 
 

@@ -8,6 +8,7 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.test import Client
@@ -105,6 +106,7 @@ def _call(client: Client, example: Example, known: dict[str, str]) -> Any:
     if example.method == "GET":
         return client.get(path, filled(example.query), **how)
     body = "" if example.body is None else json.dumps(filled(example.body))
+    path += f"?{urlencode(example.query)}" if example.query else ""
     return client.generic(example.method, path, body, content_type="application/json", **how)
 
 

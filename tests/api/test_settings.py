@@ -1,12 +1,16 @@
 """What the server says about itself, and paths that do not exist."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
+from spend import services as ledger
 from spend.models import Price
+from teams.people_rules import BadDefault, check_defaults
 from tests.api.conftest import Api
-from tests.factories import issue
+from tests.factories import intent_for, issue, posting_of
 
 
 def test_details_of_readiness_need_a_key(api: Api) -> None:
@@ -83,7 +87,7 @@ def test_settings_are_for_platform_admins(api: Api, path: str) -> None:
     "path",
     [
         "/v1/vector_stores", "/v1/mcp/server", "/v1/agents", "/prompts/list", "/guardrails/list", "/search_tools",
-        "/model/new/", "/credentials/", "/config/cost_discount_config", "/nothing", "/v1/", "/health/nothing",
+        "/model/new/", "/credentials/", "/health/drain", "/nothing", "/v1/", "/health/nothing",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["get", "post"])
@@ -92,3 +96,49 @@ def test_what_is_not_built_is_404_in_the_usual_body(api: Api, path: str, method:
     assert answer.status == 404, answer.text
     assert answer.error["type"] == "not_found_error"
     assert answer.error["code"] == "404"
+
+
+def test_the_backlog_counts_calls_that_are_not_over(api: Api) -> None:
+    key, _ = issue()
+    now = timezone.now()
+    intents = [intent_for(key, at=now), intent_for(key, at=now), intent_for(key, at=now - timedelta(hours=1))]
+    assert api.get("/health/backlog").json == {"in_flight_requests": 0}
+    ledger.write_intents(intents)
+    assert api.get("/health/backlog").json == {"in_flight_requests": 2}
+    ledger.post([posting_of(intents[0], 1)], now=now)
+    assert api.get("/health/backlog").json == {"in_flight_requests": 1}
+
+
+def test_what_a_teams_metadata_should_say_comes_from_the_file(api: Api, settings: Any) -> None:
+    _, secret = issue()
+    assert api.get("/team/metadata_schema", bearer=secret).json == {"fields": []}
+    settings.GENERAL_SETTINGS = {"team_metadata_schema": [{"key": "cost_centre"}, {"key": "owner", "label": "Owner"}]}
+    assert api.get("/team/metadata_schema", bearer=secret).json == {
+        "fields": [{"key": "cost_centre", "label": None}, {"key": "owner", "label": "Owner"}]
+    }
+
+
+@pytest.mark.parametrize("value", ["x", [1], [{}], [{"key": 1}], [{"key": "a", "more": "b"}], {"key": "a"}])
+def test_a_schema_of_another_shape_stops_the_start(value: Any) -> None:
+    with pytest.raises(BadDefault, match="team_metadata_schema"):
+        check_defaults({}, {"team_metadata_schema": value})
+
+
+def test_defaults_of_people_are_shown_and_changed_in_the_file_alone(api: Api, settings: Any) -> None:
+    settings.LITELLM_SETTINGS = {"default_internal_user_params": {"max_budget": 5, "models": ["house"]}}
+    answer = api.get("/get/internal_user_settings").json
+    assert (answer["values"]["max_budget"], answer["values"]["user_role"]) == (5, None)
+    assert "models" in answer["field_schema"]["properties"]
+    refused = api.patch("/update/internal_user_settings", {"max_budget": 7})
+    assert (refused.status, "configuration file" in refused.error["message"]) == (400, True)
+
+
+def test_a_team_has_no_callbacks_and_gets_none(api: Api) -> None:
+    team = api.post("/team/new", {}).json["team_id"]
+    empty = {"team_id": team, "success_callback": [], "failure_callback": []}
+    assert api.get(f"/team/{team}/callback").json["data"] == {**empty, "callback_vars": {}}
+    refused = api.post(f"/team/{team}/callback", {"callback_name": "langfuse"})
+    assert (refused.status, refused.fault) == (400, "callback_name")
+    assert api.delete(f"/team/{team}/callback", {}).status == 404
+    assert api.post(f"/team/{team}/disable_logging").json["data"] == empty
+    assert api.get("/team/nobody/callback").status == 404

@@ -119,3 +119,22 @@ def test_a_key_that_rejects_uncapped_calls_names_a_cap_that_fits(latchkey: Runni
     lavish = latchkey.new_key(max_budget=10, output_cap_policy="reject")
     assert latchkey.chat(lavish, model=model, max_tokens=None).status_code == 200
     assert [body.get("max_tokens") for body in books.bodies] == [cap, None]
+
+
+def test_a_markup_is_charged_and_told(latchkey: Running, books: Books) -> None:
+    params = {"model": "hosted_vllm/real", "api_base": books.url, **PRICES}
+    body = {"model_name": "marked-up", "litellm_params": params, "model_info": {"max_output_tokens": 64_000}}
+    margin = {"percentage": 0.5, "fixed_amount": 0.001}
+    latchkey.manage("POST", "/model/new", json=body)
+    latchkey.manage("PATCH", "/config/cost_discount_config", json={"hosted_vllm": 0.1})
+    latchkey.manage("PATCH", "/config/cost_margin_config", json={"hosted_vllm": margin})
+    key = latchkey.new_key(max_budget=1)
+
+    def told() -> dict[str, str]:
+        answer = latchkey.chat(key, model="marked-up", messages=say(prompt=100, completion=10))
+        names = ("", "-original", "-discount-amount", "-margin-amount", "-margin-percent")
+        return {name: answer.headers.get(f"x-litellm-response-cost{name}", "") for name in names}
+
+    wanted = {"": "0.0016075", "-original": "0.00045", "-discount-amount": "0.000045", "-margin-amount": "0.0012025"}
+    eventually(lambda: all(told() == {**wanted, "-margin-percent": "0.5"} for _ in range(4)))
+    assert latchkey.key_rows(key)[-1] == (450_000 * 9 // 10 * 3 // 2 + 1_000_000,)
