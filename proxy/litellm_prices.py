@@ -26,6 +26,7 @@ _NAMES = {
     "output_cost_per_image_token": "image_output",
     "input_cost_per_request": "request",
     "input_cost_per_image": "image",
+    "output_cost_per_image": "picture",
     "code_interpreter_cost_per_session": "code_session",
 }
 _CLASSES = {name: field for field, name in _NAMES.items()}
@@ -44,7 +45,7 @@ def is_price(field: str) -> bool:
 
 
 def read_price(values: Mapping[str, Any], *, has_output: bool) -> Price | None:
-    """The prices among `values` as an unsaved row; None without one per token.
+    """The prices among `values` as an unsaved row; None without one per token or picture.
 
     Raises ValidationError naming a field that is no price, or that the price book cannot express.
     """
@@ -55,9 +56,9 @@ def read_price(values: Mapping[str, Any], *, has_output: bool) -> Price | None:
             service, above = _place(field)
             rates = base if not service and not above else tiers.setdefault((service, above), {})
             rates[name] = usd
-    if not {"input", "output"} & base.keys():
+    if not {"input", "output", "picture"} & base.keys():
         return None
-    if has_output and "output" not in base:
+    if has_output and "output" not in base and "picture" not in base:
         raise ValidationError({"output_cost_per_token": "give both prices, per token of input and of output (0: free)"})
     return Price(
         input=base.pop("input", Decimal(0)),

@@ -95,6 +95,8 @@ class Deployment(models.Model):
         CHAT = "chat", "Chat"
         COMPLETION = "completion", "Legacy completion"
         EMBEDDING = "embedding", "Embedding"
+        IMAGE = "image_generation", "Image"
+        MODERATION = "moderation", "Moderation"
 
     class Source(models.TextChoices):
         API = "api", "Admin or API"

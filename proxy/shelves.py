@@ -132,6 +132,7 @@ def _target(row: Deployment, priced: Mapping[str, PriceCard]) -> Target | None:
     if row.credential and row.credential.host != services.host_of(row.base_url):
         log.error("deployment left out", deployment=row.public_id, reason="its credential is bound to another host")
         return None
+    price = priced.get(row.price_item)
     return Target(
         deployment=row.public_id,
         model=row.model.name,
@@ -142,8 +143,8 @@ def _target(row: Deployment, priced: Mapping[str, PriceCard]) -> Target | None:
         secret=secret,
         max_input_tokens=row.max_input_tokens,
         max_output_tokens=row.max_output_tokens,
-        price=priced.get(row.price_item),
-        is_free=row.is_free,
+        price=price,
+        is_free=row.is_free or (price is not None and price.is_free),
         timeout_seconds=row.timeout_seconds,
         max_retries=row.max_retries,
         on_disconnect=row.params.get("on_disconnect") or REGISTRY[row.provider.slug].on_disconnect,

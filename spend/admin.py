@@ -31,7 +31,7 @@ _FURTHER = (
     ("reasoning", "cache_write_1h"),
     ("audio_input", "audio_cached", "audio_output"),
     ("image_input", "image_cached", "image_output"),
-    ("request", "image"),
+    ("request", "image", "picture"),
     ("web_search", "file_search", "code_session"),
 )
 _SHOWN = (("input_shown", "output_shown"), ("cached_shown", "write_shown"))

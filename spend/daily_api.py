@@ -21,7 +21,13 @@ from teams.money import usd_from_nano
 
 #: Answers without pages name so many keys, those that spent most; the others are summed up under an empty name.
 MOST_KEYS = 100
-_ENDPOINTS = {"chat": "/chat/completions", "completion": "/completions", "embedding": "/embeddings"}
+_ENDPOINTS = {
+    "chat": "/chat/completions",
+    "completion": "/completions",
+    "embedding": "/embeddings",
+    "image": "/images/generations",
+    "moderation": "/moderations",
+}
 
 
 class DailyActivity(ManagementView):

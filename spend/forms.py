@@ -77,6 +77,7 @@ class PriceForm(ServiceForm):
     image_output = PerMillionField(label="Image output", required=False, help_text="Empty: like output.")
     request = _per_piece("Calls, $ per 1,000", 1000)
     image = _per_piece("Images sent, $ per 1,000", 1000)
+    picture = _per_piece("Images made, $ each", 1, help_text="For models that are paid by the piece.")
     web_search = _per_piece("Web searches, $ per 1,000", 1000, help_text="Empty: web search is refused.")
     file_search = _per_piece("File searches, $ per 1,000", 1000, help_text="Empty: file search is refused.")
     code_session = _per_piece("Code sessions, $ each", 1, help_text="Empty: the code interpreter is refused.")

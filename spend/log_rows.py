@@ -9,7 +9,13 @@ from teams.money import usd_from_nano
 #: What a row shows of others, to be selected with it.
 OWNERS = ("organization", "key", "team", "user", "customer")
 #: What LiteLLM calls the kinds of calls in its log.
-_CALL_TYPES = {"chat": "acompletion", "completion": "atext_completion", "embedding": "aembedding"}
+_CALL_TYPES = {
+    "chat": "acompletion",
+    "completion": "atext_completion",
+    "embedding": "aembedding",
+    "image": "aimage_generation",
+    "moderation": "amoderation",
+}
 
 
 def log_row(entry: LedgerEntry) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from genai_prices.data import providers
 from genai_prices.types import ModelInfo, ModelPrice, StartDateConstraint, TieredPrices, TimeOfDateConstraint
 
+from spend import unlisted
 from spend.models import PACKAGED as SOURCE
 from spend.models import Price
 from spend.rate_fields import COLUMNS
@@ -51,6 +52,8 @@ def prices_by_item() -> dict[str, list[Price]]:
             item = f"{provider.id}/{model.id}"
             if rows := list(_rows(item, model)):
                 found[item] = rows
+    for item, fields in unlisted.rows():
+        found.setdefault(item, [unlisted.price_of(item, fields, valid_from=_BEGINNING)])
     return found
 
 
@@ -179,6 +182,8 @@ def _texts(rates: _Rates) -> dict[str, str]:
 
 def find_item(provider: str, model: str) -> tuple[str, int | None] | None:
     """Item and context window (tokens) of a provider's model under any of its names; None if not listed."""
+    if item := unlisted.item_of(provider, model):
+        return item, None
     listed = next((entry for entry in providers if entry.id == provider), None)
     info = listed.find_model(model) if listed else None
     return (f"{provider}/{info.id}", info.context_window) if info else None

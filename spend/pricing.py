@@ -23,7 +23,7 @@ TOKEN_CLASSES = (
     "input", "output", "cached", "cache_write", "cache_write_1h", "reasoning",
     "audio_input", "audio_cached", "audio_output", "image_input", "image_cached", "image_output",
 )  # fmt: skip
-FEES = ("request", "image", "web_search", "code_session", "file_search")
+FEES = ("request", "image", "picture", "web_search", "code_session", "file_search")
 CLASSES = (*TOKEN_CLASSES, *FEES)
 #: What a class costs that has no price of its own.
 _LIKE = {
@@ -34,7 +34,7 @@ _LIKE = {
 _MOST = ("text_most", "audio_most", "image_most", "output_most", "spoken_most")
 _FURTHER = (
     "cache_write_1h", "audio_input", "audio_cached", "audio_output", "image_input", "image_cached", "image_output",
-    "images", "web_searches", "code_sessions", "file_searches", "service",
+    "images", "pictures", "web_searches", "code_sessions", "file_searches", "service",
 )  # fmt: skip
 #: Service tiers that a call may be moved to without asking for them.
 _ANY_SERVICE = ("", "auto")
@@ -61,6 +61,9 @@ class Usage:
     """Part of `image_input` and of `cached`."""
     image_output: int = 0
     images: int = 0
+    """Sent."""
+    pictures: int = 0
+    """Made, and paid by the piece."""
     web_searches: int = 0
     code_sessions: int = 0
     file_searches: int = 0
@@ -91,6 +94,7 @@ class Bound:
     speaks: bool = False
     """Whether output may be audio."""
     images: int = 0
+    pictures: int = 0
     web_searches: int = 0
     code_sessions: int = 0
     file_searches: int = 0
@@ -116,6 +120,7 @@ class Rates:
     image_output: int
     request: int
     image: int
+    picture: int
     web_search: int
     code_session: int
     file_search: int
@@ -191,6 +196,7 @@ class Rates:
         return (
             self.request
             + pieces.images * self.image
+            + pieces.pictures * self.picture
             + pieces.web_searches * self.web_search
             + pieces.code_sessions * self.code_session
             + pieces.file_searches * self.file_search

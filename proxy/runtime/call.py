@@ -57,7 +57,7 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
     stream = _boolean(body, "stream") and route.streams
     call = Call(
         route=route,
-        model=path_model or _model(body),
+        model=path_model or _model(body, route.usual_model),
         body=body,
         stream=stream,
         wants_usage=_wants_usage(body),
@@ -88,8 +88,8 @@ def _sizes(route: Route, body: dict[str, Any]) -> dict[str, Any]:
     return {"output_cap": max(caps) if caps else None, "choices": choices, "prompts": prompts}
 
 
-def _model(body: dict[str, Any]) -> str:
-    model = body.get("model")
+def _model(body: dict[str, Any], usual: str = "") -> str:
+    model = body.get("model", usual)
     if not isinstance(model, str) or not model:
         raise errors.invalid("model is missing: name one of the models that GET /v1/models lists", "model")
     return wishes.text(model, "model")

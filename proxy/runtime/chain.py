@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from keys.grants import Grant, ScopePolicy
-from proxy.runtime import answer_headers, caps, errors, faults, permit, posting, relay, usage
+from proxy.runtime import answer_headers, caps, drawing, errors, faults, permit, posting, relay, several, usage
 from proxy.runtime.answer_headers import Timing
 from proxy.runtime.call import Call, read_call
 from proxy.runtime.catalog import Target
@@ -18,7 +18,7 @@ from proxy.runtime.journal import BooksUnavailable
 from proxy.runtime.posting import SendFailed
 from proxy.runtime.relay import Outcome
 from proxy.runtime.request import Request, read_body
-from proxy.runtime.routes import Route
+from proxy.runtime.routes import IMAGE, Route
 from proxy.runtime.streams import Stream
 from proxy.runtime.upstream import Answer, NoAnswer, NotSent
 
@@ -32,9 +32,17 @@ async def serve(gateway: "Gateway", request: Request, request_id: str, route: Ro
     """identify -> read -> (admit -> hold -> intent -> send), again or by a fallback as configured -> relay -> post."""
     timing, config = Timing(), gateway.config
     token = identify(request.headers, config.master_token, config.rules.key_header, gateway.grants.known)
-    await gateway.grants.get(token)
+    grant = await gateway.grants.get(token)
     call = read_call(route, await read_body(request, config), path_model, request.headers, config.rules)
-    await _attempts(gateway, request, request_id, token, call, timing)
+    models = several.named(call, await gateway.grants.catalog(), grant.owners.team_id)
+    if not models:
+        await _attempts(gateway, request, request_id, token, call, timing)
+        return
+
+    async def attempt(part: Request, one: Call) -> None:
+        await _attempts(gateway, part, request_id, token, one, Timing())
+
+    await several.serve(request, call, models, attempt)
 
 
 async def _attempts(
@@ -244,10 +252,7 @@ async def relay_and_post(
         reading = monotonic()
         body = await answer.read(gateway.config.max_answer_bytes)
         timing.away += monotonic() - reading
-        outcome.received_bytes = len(body)
-        relay.note_answer(outcome, usage.loads(body))
-        if outcome.usage is None:
-            relay.count_text(outcome, body)
+        _take_in(outcome, body, call, held, target)
     except NoAnswer as error:
         outcome.broken = True
         raise errors.upstream_failed(str(error), 504 if error.timed_out else 502) from error
@@ -257,6 +262,17 @@ async def relay_and_post(
         await answer.close()
     headers += answer_headers.of_cost(held, target, charge) + answer_headers.of_time(timing)
     await relay.send_whole(request.send, answer.status, body, headers)
+
+
+def _take_in(outcome: Outcome, body: bytes, call: Call, held: Held, target: Target) -> None:
+    """What a whole answer says it used, or at least how much of it there is."""
+    outcome.received_bytes = len(body)
+    said = usage.loads(body)
+    relay.note_answer(outcome, said)
+    if call.route is IMAGE:
+        relay.note_pictures(outcome, said, held.bound.service, by_piece=drawing.is_by_piece(target))
+    if outcome.usage is None:
+        relay.count_text(outcome, body)
 
 
 async def relay_stream(

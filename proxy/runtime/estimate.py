@@ -12,9 +12,10 @@ from typing import Any
 import orjson
 
 from proxy.providers import REGISTRY
-from proxy.runtime import errors, media, tools
+from proxy.runtime import drawing, errors, media, tools
 from proxy.runtime.call import Call
 from proxy.runtime.catalog import Target
+from proxy.runtime.routes import IMAGE
 from spend.pricing import Bound
 
 _PER_MESSAGE = 8
@@ -66,6 +67,10 @@ class _Prompt:
 def estimate(call: Call, target: Target, default_output: int) -> Estimate:
     """Raises 400 naming the field that cannot be bounded or priced."""
     prompt = _read_prompt(call, target)
+    if call.route is IMAGE:
+        output, variant = drawing.output_of(call, target, default_output), drawing.variant_of(call.body, target)
+        return Estimate(prompt.text, output, pictures=call.choices, service=variant, capped=True)
+    drawing.refuse_painters(call.model, target)
     capped, output = True, 0
     if call.route.has_output:
         capped = call.output_cap is not None

@@ -29,6 +29,8 @@ _OPENAI = (
 )
 #: Other providers: tokens of any image.
 _IMAGE = {"xai": 1_792, "mistral": 4_160}
+#: Pictures that OpenAI makes, by the beginning of the model's name: output tokens of the largest at high quality.
+_DRAWN = (("gpt-image-1", 6_240),)
 _AUDIO_PER_SECOND = 32
 """Tokens of a second of sound, above what any model makes of it."""
 _MP3_BYTES_PER_SECOND = 1_000
@@ -46,6 +48,12 @@ def image_bound(provider: str, upstream_model: str, detail: Any) -> int | None:
         model = "gpt-5-"
     low, high = next((low, high) for start, low, high in _OPENAI if model.startswith(start))
     return low if detail == "low" else high
+
+
+def drawn_bound(provider: str, upstream_model: str) -> int | None:
+    """Output tokens of one picture that is made."""
+    found = (most for start, most in _DRAWN if provider == "openai" and upstream_model.startswith(start))
+    return next(found, None)
 
 
 def audio_bound(part: Any) -> int | None:

@@ -84,11 +84,13 @@ def _with_pieces(usage: Usage, held: Held, outcome: Outcome) -> Usage:
     """With the service tier, and everything that is charged by the piece: as reported, else as held."""
     bound, searches = held.bound, outcome.searches
     searches = bound.web_searches if searches is None else searches
-    if not (outcome.service or searches or bound.images or bound.code_sessions or bound.file_searches):
+    pieces = (searches, bound.images, bound.pictures, bound.code_sessions, bound.file_searches)
+    if not (outcome.service or any(pieces)):
         return usage
     return replace(
         usage,
         images=bound.images,
+        pictures=bound.pictures if outcome.pictures is None else outcome.pictures,
         web_searches=searches,
         code_sessions=bound.code_sessions,
         file_searches=bound.file_searches,

@@ -31,6 +31,8 @@ class Outcome:
     """Service tier that the provider says it served the call on."""
     searches: int | None = None
     """Web searches that the provider says it made; None while it has not told."""
+    pictures: int | None = None
+    """Pictures that the answer brought; None where it is no answer of that kind."""
     response_id: str = ""
     received_bytes: int = 0
     pieces: int = 0
@@ -51,6 +53,14 @@ def note_answer(outcome: Outcome, answer: Any) -> None:
         outcome.searches = outcome.searches if searches is None else searches
         if not outcome.response_id and isinstance(answer.get("id"), str):
             outcome.response_id = answer["id"]
+
+
+def note_pictures(outcome: Outcome, answer: Any, service: str, *, by_piece: bool) -> None:
+    """Pictures are counted as they came. What is paid by the piece alone reports no tokens, and no service tier."""
+    drawn = answer.get("data") if isinstance(answer, dict) else None
+    if isinstance(drawn, list):
+        outcome.pictures, outcome.service = len(drawn), service
+        outcome.usage = outcome.usage or (Usage() if by_piece else None)
 
 
 def count_text(outcome: Outcome, raw: bytes) -> None:

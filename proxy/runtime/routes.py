@@ -22,19 +22,26 @@ class Route:
     caps: tuple[str, ...] = ()
     batches: bool = False
     has_output: bool = True
+    """Whether it makes tokens that a cap holds back."""
     streams: bool = True
+    usual_model: str = ""
+    """What a call goes to that names no model; such a call is refused where this is empty."""
 
 
 CHAT = Route("chat", "POST", "/chat/completions", ("messages",), ("max_tokens", "max_completion_tokens"))
 COMPLETION = Route("completion", "POST", "/completions", ("prompt", "suffix"), ("max_tokens",), batches=True)
 EMBEDDING = Route("embedding", "POST", "/embeddings", ("input",), batches=True, has_output=False, streams=False)
+IMAGE = Route("image", "POST", "/images/generations", ("prompt",), has_output=False, streams=False)
+MODERATION = Route(
+    "moderation", "POST", "/moderations", ("input",), batches=True, has_output=False, streams=False,
+    usual_model="omni-moderation-latest",
+)  # fmt: skip
 MODELS = Route("models", "GET", "/models")
 MODEL = Route("model", "GET", "/models/{id}")
 
-_POSTS = {route.upstream: route for route in (CHAT, COMPLETION, EMBEDDING)}
-_AZURE = re.compile(
-    r"^/(?:openai/deployments|engines)/(?P<model>.+?)(?P<rest>/chat/completions|/completions|/embeddings)$"
-)
+_POSTS = {route.upstream: route for route in (CHAT, COMPLETION, EMBEDDING, IMAGE, MODERATION)}
+_RESTS = "|".join(re.escape(path) for path in _POSTS)
+_AZURE = re.compile(rf"^/(?:openai/deployments|engines)/(?P<model>.+?)(?P<rest>{_RESTS})$")
 
 
 def find(path: str) -> tuple[Route, str] | None:

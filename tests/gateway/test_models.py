@@ -139,3 +139,22 @@ def test_a_granted_model_is_callable_until_the_grant_ends(latchkey: Running, boo
     headers = {"authorization": f"Bearer {MASTER}"}
     assert latchkey.http.delete(f"/v1/access_group/{group}", headers=headers).status_code == 204
     eventually(lambda: latchkey.chat(key, model="gpt-free").status_code == 403)
+
+
+def test_one_request_may_ask_several_models(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(models=["gpt-books", "gpt-free"], max_budget=1)
+    answers = latchkey.chat(key, model="gpt-books, gpt-free").json()
+    assert [answer["choices"][0]["message"]["content"] for answer in answers] == ["hello", "hello"]
+    assert sorted(model for (model,) in latchkey.key_rows(key, "model")) == ["gpt-books", "gpt-free"]
+    one, other = latchkey.chat(key, model="gpt-books,gpt-down").json()
+    assert (one["object"], other["error"]["type"]) == ("chat.completion", "key_model_access_denied")
+    assert refused(latchkey.chat(key, model="gpt-down,gpt-none"), 403) == "key_model_access_denied"
+    assert refused(latchkey.chat(key, model="gpt-books,gpt-free", stream=True), 400) == "invalid_request_error"
+    assert refused(latchkey.chat(key, model="gpt-books,"), 400) == "invalid_request_error"
+    assert refused(latchkey.chat(latchkey.new_key(max_budget=0), model="gpt-books,gpt-books"), 429) == "budget_exceeded"
+
+
+def test_a_name_with_a_comma_is_one_model(latchkey: Running, books: Books) -> None:
+    name = unique("a,b")
+    add(latchkey, books, name)
+    assert latchkey.chat(latchkey.new_key(), model=name).json()["object"] == "chat.completion"

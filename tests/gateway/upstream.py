@@ -73,6 +73,8 @@ async def _serve(books: Books, ready: threading.Event, stopped: threading.Event)
     app.router.add_post("/v1/chat/completions", _chat)
     app.router.add_post("/v1/completions", _chat)
     app.router.add_post("/v1/embeddings", _embeddings)
+    app.router.add_post("/v1/images/generations", _pictures)
+    app.router.add_post("/v1/moderations", _moderation)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -149,3 +151,19 @@ async def _embeddings(request: web.Request) -> web.Response:
     data = [{"object": "embedding", "index": 0, "embedding": [0.25, -0.5]}]
     usage = {"prompt_tokens": 7, "total_tokens": 7}
     return web.json_response({"object": "list", "data": data, "model": body["model"], "usage": usage})
+
+
+async def _pictures(request: web.Request) -> web.Response:
+    """As many as were asked for, or as the prompt says came; tokens of those models that count them."""
+    body = await request.json()
+    request.app[BOOKS].bodies.append(body)
+    data = [{"b64_json": "aGVsbG8="}] * int(body["prompt"] if body["prompt"].isdigit() else body.get("n", 1))
+    usage = {"input_tokens": 12, "output_tokens": 272 * len(data), "total_tokens": 12 + 272 * len(data)}
+    counted = {"usage": usage} if body["model"].startswith("gpt-image") else {}
+    return web.json_response({"created": 1, "data": data, **counted})
+
+
+async def _moderation(request: web.Request) -> web.Response:
+    body = await request.json()
+    request.app[BOOKS].bodies.append(body)
+    return web.json_response({"id": "modr-1", "model": body["model"], "results": [{"flagged": False}]})

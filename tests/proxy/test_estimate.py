@@ -4,13 +4,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from proxy.runtime.catalog import Target
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.estimate import Estimate, estimate
-from proxy.runtime.routes import COMPLETION, EMBEDDING
+from proxy.runtime.routes import COMPLETION, EMBEDDING, IMAGE
 from spend.pricing import Usage, charge_for, worst_case
 from tests.proxy.calls import call, priced, said, schedule, target, wave
 
@@ -303,7 +303,10 @@ def bills(draw: st.DrawFn) -> tuple[Target, dict[str, Any], Usage]:
         images=prompt.pictures,
         service=draw(st.sampled_from(_SERVED.get(body["service_tier"] or "", ["", "priority", "flex"]))),
     )
-    return target(upstream_model=model, price=draw(_cards)), body | {"messages": prompt.messages}, used
+    at = target(upstream_model=model, price=draw(_cards))
+    # What does not fit into the context window is refused by every provider, and not billed.
+    assume(used.input <= (at.max_input_tokens or 0))
+    return at, body | {"messages": prompt.messages}, used
 
 
 @given(bills())
@@ -312,3 +315,23 @@ def test_no_bill_for_a_well_formed_call_is_above_its_hold(bill: tuple[Target, di
     assert at.price is not None
     held = worst_case(judged(at, **body), at.price)
     assert charge_for(used, at.price).nano <= held
+
+
+def test_pictures_are_held_by_the_piece_or_at_their_largest() -> None:
+    painter = target(upstream_model="gpt-image-1-mini", max_output_tokens=None)
+    by_tokens = estimate(call(IMAGE, prompt="an otter", n=3), painter, 4096)
+    assert (by_tokens.output, by_tokens.pictures, by_tokens.capped) == (3 * 6_240, 3, True)
+    unheard = estimate(call(IMAGE, prompt="an otter"), target(max_output_tokens=None), 4096)
+    assert unheard.output == 4096
+    flat = target(price=priced(input="0", output="0", picture="0.01"))
+    by_piece = estimate(call(IMAGE, prompt="an otter", n=2, size="any"), flat, 4096)
+    assert (worst_case(by_piece, flat.price), by_piece.service) == (20_000_000, "")
+    sized = target(price=priced({"hd-1024x1024": schedule(picture="0.08")}, picture="0.04"))
+    large = estimate(call(IMAGE, prompt="an otter", quality="hd"), sized, 4096)
+    charged = charge_for(Usage(pictures=1, service=large.service), sized.price).nano
+    assert worst_case(large, sized.price) >= charged == 80_000_000
+
+
+def test_what_a_picture_costs_is_no_price_for_text() -> None:
+    assert refused(target(price=priced(input="0", output="0", picture="0.01"))) == "model"
+    assert judged(target(price=priced(picture="0.01"))).pictures == 0

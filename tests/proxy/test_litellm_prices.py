@@ -91,11 +91,16 @@ def test_a_price_for_one_side_is_enough_only_where_there_is_no_output() -> None:
     assert read_price({"mode": "chat"}, has_output=True) is None
 
 
+def test_pictures_may_be_all_that_costs_something() -> None:
+    price = read({"output_cost_per_image": 0.04})
+    assert (price.input, price.output, price.extras) == (0, 0, {"picture": "0.04"})
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [
         ("input_cost_per_second", 0.001),
-        ("output_cost_per_image", 0.04),
+        ("output_cost_per_pixel", 0.04),
         ("input_cost_per_video_per_second", 0.1),
         ("tiered_pricing", [{"range": [0, 1000]}]),
         ("search_context_cost_per_query", 0.03),

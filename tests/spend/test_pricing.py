@@ -53,6 +53,7 @@ def reference(used: Usage, at: Rates) -> Fraction:
         "image_output": used.image_output,
         "request": 1,
         "image": used.images,
+        "picture": used.pictures,
         "web_search": used.web_searches,
         "code_session": used.code_sessions,
         "file_search": used.file_searches,
