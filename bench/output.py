@@ -33,15 +33,18 @@ class Run:
     pages: list[Page] = field(default_factory=list)
 
     def sections(self) -> dict[str, str]:
-        """Name -> Markdown, only of what was measured."""
+        """Name -> Markdown, only of what was measured. Growth takes long, so it may be measured in a run of its own."""
+        loaded = bool(self.figures or self.streams)
         found = {
+            "run": self.header() if loaded else "",
             "throughput": tables.throughput(self.figures) if self.figures else "",
             "streams": tables.streams(self.streams) if self.streams else "",
-            "memory": tables.memory(self.memory) if self.memory else "",
+            "memory": tables.memory(self.memory) if loaded else "",
+            "growth-run": self.header() if self.growth else "",
             "growth": tables.growth(self.growth) if self.growth else "",
             "pages": tables.pages(self.pages) if self.pages else "",
         }
-        return {"run": self.header()} | {name: text for name, text in found.items() if text}
+        return {name: text for name, text in found.items() if text}
 
     def header(self) -> str:
         lines = [

@@ -1,13 +1,14 @@
 """Charts and the documentation's tables, written from figures."""
 
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench import chart, output
 from bench.output import Run
-from bench.report import Round, figures_of
+from bench.report import Growth, Memory, Round, figures_of
 from bench.servers import BARE
 
 PAGE = "# Speed\n\n<!-- bench:run -->\nold\n<!-- /bench:run -->\n\nMeaning.\n"
@@ -59,8 +60,18 @@ def test_a_page_without_the_markers_is_refused_by_name() -> None:
 
 def test_the_documentation_has_a_place_for_every_table() -> None:
     page = Path(output.ROOT / "docs" / "performance.md").read_text()
-    for name in ("run", "throughput", "streams", "memory", "growth", "pages"):
+    for name in ("run", "throughput", "streams", "memory", "growth-run", "growth", "pages"):
         assert output.between_markers(page, name, "x")
+
+
+def test_growth_alone_leaves_what_other_runs_found() -> None:
+    loaded = a_run()
+    growth = [Growth("Latchkey embedded strict", 10, 10, loaded.figures[1], 1.0)]
+    alone = replace(loaded, figures=[], growth=growth, memory=[Memory("Latchkey embedded strict", 1, "started", 1, 1)])
+    assert list(alone.sections()) == ["growth-run", "growth"]
+    assert list(replace(alone, figures=loaded.figures).sections()) == [
+        "run", "throughput", "memory", "growth-run", "growth",
+    ]  # fmt: skip
 
 
 def test_failures_under_load_are_named() -> None:
