@@ -166,8 +166,11 @@ def _close() -> None:
 
 #: SQLSTATE of a deadlock and of a snapshot that could not be kept.
 _CLASHES = ("40P01", "40001")
-#: For the connections on which callers wait: seconds to connect, milliseconds per statement and per lock.
+#: For the connections on which callers wait: what is asked again is planned once; seconds to connect, milliseconds per
+#: statement and per lock.
 _IMPATIENT = {
+    "server_side_binding": True,
+    "prepare_threshold": 1,
     "connect_timeout": 2,
     "tcp_user_timeout": 5000,
     "options": "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000",
