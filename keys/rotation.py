@@ -36,7 +36,7 @@ def _rotate(pk: int, now: datetime, actor: Actor, grace: timedelta) -> int:
 @transaction.atomic
 def pick_up(key: VirtualKey, *, actor: Actor) -> str:
     """The secret that a rotation gave the key; whoever takes it first is the only one. ApiError 404."""
-    waiting = WaitingSecret.objects.select_for_update().filter(key=key).first()
+    waiting = WaitingSecret.objects.select_for_update(no_key=True).filter(key=key).first()
     if waiting is None:
         raise ApiError(404, "No new secret is waiting for this key; make one with /key/regenerate", param="key")
     secret = vault.open_envelope(waiting.envelope, _context(key), [settings.SALT_KEY])

@@ -183,7 +183,7 @@ def find_key(value: str, *, deleted: bool = False, locked: bool = False) -> Virt
     token = token_from(value)
     keys = VirtualKey.objects.with_owners()
     keys = keys if deleted else keys.live()
-    keys = keys.select_for_update(of=("self",)) if locked else keys
+    keys = keys.select_for_update(no_key=True, of=("self",)) if locked else keys
     retired = RetiredSecret.objects.filter(token=token).values("key_id")
     key = keys.filter(Q(token=token) | Q(pk__in=retired)).first()
     if key is None:

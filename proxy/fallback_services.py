@@ -16,7 +16,7 @@ from teams.actors import Actor
 def save_fallback(fallback: Fallback, *, actor: Actor) -> Fallback:
     """Save a new or changed one; in force at every worker within a second. Raises ValidationError naming the field."""
     created = fallback.pk is None
-    before = {} if created else audit.snapshot(Fallback.objects.select_for_update().get(pk=fallback.pk))
+    before = {} if created else audit.snapshot(Fallback.objects.select_for_update(no_key=True).get(pk=fallback.pk))
     fallback.created_by = fallback.created_by or actor.label
     fallback.updated_by = actor.label
     fallback.full_clean()
@@ -38,7 +38,7 @@ def delete_fallback(fallback: Fallback, *, actor: Actor) -> None:
 @transaction.atomic
 def set_table(kind: str, table: Mapping[str, Sequence[str]], *, actor: Actor) -> None:
     """Have exactly these fallbacks of a kind stored. Raises ValidationError naming the field."""
-    stored = {row.model_name: row for row in Fallback.objects.select_for_update().filter(kind=kind)}
+    stored = {row.model_name: row for row in Fallback.objects.select_for_update(no_key=True).filter(kind=kind)}
     for name in stored.keys() - table.keys():
         delete_fallback(stored[name], actor=actor)
     for name, models in table.items():

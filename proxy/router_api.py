@@ -153,7 +153,7 @@ def _row(model: str, kind: str, models: Any) -> Row:
 
 
 def _stored(model: str, kind: str, *, locked: bool = False) -> Fallback | None:
-    rows = Fallback.objects.select_for_update() if locked else Fallback.objects.all()
+    rows = Fallback.objects.select_for_update(no_key=True) if locked else Fallback.objects.all()
     return rows.filter(model_name=model, kind=kind).first()
 
 

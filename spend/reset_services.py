@@ -24,7 +24,7 @@ def reset_spend(key: Limits, to_nano: int, *, actor: Actor, now: datetime) -> in
     ValidationError if `to_nano` is more than what counts, or than the budget. A window of another duration that the
     key gets later counts everything that was spent in it.
     """
-    key = type(key)._default_manager.select_for_update(of=("self",)).get(pk=key.pk)
+    key = type(key)._default_manager.select_for_update(no_key=True, of=("self",)).get(pk=key.pk)
     main = CounterRef(key.scope, "", current_window(key, now))
     counted = counted_by_slice(main)
     before, top = sum(counted.values()), key.effective("max_budget_nano")

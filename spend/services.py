@@ -113,7 +113,9 @@ def post_orphans(hold_ids: Collection[str], *, now: datetime) -> list[str]:
     The provider may have been called, so the unknown outcome counts as the worst case, and says so.
     """
     with transaction.atomic():
-        late = Hold.objects.select_for_update().filter(pk__in=hold_ids, state=Hold.State.PENDING, lease_until__lt=now)
+        late = Hold.objects.select_for_update(no_key=True).filter(
+            pk__in=hold_ids, state=Hold.State.PENDING, lease_until__lt=now
+        )
         rows = list(late.order_by("pk"))
         _close([hold.pk for hold in rows], Hold.State.POSTED)
         ENTRIES.run([orphan_row(hold, now) for hold in rows])

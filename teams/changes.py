@@ -66,7 +66,9 @@ def publish_platform(platform: Platform, *, new_windows: bool) -> None:
     if new_windows:
         raise_epoch(PLATFORM)
         # Locked in the order in which intents lock them.
-        for organization_pk in Organization.objects.select_for_update().order_by("pk").values_list("pk", flat=True):
+        for organization_pk in (
+            Organization.objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
+        ):
             raise_epoch(organization_pk)
 
 

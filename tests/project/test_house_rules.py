@@ -76,6 +76,21 @@ def test_nothing_is_left_for_later() -> None:
     assert left == []
 
 
+def test_a_row_lock_leaves_others_their_foreign_keys() -> None:
+    """PostgreSQL checks foreign keys of intents and postings under a lock that a full row lock excludes: who takes one
+    and then waits for an organization waits for calls that wait for the row."""
+    full = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in sources(*APPS)
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "select_for_update"
+        and "no_key" not in {keyword.arg for keyword in node.keywords}
+    ]
+    assert full == []
+
+
 def _is_ours(statement: ast.Import | ast.ImportFrom) -> bool:
     names = [statement.module or ""] if isinstance(statement, ast.ImportFrom) else [a.name for a in statement.names]
     return any(name.split(".")[0] in APPS for name in names)
