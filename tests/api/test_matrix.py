@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.urls import URLPattern
 from django.utils import timezone
 
@@ -82,12 +82,13 @@ def _send(
     path, headers = _path(pattern, names), {"authorization": f"Bearer {cast.secret}"}
     query = {name: value for name, value in names.items() if isinstance(value, str)}
     with transaction.atomic():
+        written = connection.connection.total_changes
         if method == "get":
             response = api.client.get(path, query, headers=headers)
         else:
             send = getattr(api.client, method)
             response = send(path, json.dumps(names), content_type="application/json", headers=headers)
-        found = None if method == "get" or response.status_code == 401 else after()
+        found = None if connection.connection.total_changes == written else after()
         transaction.set_rollback(True)
     return Api._answer(response), found
 
