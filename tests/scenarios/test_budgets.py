@@ -26,7 +26,7 @@ async def test_a_thousand_callers_at_once_get_exactly_the_hundred_calls_they_pai
     key = house.key(max_budget=usd(100))
     async with house.caller() as caller:
         replies = await caller.burst(1000, lambda _: caller.call(key, latency=0.2))
-    took = await judge.settled(house, 5)
+    took = await judge.settled(house)
     print(f"S01 {either_rig.engine} seed {seed}: {milliseconds(r.seconds for r in replies)}, idle after {took:.2f} s")
     _exactly(house, replies, 100)
 
@@ -39,7 +39,7 @@ async def test_a_limit_on_any_link_of_the_chain_is_exact_and_a_denial_leaves_not
     with ceiling(rig, paid) if link == "platform" else nullcontext():
         async with house.caller() as caller:
             replies = await caller.burst(count, lambda _: caller.call(key, latency=0.1, **sent))
-        await judge.settled(house, 5)
+        await judge.settled(house)
     _exactly(house, replies, paid)
     if link == "key and model":
         async with house.caller() as caller:

@@ -9,7 +9,7 @@ import pytest
 from tests.scenarios.rig import judge
 from tests.scenarios.rig.caller import Caller, Reply, complaints, statuses
 from tests.scenarios.rig.house import CALL_NANO, House, usd
-from tests.scenarios.rig.latchkey import LEASE_SECONDS, Rig
+from tests.scenarios.rig.latchkey import Rig
 from tests.scenarios.rig.scale import scaled, seeds
 
 pytestmark = pytest.mark.xdist_group("scenarios")
@@ -21,15 +21,14 @@ async def test_workers_killed_at_random_instants_lose_no_billed_call(either_rig:
     rig, kills, rate, paid = either_rig, scaled(3, 50), scaled(25, 100), scaled(100, 3000)
     house = House(rig, seed)
     key = house.key(max_budget=usd(paid))
-    async with house.caller() as caller:
-        load = asyncio.create_task(caller.steady(rate, kills * 2.0, lambda i: _mixed(caller, key)))
+    async with house.caller() as caller, caller.load(rate, lambda i: _mixed(caller, key)) as replies:
         for _ in range(kills):
             await asyncio.sleep(house.dice.uniform(0.3, 2.5))
             alive = rig.worker_pids()
             if alive:
                 rig.kill(house.dice.choice(alive))
-        replies = await load
-    took = await judge.settled(house, LEASE_SECONDS + 30)
+        await asyncio.sleep(1)
+    took = await judge.settled(house, swept=True)
     ledger = house.ledger
     orphans = judge.orphans(ledger)
     late = max((entry.posted_at - entry.lease_until for entry in orphans), default=timedelta())
@@ -105,7 +104,7 @@ async def _restart_under_streams(house: House, key: str, index: int, streams: in
         opened = asyncio.create_task(
             caller.burst(streams, lambda _: caller.call(key, stream=True, chunks=15, pause=0.2, port=here))
         )
-        await judge.until(lambda: len(house.bill) == before + streams, 20, "every stream is open")
+        await judge.until(lambda: len(house.bill) == before + streams, judge.PATIENCE, "every stream is open")
         elsewhere = asyncio.create_task(_calls_to(house, others, key, opened))
         rig.servers[index].signal(signal.SIGTERM)
         replies, kept = await opened, await elsewhere

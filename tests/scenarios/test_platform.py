@@ -10,7 +10,7 @@ from tests.scenarios.rig import judge
 from tests.scenarios.rig.caller import Reply, complaints, statuses
 from tests.scenarios.rig.ceiling import ceiling, settled_for_all
 from tests.scenarios.rig.house import CALL_NANO, House, usd
-from tests.scenarios.rig.latchkey import LEASE_SECONDS, MASTER, Rig
+from tests.scenarios.rig.latchkey import MASTER, Rig
 from tests.scenarios.rig.scale import scaled
 
 pytestmark = pytest.mark.xdist_group("scenarios")
@@ -60,8 +60,8 @@ async def test_counters_that_are_lost_under_load_leave_the_ceiling_exact(rig: Ri
             replies = await load
             replies += await caller.burst(paid, lambda i: caller.call(secrets[i % 2]))
         for house in houses:
-            await judge.settled(house, LEASE_SECONDS + 30)
-        await settled_for_all(rig, LEASE_SECONDS + 30)
+            await judge.settled(house, swept=True)
+        await settled_for_all(rig)
     assert sum(house.ledger_nano for house in houses) == paid * CALL_NANO, complaints(replies)
     assert houses[0].billed_nano == paid * CALL_NANO
     assert {reply.status for reply in replies} <= {200, 429, 503}
@@ -74,18 +74,17 @@ async def test_workers_killed_at_random_instants_leave_the_ceiling_exact(either_
     secrets = [house.key(max_budget=usd(10**6)) for house in houses]
     with ceiling(rig, paid):
         async with houses[0].caller() as caller:
-            load = asyncio.create_task(
-                caller.steady(scaled(25, 100), kills * 2.0, lambda i: caller.call(secrets[i % 2], latency=0.2))
-            )
-            for _ in range(kills):
-                await asyncio.sleep(houses[0].dice.uniform(0.3, 2))
-                if alive := rig.worker_pids():
-                    rig.kill(houses[0].dice.choice(alive))
-            replies = await load
+            one = lambda i: caller.call(secrets[i % 2], latency=0.2)  # noqa: E731
+            async with caller.load(scaled(25, 100), one) as replies:
+                for _ in range(kills):
+                    await asyncio.sleep(houses[0].dice.uniform(0.3, 2))
+                    if alive := rig.worker_pids():
+                        rig.kill(houses[0].dice.choice(alive))
+                await asyncio.sleep(1)
             replies += await caller.burst(2 * paid, lambda i: caller.call(secrets[i % 2]))
         for house in houses:
-            await judge.settled(house, LEASE_SECONDS + 30)
-        await settled_for_all(rig, LEASE_SECONDS + 30)
+            await judge.settled(house, swept=True)
+        await settled_for_all(rig)
     assert sum(house.ledger_nano for house in houses) <= paid * CALL_NANO
     ledger = [entry for house in houses for entry in house.ledger]
     judge.every_billed_call_is_in_the_ledger_once(houses[0].bill, ledger)

@@ -13,7 +13,6 @@ from tests.scenarios.rig import judge
 from tests.scenarios.rig.caller import statuses
 from tests.scenarios.rig.ceiling import ceiling
 from tests.scenarios.rig.house import CALL_NANO, House, usd
-from tests.scenarios.rig.latchkey import LEASE_SECONDS
 from tests.scenarios.rig.scale import SOAK
 
 pytestmark = [
@@ -34,7 +33,7 @@ async def test_a_worker_killed_at_a_step_leaves_books_that_close(house: House, p
             10, 4, lambda i: caller.call(key, port=port, stream=i % 2 == 0, chunks=3, pause=0.05)
         )
         replies += await caller.burst(30, lambda _: caller.call(key))
-    await judge.settled(house, LEASE_SECONDS + 30)
+    await judge.settled(house, swept=True)
     print(f"{point}: {dict(statuses(replies))}, {len(judge.orphans(house.ledger))} orphans")
     assert set(workers) - set(program.workers()), "nothing was killed"
     assert house.ledger_nano <= paid * CALL_NANO
@@ -52,12 +51,12 @@ async def test_a_worker_taken_for_dead_that_wakes_up_again_does_no_harm(house: H
         stuck = asyncio.create_task(
             asleep.burst(8, lambda i: asleep.call(key, port=port, stream=i % 2 == 0, chunks=3, pause=0.05))
         )
-        await judge.until(lambda: _is_stopped(sleeper), 20, f"the worker stops at {point}")
-        await judge.settled(house, LEASE_SECONDS + 30)
+        await judge.until(lambda: _is_stopped(sleeper), judge.PATIENCE, f"the worker stops at {point}")
+        await judge.settled(house, swept=True)
         replies = await caller.burst(paid + 10, lambda _: caller.call(key))
         os.kill(sleeper, signal.SIGCONT)
         woken = await stuck
-    await judge.settled(house, LEASE_SECONDS + 30)
+    await judge.settled(house, swept=True)
     print(
         f"{point}: {dict(statuses(woken))}, then {dict(statuses(replies))}, {len(judge.orphans(house.ledger))} orphans"
     )

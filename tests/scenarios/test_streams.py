@@ -1,6 +1,8 @@
 """Streams: callers that go away, providers that are vague about usage, delays, and who gets whose answer."""
 
 import asyncio
+import time
+from bisect import bisect
 
 import pytest
 
@@ -25,7 +27,7 @@ async def test_a_stream_whose_caller_goes_away_is_charged_as_it_was_billed(house
                 leave_after=caller.dice.randrange(0, 10),
             ),
         )  # fmt: skip
-    took = await judge.settled(house, 20)
+    took = await judge.settled(house)
     ledger, bill = house.ledger, house.bill
     print(
         f"S25: {sum(reply.left for reply in replies)} of {count} went away, idle after {took:.1f} s, {_sources(ledger)}"
@@ -43,7 +45,7 @@ async def test_callers_that_give_up_never_get_or_cause_somebody_elses_answer(hou
     async with house.caller() as caller:
         replies = await caller.steady(scaled(40, 150), scaled(4, 120), lambda _: _impatient(caller, key))
         rest = await caller.burst(50, lambda _: caller.call(key))
-    await judge.settled(house, 20)
+    await judge.settled(house)
     left = sum(reply.left for reply in replies)
     print(f"cancelled: {left} of {len(replies)} gave up, {dict(statuses(replies))}")
     assert left > len(replies) / 5
@@ -96,34 +98,42 @@ async def test_streams_are_not_buffered_on_their_way(house: House) -> None:
         )
     delays = [delay for reply in replies for delay in reply.delays]
     first = [reply.first - reply.started - pause for reply in replies]
+    behind = [_behind(reply) for reply in replies]
     print(f"S28: {streams} streams, per chunk {milliseconds(delays)}; first byte {milliseconds(first)}")
+    print(f"S28: at most {max(behind)} chunks on their way, typically {percentile(behind, 0.5)}")
     assert all(reply.ok and reply.chunks == chunks for reply in replies)
-    # A gateway that collects the stream delays its first chunk by all the others, two seconds here.
-    assert percentile(delays, 0.5) < 0.5
-    assert percentile(delays, 0.99) < chunks * pause * 0.75
+    # A gateway that collects the stream has all of it on its way when the first chunk arrives.
+    assert percentile(behind, 0.5) < chunks / 4
+    assert max(behind) < chunks * 0.75
     assert {reply.headers.get("content-encoding") for reply in replies} == {None}
     await judge.settled(house)
     judge.books_agree(house, replies)
+
+
+def _behind(reply: Reply) -> int:
+    """The most chunks that the provider had sent and the caller did not have, when one arrived."""
+    arrived = [sent + delay for sent, delay in zip(reply.sent, reply.delays, strict=True)]
+    return max(bisect(reply.sent, at) - number for number, at in enumerate(arrived, start=1))
 
 
 async def test_open_streams_of_a_revoked_key_are_cut_within_a_second(house: House) -> None:
     """S30"""
     streams = scaled(20, 50)
     key, other = house.key(max_budget=usd(10**6)), house.key(max_budget=usd(10**6))
-    async with house.caller() as caller, house.caller() as bystander:
-        cut = asyncio.create_task(_long_streams(caller, key, streams))
-        kept = asyncio.create_task(_long_streams(bystander, other, 5))
-        await judge.until(lambda: len(house.bill) == streams + 5, 20, "the streams are open")
-        await asyncio.sleep(0.5)
+    async with house.caller() as caller, house.caller() as bystander, house.pace() as pace:
+        cut = asyncio.create_task(_long_streams(caller, key, streams, chunks=150))
+        kept = asyncio.create_task(_long_streams(bystander, other, 5, chunks=40))
+        flowing = lambda: len(caller.replies) == streams and all(reply.chunks for reply in caller.replies)  # noqa: E731
+        await judge.until(flowing, judge.PATIENCE, "the streams flow")
         await asyncio.to_thread(house.rig.manage, "POST", "/key/block", json={"key": key})
-        revoked = asyncio.get_running_loop().time()
+        revoked = time.monotonic()
         replies, untouched = await cut, await kept
-    await judge.settled(house, 20)
+    await judge.settled(house)
     print(f"S30: {milliseconds(reply.ended - revoked for reply in replies)} after the answer, {_sources(house.ledger)}")
     assert all(reply.ok for reply in untouched)
     assert {reply.status for reply in replies} == {200}
     assert [reply for reply in replies if not reply.kind] == [], "every cut stream ends with an error event"
-    assert max(reply.ended - revoked for reply in replies) < 2
+    assert max(reply.ended - revoked for reply in replies) < pace.allows(1)
     ledger = house.ledger
     assert len(ledger) == streams + 5
     assert [entry for entry in ledger if entry.amount == 0] == []
@@ -132,8 +142,8 @@ async def test_open_streams_of_a_revoked_key_are_cut_within_a_second(house: Hous
     judge.counters_are_the_ledger(house, ledger)
 
 
-async def _long_streams(caller: Caller, key: str, count: int) -> list[Reply]:
-    return await caller.burst(count, lambda _: caller.call(key, stream=True, chunks=scaled(20, 40), pause=0.15))
+async def _long_streams(caller: Caller, key: str, count: int, chunks: int) -> list[Reply]:
+    return await caller.burst(count, lambda _: caller.call(key, stream=True, chunks=chunks, pause=0.15))
 
 
 async def _impatient(caller: Caller, key: str) -> Reply:

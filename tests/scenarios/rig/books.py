@@ -75,6 +75,14 @@ class Books:
         count: int = self.query(sql, organization)[0][0]
         return count
 
+    def swept(self, organization: int) -> int:
+        """Holds that the sweeper ended: tombstones, which belong to no key, and orphans, which it charged."""
+        tombstones = "SELECT count(*) FROM spend_hold WHERE organization_id = {mark} AND key_id IS NULL"
+        orphans = "SELECT count(*) FROM spend_ledgerentry WHERE organization_id = {mark} AND usage_source = {mark}"
+        return int(self.query(tombstones, organization)[0][0]) + int(
+            self.query(orphans, organization, "estimated_orphan")[0][0]
+        )
+
     def rollups(self) -> dict[str, tuple[int, int]]:
         """(nano-USD, requests) of every scope, all time."""
         rows = self.query("SELECT scope, sum(amount_nano), sum(requests) FROM spend_rollup GROUP BY scope")

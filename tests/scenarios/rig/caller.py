@@ -5,7 +5,8 @@ import json
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -32,6 +33,8 @@ class Reply:
     chunks: int = 0
     foreign: int = 0
     """Chunks that carry somebody else's nonce: never anything but 0."""
+    sent: list[float] = field(default_factory=list)
+    """When the provider sent each chunk."""
     delays: list[float] = field(default_factory=list)
     first: float = 0.0
     ended: float = 0.0
@@ -108,6 +111,30 @@ class Caller:
             tasks.append(asyncio.create_task(one(len(tasks))))
         return list(await asyncio.gather(*tasks))
 
+    @asynccontextmanager
+    async def load(self, rate: float, one: Callable[[int], Any]) -> AsyncIterator[list[Reply]]:
+        """Calls at `rate` a second until the block is left, however long it takes; then their replies are complete.
+        Meanwhile the list holds what has been answered so far."""
+        replies: list[Reply] = []
+        tasks: list[asyncio.Task[None]] = []
+
+        async def noted(number: int) -> None:
+            replies.append(await one(number))
+
+        async def pour() -> None:
+            due = time.monotonic()
+            while True:
+                due += self.dice.expovariate(rate)
+                await asyncio.sleep(max(0.0, due - time.monotonic()))
+                tasks.append(asyncio.create_task(noted(len(tasks))))
+
+        pouring = asyncio.create_task(pour())
+        try:
+            yield replies
+        finally:
+            pouring.cancel()
+            await asyncio.gather(*tasks)
+
     async def _exchange(
         self, url: str, headers: dict[str, str], body: dict[str, Any], reply: Reply, leave_after: int | None
     ) -> None:
@@ -162,7 +189,8 @@ def _note_content(reply: Reply, content: str) -> None:
     call, _, sent = content.strip().split(":")
     reply.chunks += 1
     reply.foreign += call != reply.call
-    reply.delays.append(time.monotonic() - int(sent) / 1e9)
+    reply.sent.append(int(sent) / 1e9)
+    reply.delays.append(time.monotonic() - reply.sent[-1])
 
 
 def statuses(replies: Iterable[Reply]) -> Counter[int]:

@@ -9,6 +9,7 @@ from tests.scenarios.rig.bill import Billed
 from tests.scenarios.rig.books import Entry
 from tests.scenarios.rig.caller import Caller
 from tests.scenarios.rig.latchkey import Rig
+from tests.scenarios.rig.pace import Pace
 
 #: What one call of the model `flat` with 20 output tokens costs, and what is held for it: the same amount.
 CALL_NANO = 200_000
@@ -34,6 +35,10 @@ class House:
         """A load driver; use it as a context manager."""
         self._callers += 1
         return Caller(self.rig.ports, f"{self.name}-{self._callers}-", self.seed * 1000 + self._callers)
+
+    def pace(self) -> Pace:
+        """How late the machine itself is; use it as a context manager."""
+        return Pace(self.rig.provider_port)
 
     def team(self, **fields: Any) -> str:
         body = {"organization_id": self.name, **fields}

@@ -55,7 +55,7 @@ class Rig:
         self.folder, self.engine = folder, engine
         self.database: OwnPostgres | GivenPostgres | None = None
         self.store: OwnStore | GivenStore | None = None
-        self._workers, self._provider_port = workers, free_port()
+        self._workers, self.provider_port = workers, free_port()
         self.ports = [free_port() for _ in range(gateways)]
         self.servers: list[Program] = []
         self.extra: list[Program] = []
@@ -68,14 +68,14 @@ class Rig:
         bill = self.folder / "bill.jsonl"
         bill.touch()
         self.bill = Bill(bill)
-        command = [sys.executable, "-m", "tests.scenarios.rig.provider", str(self._provider_port), str(bill)]
+        command = [sys.executable, "-m", "tests.scenarios.rig.provider", str(self.provider_port), str(bill)]
         self.provider = Program(command, self.folder / "provider.log")
         self.provider.start()
-        targets = {"provider": ("127.0.0.1", self._provider_port)}
+        targets = {"provider": ("127.0.0.1", self.provider_port)}
         if self.engine != "embedded":
             self._start_dependencies(targets)
         self.faults = FaultProxy(targets, self._piped("faults"))
-        self.provider.await_ready(lambda: listens(self._provider_port))
+        self.provider.await_ready(lambda: listens(self.provider_port))
         config = self.folder / "config.yaml"
         config.write_text(_CONFIG.replace("URL", f"http://127.0.0.1:{self.faults.ports['provider']}"))
         self.environment = self._settings(config)
