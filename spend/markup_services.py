@@ -25,7 +25,7 @@ def set_margins(table: Mapping[str, Margin], *, actor: Actor) -> None:
 
 @transaction.atomic
 def _store(wanted: Mapping[str, Mapping[str, Any]], nothing: Mapping[str, Any], actor: Actor) -> None:
-    stored = {row.provider: row for row in Markup.objects.select_for_update()}
+    stored = {row.provider: row for row in Markup.objects.select_for_update(no_key=True)}
     changed = False
     for name in stored.keys() | wanted.keys():
         row = stored.get(name) or Markup(provider=name)

@@ -17,7 +17,7 @@ def schedule() -> PriceReload | None:
 @transaction.atomic
 def plan_reload(hours: int, *, actor: Actor, now: datetime) -> PriceReload:
     """Every so many hours, the first time as many from now. Raises ValidationError."""
-    row = PriceReload.objects.select_for_update().first() or PriceReload()
+    row = PriceReload.objects.select_for_update(no_key=True).first() or PriceReload()
     before = audit.snapshot(row) if row.pk else {}
     row.hours, row.next_at = hours, now + timedelta(hours=hours)
     row.full_clean()
@@ -29,7 +29,7 @@ def plan_reload(hours: int, *, actor: Actor, now: datetime) -> PriceReload:
 @transaction.atomic
 def cancel_reload(*, actor: Actor) -> bool:
     """Whether there was one."""
-    row = PriceReload.objects.select_for_update().first()
+    row = PriceReload.objects.select_for_update(no_key=True).first()
     if row is not None:
         audit.record("price_reload.cancelled", row, actor=actor, before=audit.snapshot(row), after={})
         row.delete()
@@ -39,7 +39,7 @@ def cancel_reload(*, actor: Actor) -> bool:
 @transaction.atomic
 def reload_if_due(*, now: datetime) -> int | None:
     """How many prices were added; None if nothing was due. Two at once add nothing twice."""
-    row = PriceReload.objects.select_for_update().filter(next_at__lte=now).first()
+    row = PriceReload.objects.select_for_update(no_key=True).filter(next_at__lte=now).first()
     if row is None:
         return None
     row.last_at, row.next_at = now, now + timedelta(hours=row.hours)
