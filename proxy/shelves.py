@@ -108,7 +108,17 @@ def _shelf(rows: Iterable[Deployment], priced: Mapping[str, PriceCard], items: C
             created |= dict.fromkeys(found, at)
         elif (target := _target(row, priced)) is not None:
             models[name] = (*models.get(name, ()), target)
-    return Shelf(models, groups, created, by_precision(wildcards), listed)
+    return Shelf(models, groups, created, by_precision(wildcards), listed, _short(listed))
+
+
+def _short(listed: Mapping[str, str]) -> dict[str, str]:
+    """Names without their provider's; one that several providers have names none of their models."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for model, wildcard in listed.items():
+        provider, _, own = model.partition("/")
+        if provider in REGISTRY and wildcard == f"{provider}/*" and "/" not in own:
+            found[own].append(model)
+    return {own: models[0] for own, models in found.items() if len(models) == 1}
 
 
 def _prices(rows: list[Deployment], now: datetime) -> dict[str, PriceCard]:

@@ -47,18 +47,24 @@ class Shelf:
     """Names such as `openai/*`, the most specific first."""
     listed: Mapping[str, str] = field(default_factory=dict)
     """Models known to exist behind a wildcard, each with the wildcard's name."""
+    short: Mapping[str, str] = field(default_factory=dict)
+    """Of models behind a provider's wildcard the name that the provider gives them: `gpt-4o` of `openai/gpt-4o`."""
 
     def wildcard_for(self, model: str) -> str | None:
         return next((name for name in self.wildcards if captured(name, model) is not None), None)
 
     def has(self, model: str) -> bool:
-        return model in self.models or (bool(self.wildcards) and self.wildcard_for(model) is not None)
+        known = model in self.models or model in self.listed
+        return known or (bool(self.wildcards) and self.wildcard_for(model) is not None)
 
     def groups_of(self, model: str) -> frozenset[str]:
+        """Further names by which lists of models may mean it: its groups, and the provider's own name for it."""
+        own = model.partition("/")[2]
+        found = frozenset({own}) if self.short.get(own) == model else _NONE
         if not self.groups:
-            return _NONE
+            return found
         name = model if model in self.models else self.wildcard_for(model)
-        return self.groups.get(name or model, _NONE)
+        return found | self.groups.get(name or model, _NONE)
 
     def names(self) -> Iterator[str]:
         """Everything that can be asked for by name; a wildcard itself is none."""
@@ -97,6 +103,12 @@ class Catalog:
     def shelf_of(self, model: str, team: int | None) -> Shelf | None:
         """Where a key of `team` finds a model."""
         return next((shelf for shelf in self.shelves(team) if shelf.has(model)), None)
+
+    def in_full(self, model: str, team: int | None) -> str:
+        """The name by which a model is served; one that nobody serves stays as it is."""
+        if self.shelf_of(model, team) is not None:
+            return model
+        return next((shelf.short[model] for shelf in self.shelves(team) if model in shelf.short), model)
 
     def groups_of(self, model: str, team: int | None) -> frozenset[str]:
         shelf = self.shelf_of(model, team)

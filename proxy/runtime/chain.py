@@ -116,9 +116,8 @@ async def admit(
         named = (customer,) if customer else ()
         policies = (*policies, *named, *await gateway.grants.tags(organization, tags))
     permit.check_params(grant, call.body)
-    model = permit.resolve_alias(grant, call.model)
     try:
-        targets = await permitted(gateway, grant, policies, model, call.route, request.path)
+        model, targets = await permitted(gateway, grant, policies, call, request.path)
         if call.fallbacks:
             others = [following.model for following in call.fallbacks]
             permit.check_fallbacks(grant, policies, others, await gateway.grants.catalog())
@@ -150,14 +149,19 @@ def _as_wished(target: Target, call: Call) -> Target:
 
 
 async def permitted(
-    gateway: "Gateway", grant: Grant, policies: tuple[ScopePolicy, ...], model: str, route: Route, path: str
-) -> tuple[Target, ...]:
-    """Deployments that may take the call. Raises 400, 401 or 403, by a catalog that nothing was added to meanwhile."""
+    gateway: "Gateway", grant: Grant, policies: tuple[ScopePolicy, ...], call: Call, path: str
+) -> tuple[str, tuple[Target, ...]]:
+    """The model's name and the deployments that may take the call. Raises 400, 401 or 403.
+
+    Nobody is refused by a catalog that something was added to meanwhile.
+    """
+    asked, rules = permit.resolve_alias(grant, call.model), gateway.config.rules
     for last in (False, True):
         catalog = await gateway.grants.catalog()
         try:
-            permit.check_call(grant, policies, model, route, path, gateway.clock(), gateway.config.rules, catalog)
-            return permit.callable_targets(await gateway.grants.targets(model, grant.owners.team_id), model)
+            model = permit.in_full(grant, policies, asked, catalog)
+            permit.check_call(grant, policies, model, call.route, path, gateway.clock(), rules, catalog)
+            return model, permit.callable_targets(await gateway.grants.targets(model, grant.owners.team_id), model)
         except errors.GatewayError as refusal:
             if last or refusal.param != "model" or not await gateway.grants.has_news():
                 raise

@@ -128,6 +128,27 @@ def resolve_alias(grant: Grant, model: str) -> str:
     return grant.aliases.get(model, model)
 
 
+def in_full(grant: Grant, policies: Iterable[ScopePolicy], model: str, catalog: Catalog) -> str:
+    """The name by which a model is served and limited. Raises 400 if a limit knows it by its short name only.
+
+    What is counted under one name does not count under another, so such a limit would never refuse.
+    """
+    full = catalog.in_full(model, grant.owners.team_id)
+    if full == model:
+        return model
+    above = (grant.platform,) if grant.platform else ()
+    for policy in (*policies, *above):
+        limited = [budget.model for budget in policy.budgets if budget.model]
+        limited += [rate.model for rate in policy.model_rates]
+        if any(matches(entry, model) and not matches(entry, full) for entry in limited):
+            raise errors.invalid(
+                f"'{model}' is limited here by that name and served as '{full}', so the limit would never refuse: "
+                f"have it set for '{full}', or call the model by its full name",
+                "model",
+            )
+    return full
+
+
 def check_model(
     policies: Iterable[ScopePolicy], model: str, groups: frozenset[str] = _NO_GROUPS, catalog: Catalog = _EMPTY
 ) -> None:
@@ -196,7 +217,7 @@ def for_tags(targets: tuple[Target, ...], tags: tuple[str, ...], model: str) -> 
 def check_fallbacks(grant: Grant, policies: Iterable[ScopePolicy], names: Iterable[str], catalog: Catalog) -> None:
     """Raises 403 for a model that a call asks to fall back to and may not use, though nothing falls back to it here."""
     for name in names:
-        model = resolve_alias(grant, name)
+        model = catalog.in_full(resolve_alias(grant, name), grant.owners.team_id)
         check_model(policies, model, catalog.groups_of(model, grant.owners.team_id), catalog)
 
 

@@ -91,6 +91,24 @@ def test_a_wildcard_serves_and_prices_each_model_behind_it(latchkey: Running, bo
     latchkey.manage("POST", "/model/delete", json={"id": public_id})
 
 
+def test_a_model_behind_a_wildcard_is_called_by_the_providers_own_name(latchkey: Running, books: Books) -> None:
+    public_id = add(latchkey, books, "groq/*", model="groq/*", **dict.fromkeys(RATES))
+    own, full = "llama-3.1-8b-instant", "groq/llama-3.1-8b-instant"
+    for models in ([], ["groq/*"], [own]):
+        key = latchkey.new_key(models=models)
+        answer = latchkey.chat(key, model=own)
+        assert answer.status_code == 200, answer.text
+        assert (books.bodies[-1]["model"], answer.headers["x-litellm-model-group"]) == (own, full)
+        assert latchkey.key_rows(key, "model") == [(full,)]
+    limited = latchkey.new_key(model_max_budget={"groq/*": {"budget_limit": 0, "time_period": "1d"}})
+    assert refused(latchkey.chat(limited, model=own), 429) == "budget_exceeded"
+    misnamed = latchkey.new_key(model_max_budget={own: {"budget_limit": 5, "time_period": "1d"}})
+    assert refused(latchkey.chat(misnamed, model=own), 400) == "invalid_request_error"
+    denied = latchkey.new_key(models=["openai/*"])
+    assert refused(latchkey.chat(denied, model=own), 403) == "key_model_access_denied"
+    latchkey.manage("POST", "/model/delete", json={"id": public_id})
+
+
 def test_a_teams_model_serves_its_keys_alone(latchkey: Running, books: Books) -> None:
     team = latchkey.manage("POST", "/team/new", json={"team_alias": unique("byok")})["team_id"]
     name = unique("ours")

@@ -1,5 +1,6 @@
 """Which deployments a name stands for: wildcards, access groups, models of one team."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from proxy.runtime.catalog import Catalog, Shelf, by_precision, captured, filled
 from proxy.runtime.errors import GatewayError
 from spend import book
 from teams.actors import MASTER
+from teams.budgets import Budget
 from teams.models import Team
 from tests.factories import NOON, issue
 from tests.proxy.calls import target
+from tests.proxy.test_permit import GRANT
 
 RATES = {"input_cost_per_token": "0.000001", "output_cost_per_token": "0.000002"}
 
@@ -151,6 +154,42 @@ def test_a_wildcard_lists_dated_names_that_the_price_list_does_not_spell_out(pro
     for name in REGISTRY["anthropic"].further:
         (target,) = shelves.concrete(f"anthropic/{name}", None, NOON)
         assert target.price is not None, name
+
+
+def test_a_model_behind_a_providers_wildcard_answers_to_its_own_name_as_well(providers: None) -> None:
+    wildcard()
+    known = shelves.load_catalog(NOON)
+    assert known.in_full("gpt-4o-mini", None) == "openai/gpt-4o-mini"
+    assert known.in_full("openai/gpt-4o-mini", None) == "openai/gpt-4o-mini"
+    assert known.in_full("never-heard-of", None) == "never-heard-of"
+    assert allowed(("gpt-4o-mini",), "openai/gpt-4o-mini", known)
+    assert allowed(("openai/*",), "openai/gpt-4o-mini", known)
+    assert not allowed(("gpt-4o",), "openai/gpt-4o-mini", known)
+
+
+def test_a_name_that_is_served_itself_or_by_several_providers_is_no_short_one(providers: None) -> None:
+    wildcard()
+    add("gpt-4o-mini", **RATES)
+    assert shelves.load_catalog(NOON).in_full("gpt-4o-mini", None) == "gpt-4o-mini"
+    listed = {"openai/same": "openai/*", "groq/same": "groq/*", "groq/a/b": "groq/*", "w/own": "w/*", "groq/own": "*"}
+    assert shelves._short(listed) == {}
+
+
+@pytest.mark.parametrize("limit", ["gpt-4o-mini", "gpt-*"])
+def test_a_limit_that_knows_the_short_name_only_is_never_gone_around(providers: None, limit: str) -> None:
+    wildcard()
+    known = shelves.load_catalog(NOON)
+
+    def in_full(*limits: str) -> str:
+        budgets = tuple(Budget("1d", 1, NOON, model=name) for name in limits)
+        grant = replace(GRANT, platform=None)
+        return permit.in_full(grant, (replace(grant.key, budgets=budgets),), "gpt-4o-mini", known)
+
+    assert in_full("openai/*", "other") == in_full() == "openai/gpt-4o-mini"
+    with pytest.raises(GatewayError, match="limited here by that name") as refusal:
+        in_full(limit)
+    assert refusal.value.status == 400
+    assert permit.in_full(GRANT, (GRANT.key,), "openai/gpt-4o-mini", known) == "openai/gpt-4o-mini"
 
 
 def test_a_wildcard_of_a_provider_without_a_price_list_needs_a_price(providers: None) -> None:
