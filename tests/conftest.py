@@ -5,7 +5,11 @@ Ledger, prices and audit trail refuse DELETE: use the `db` fixture (a transactio
 never `transactional_db` (which empties tables).
 """
 
+import os
+import subprocess
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import hypothesis
 import pytest
@@ -24,18 +28,40 @@ PASSWORD = "correct-horse-battery-staple"
 
 
 @pytest.fixture(scope="session", autouse=True)
-def valkey() -> Iterator[ValkeyServer]:
+def counter_store() -> Iterator[None]:
     """A real counter store, one per test process, where the settings expect it."""
-    folder = settings.VALKEY_SOCKET.parent
-    server = ValkeyServer(port=0, data_dir=folder, unix_socket_path=settings.VALKEY_SOCKET)
+    settings.VALKEY_SOCKET.parent.mkdir(parents=True, exist_ok=True)
+    binary = os.environ.get("TEST_STORE_BINARY")
+    with _redis(binary) if binary else _embedded():
+        yield
+        store.client().close()
+
+
+@contextmanager
+def _embedded() -> Iterator[None]:
+    server = ValkeyServer(port=0, data_dir=settings.VALKEY_SOCKET.parent, unix_socket_path=settings.VALKEY_SOCKET)
     server.start()
-    yield server
-    store.client().close()
+    yield
     server.stop()
 
 
+@contextmanager
+def _redis(binary: str) -> Iterator[None]:
+    """The machine's own server in place of the embedded one."""
+    socket = settings.VALKEY_SOCKET
+    options = {"port": "0", "unixsocket": str(socket), "dir": str(socket.parent), "save": ""}
+    command = [binary, *(part for name in options for part in (f"--{name}", options[name]))]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not socket.exists():
+        assert process.poll() is None, f"{binary} does not start"
+        time.sleep(0.02)
+    yield
+    process.terminate()
+    process.wait()
+
+
 @pytest.fixture(autouse=True)
-def empty_store(valkey: ValkeyServer) -> None:
+def empty_store(counter_store: None) -> None:
     """Primary keys come again after a rollback; nothing of an earlier test may be known about them."""
     store.client().flushall()
 

@@ -6,8 +6,10 @@ import shutil
 import tempfile
 
 #: The suite runs on the embedded engine, or on the PostgreSQL server that this names (see tests/with_postgres).
-_database = os.environ.pop("TEST_DATABASE_URL", "")
-for _name in [name for name in os.environ if name.startswith("LATCHKEY_")]:
+_database = os.environ.get("TEST_DATABASE_URL", "")
+#: How hard the scenarios try is nothing that Latchkey is told.
+_ours = ("LATCHKEY_SOAK", "LATCHKEY_SEED")
+for _name in [name for name in os.environ if name.startswith("LATCHKEY_") and name not in _ours]:
     del os.environ[_name]
 for _name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "ALLOWED_HOSTS", "CSRF_TRUSTED_ORIGINS", "LOG_LEVEL"):
     os.environ.pop(_name, None)
