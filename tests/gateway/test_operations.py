@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -41,9 +42,12 @@ def test_a_second_one_on_the_same_data_folder_is_refused_and_harms_nothing(latch
     assert latchkey.chat(latchkey.new_key()).status_code == 200
 
 
-def test_another_salt_is_refused_by_name(books: Books, tmp_path: Path) -> None:
-    with running(tmp_path, books.url):
-        pass
+def test_another_salt_is_refused_by_name(latchkey: Running, books: Books, tmp_path: Path) -> None:
+    with (
+        sqlite3.connect(latchkey.folder / "latchkey.sqlite3") as used,
+        sqlite3.connect(tmp_path / "latchkey.sqlite3") as copy,
+    ):
+        used.backup(copy)
     refused = pytest.raises(AssertionError, match="LATCHKEY_SALT_KEY is not the one")
     with refused, running(tmp_path, books.url, LATCHKEY_SALT_KEY="another-salt-5Tg7Uj2Lp"):
         pass

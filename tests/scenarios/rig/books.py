@@ -48,6 +48,13 @@ FROM spend_ledgerentry e JOIN spend_hold h ON h.id = e.hold_id WHERE e.organizat
 """
 
 
+_SWEPT = """
+SELECT count(*) FROM spend_hold h LEFT JOIN spend_ledgerentry e ON e.hold_id = h.id AND e.kind = 'charge'
+WHERE h.organization_id = {mark}
+AND (h.key_id IS NULL OR (e.usage_source = 'estimated_orphan' AND e.posted_at > h.lease_until))
+"""
+
+
 class Books:
     """Either engine's tables, and its counters."""
 
@@ -76,12 +83,8 @@ class Books:
         return count
 
     def swept(self, organization: int) -> int:
-        """Holds that the sweeper ended: tombstones, which belong to no key, and orphans, which it charged."""
-        tombstones = "SELECT count(*) FROM spend_hold WHERE organization_id = {mark} AND key_id IS NULL"
-        orphans = "SELECT count(*) FROM spend_ledgerentry WHERE organization_id = {mark} AND usage_source = {mark}"
-        return int(self.query(tombstones, organization)[0][0]) + int(
-            self.query(orphans, organization, "estimated_orphan")[0][0]
-        )
+        """Holds that the sweeper ended: tombstones, which belong to no key, and orphans charged beyond their lease."""
+        return int(self.query(_SWEPT, organization)[0][0])
 
     def rollups(self) -> dict[str, tuple[int, int]]:
         """(nano-USD, requests) of every scope, all time."""
