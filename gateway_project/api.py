@@ -283,6 +283,7 @@ HEALTH = [
 
 SETTINGS = [
     at("get/config/callbacks", api_settings.ConfigCallbacks, ADMIN),
+    at("provider/budgets", api_settings.ProviderBudgets, ADMIN),
     at("get/internal_user_settings", api_settings.InternalUserSettings, ADMIN, http_method_names=["get", "options"]),
     at(
         "update/internal_user_settings",

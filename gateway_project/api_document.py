@@ -21,7 +21,19 @@ _TAGS = {
     "Models": ("model", "model_group", "access_group", "credentials", "reload", "schedule", "fallback", "router"),
     "Spend": ("spend", "global"),
     "Audit": ("audit",),
-    "Server": ("health", "routes", "get", "update", "active", "config", "api", "callbacks", "alerting", "cache"),
+    "Server": (
+        "health",
+        "routes",
+        "get",
+        "update",
+        "provider",
+        "active",
+        "config",
+        "api",
+        "callbacks",
+        "alerting",
+        "cache",
+    ),
 }
 _TAG_OF = {segment: tag for tag, segments in _TAGS.items() for segment in segments}
 _ERROR = {

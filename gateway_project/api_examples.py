@@ -286,6 +286,7 @@ _SETTINGS = (
     _get("/health/license", "There is none to buy"),
     _get("/routes", "Every route"),
     _get("/get/config/callbacks", "Callbacks that are configured"),
+    _get("/provider/budgets", "Budgets of providers: there are none"),
     _get("/get/internal_user_settings", "What people get who are made without it"),
     Example("PATCH", "/update/internal_user_settings", "Refused: the file sets it", {"max_budget": 10}, status=400),
     _get("/active/callbacks", "Callbacks that are running"),

@@ -15,6 +15,7 @@ from keys.sealing import derive_key
 from proxy.config_file import ConfigError, read_config
 from proxy.fallback_rules import read_fallbacks
 from proxy.gate_rules import BadRule, read_budget_status, read_rules, read_zone
+from proxy.providers import REGISTRY, usual_address
 from proxy.runtime.faults import BadFault
 from proxy.runtime.faults import parse as parse_fault
 from spend.markups import BadMarkup, read_markups
@@ -35,6 +36,7 @@ try:
     CONFIG = read_config(CONFIG_PATH, os.environ)
 except ConfigError as error:
     raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
+PROVIDER_ADDRESSES = {slug: usual_address(spec, os.environ) for slug, spec in REGISTRY.items()}
 GENERAL_SETTINGS, LITELLM_SETTINGS = CONFIG.general, CONFIG.litellm
 try:
     GATE_RULES, ZONE = read_rules(GENERAL_SETTINGS, CONFIG.router), read_zone(LITELLM_SETTINGS)
@@ -182,7 +184,6 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "gateway_project.api_errors.handle",
     "UNAUTHENTICATED_USER": None,
-    "URL_FORMAT_OVERRIDE": None,
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Latchkey management API",

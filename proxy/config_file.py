@@ -13,7 +13,7 @@ import yaml
 
 from keys import key_rules
 from proxy import fallback_rules, gate_rules
-from proxy.providers import REGISTRY
+from proxy.providers import REGISTRY, ProviderSpec, usual_address
 from spend import markups
 from teams import people_rules, platform_rules
 
@@ -30,6 +30,8 @@ _LITELLM = {
 _ROUTER = {*gate_rules.ROUTER_NAMES, *fallback_rules.NAMES}
 _MODEL = {"model_name", "litellm_params", "model_info"}
 _FROM_ENVIRONMENT = "os.environ/"
+#: Settings by which a model says where its secret goes.
+_PLACES = ("api_base", "base_url", "litellm_credential_name")
 _RETRIES = {"max_retries", "num_retries"}
 MOST_RETRIES = 10
 
@@ -85,9 +87,8 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
         raise ConfigError("model_list must be a list of models")
     entries = tuple(_model(index, entry, environ, warnings) for index, entry in enumerate(models))
     master_key = str(general.pop("master_key", None) or "")
-    lent = tuple(
-        _lent(entry["litellm_params"], environ) for entry in models if _names_variable(entry["litellm_params"])
-    )
+    given = [entry["litellm_params"] for entry in models]
+    lent = tuple(_lent(params, name, environ) for params in given if (name := _key_variable(params, environ)))
     return Config(master_key, general, litellm, router, entries, tuple(sorted(warnings)), lent)
 
 
@@ -128,6 +129,8 @@ def _model(index: int, entry: Any, environ: Mapping[str, str], warnings: list[st
     warnings += [f"{place}.{name}: unknown key, ignored" for name in entry.keys() - _MODEL]
     params = entry["litellm_params"]
     resolved = {name: _resolve(value, f"{place}.litellm_params.{name}", environ) for name, value in params.items()}
+    if not params.get("api_key") and (variable := _key_variable(params, environ)):
+        resolved["api_key"] = environ[variable]
     for name in _RETRIES & resolved.keys():
         if isinstance(resolved[name], int) and resolved[name] > MOST_RETRIES:
             warnings.append(f"{place}.litellm_params.{name}: {resolved[name]} is more than the {MOST_RETRIES} we make")
@@ -139,16 +142,26 @@ def _model(index: int, entry: Any, environ: Mapping[str, str], warnings: list[st
     }
 
 
-def _names_variable(params: dict[str, Any]) -> bool:
-    return str(params.get("api_key") or "").startswith(_FROM_ENVIRONMENT)
+def _key_variable(params: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """The environment variable that holds a model's key: the one it names, else its provider's usual one, which is
+    for the provider's own address."""
+    given = str(params.get("api_key") or "")
+    if given:
+        return given.removeprefix(_FROM_ENVIRONMENT) if given.startswith(_FROM_ENVIRONMENT) else ""
+    provider = _provider(params)
+    if provider is None or any(params.get(name) for name in _PLACES):
+        return ""
+    return provider.key_variable if environ.get(provider.key_variable) else ""
 
 
-def _lent(params: dict[str, Any], environ: Mapping[str, str]) -> LentSecret:
-    name = str(params["api_key"]).removeprefix(_FROM_ENVIRONMENT)
+def _provider(params: Mapping[str, Any]) -> ProviderSpec | None:
     prefix, slash, _ = str(params.get("model") or "").partition("/")
-    provider = REGISTRY.get(str(params.get("custom_llm_provider") or (prefix if slash else "openai")))
-    own, usual = params.get("api_base") or params.get("base_url"), provider.base_url if provider else ""
-    addresses = (_resolve(own, "api_base", environ), usual)
+    return REGISTRY.get(str(params.get("custom_llm_provider") or (prefix if slash else "openai")))
+
+
+def _lent(params: Mapping[str, Any], name: str, environ: Mapping[str, str]) -> LentSecret:
+    provider, own = _provider(params), params.get("api_base") or params.get("base_url")
+    addresses = (_resolve(own, "api_base", environ), usual_address(provider, environ) if provider else "")
     return LentSecret(name, environ[name], tuple(str(address) for address in addresses if address))
 
 

@@ -110,7 +110,7 @@ class TestConnection(ManagementView):
         name = "*" * str(params.get("model", "")).count("*") or "connection test"
         new = read_model(name, params, {**info, **mode}, Deployment.Source.API)
         services.complete(new.deployment)
-        problem = health.try_out(new.deployment.base_url, new.secret or self._stored(new.deployment))
+        problem = health.try_out(new.deployment, new.secret or self._stored(new.deployment))
         if problem:
             return Response({"status": "error", "result": {"error": problem}})
         return Response({"status": "success", "result": {"api_base": new.deployment.base_url}})

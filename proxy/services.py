@@ -22,7 +22,8 @@ from teams.services import update_limits
 def sync_providers() -> None:
     """One row per registered provider, so that admins can pick them."""
     for spec in REGISTRY.values():
-        Provider.objects.update_or_create(slug=spec.slug, defaults={"name": spec.name, "base_url": spec.base_url})
+        address = settings.PROVIDER_ADDRESSES[spec.slug]
+        Provider.objects.update_or_create(slug=spec.slug, defaults={"name": spec.name, "base_url": address})
 
 
 @transaction.atomic

@@ -9,6 +9,7 @@ from typing import Any
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -33,8 +34,17 @@ FORMATS = ("csv", "json")
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
+class _OwnFormat(DefaultContentNegotiation):
+    """Takes no notice of `format`, which is the export's own parameter here."""
+
+    def select_renderer(self, request: Any, renderers: Any, format_suffix: str | None = None) -> Any:
+        return renderers[0], renderers[0].media_type
+
+
 class ActivityExport(DailyActivity):
     """GET: `export_type` daily, daily_with_keys or daily_with_models; `format` csv or json."""
+
+    content_negotiation_class = _OwnFormat
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Any:

@@ -54,6 +54,21 @@ def test_a_provider_that_does_not_answer_is_unhealthy_and_503_when_asked_for(api
     assert SECRET not in answer.text
 
 
+@pytest.mark.parametrize(("answered", "healthy"), [(400, 1), (422, 1), (200, 1), (404, 0), (401, 0), (500, 0)])
+def test_a_server_without_a_list_of_models_is_sent_a_call_that_nobody_bills(
+    api: Api, answered: int, healthy: int
+) -> None:
+    services.sync_providers()
+    api.post("/model/new", NEW)
+    with (
+        mock.patch("proxy.health.httpx.get", return_value=httpx.Response(404)),
+        mock.patch("proxy.health.httpx.post", return_value=httpx.Response(answered)) as post,
+    ):
+        assert api.get("/health").json["healthy_count"] == healthy
+    assert post.call_args.args == ("https://llm.example.com/v1/chat/completions",)
+    assert post.call_args.kwargs["json"]["messages"] == []
+
+
 def test_the_openapi_document_names_every_path(api: Api) -> None:
     answer = api.get("/api/schema/?format=json", headers={})
     assert answer.status == 200

@@ -60,6 +60,8 @@ def test_pages_are_sorted_and_searched(api: Api) -> None:
     assert names(api.get("/v2/model/info", {"search": "A"})) == ["a"]
     assert names(api.get("/v2/model/info", {"model": "c"})) == ["c"]
     assert names(api.get("/v2/model/info", {"modelId": "1"})) == ["a"]
+    assert "openai_client" in api.get("/v2/model/info", {"debug": "True", "model": "c"}).json["data"][0]
+    assert "openai_client" not in api.get("/v2/model/info", {"model": "c"}).json["data"][0]
 
 
 def test_groups_show_the_models_of_a_wildcard_by_name_and_price(api: Api) -> None:

@@ -142,3 +142,9 @@ def test_a_team_has_no_callbacks_and_gets_none(api: Api) -> None:
     assert api.delete(f"/team/{team}/callback", {}).status == 404
     assert api.post(f"/team/{team}/disable_logging").json["data"] == empty
     assert api.get("/team/nobody/callback").status == 404
+
+
+def test_providers_have_no_budgets(api: Api) -> None:
+    _, secret = issue()
+    assert api.get("/provider/budgets").json == {"providers": {}}
+    assert api.get("/provider/budgets", bearer=secret).status == 401

@@ -52,6 +52,26 @@ model_list:
     assert "sk-lent" not in repr(lent)
 
 
+def test_a_model_without_a_key_gets_its_providers_usual_one(write) -> None:  # type: ignore[no-untyped-def]
+    text = """
+model_list:
+  - {model_name: a, litellm_params: {model: groq/a}}
+  - {model_name: b, litellm_params: {model: gpt-4o}}
+  - {model_name: c, litellm_params: {model: mistral/c}}
+  - {model_name: d, litellm_params: {model: groq/d, api_base: "http://elsewhere/v1"}}
+  - {model_name: e, litellm_params: {model: groq/e, litellm_credential_name: stored}}
+  - {model_name: f, litellm_params: {model: bedrock/f}}
+"""
+    given = {"GROQ_API_KEY": "sk-groq", "OPENAI_API_KEY": "sk-openai", "OPENAI_BASE_URL": "http://127.0.0.1:9/v1"}
+    config = read_config(write(text), given)
+    keys = [model["litellm_params"].get("api_key") for model in config.models]
+    assert keys == ["sk-groq", "sk-openai", None, None, None, None]
+    assert [(one.name, one.addresses) for one in config.lent] == [
+        ("GROQ_API_KEY", ("https://api.groq.com/openai/v1",)),
+        ("OPENAI_API_KEY", ("http://127.0.0.1:9/v1",)),
+    ]
+
+
 def test_a_missing_variable_is_named_with_its_place(write) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ConfigError, match=r"model_list\[0\].litellm_params.api_key .* OPENAI_API_KEY"):
         read_config(write(FULL), {"MASTER": "sk-master"})

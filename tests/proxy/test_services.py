@@ -39,6 +39,13 @@ def credential() -> Credential:
     return services.store_credential(row, SECRET, actor=MASTER)
 
 
+def test_a_provider_may_have_another_address(db: None, settings: Any) -> None:
+    settings.PROVIDER_ADDRESSES = {**settings.PROVIDER_ADDRESSES, "openai": "http://127.0.0.1:9/v1"}
+    services.sync_providers()
+    assert Provider.objects.get(slug="openai").base_url == "http://127.0.0.1:9/v1"
+    assert Provider.objects.get(slug="groq").base_url == "https://api.groq.com/openai/v1"
+
+
 def test_providers_are_synced_once() -> None:
     count = Provider.objects.count()
     services.sync_providers()
