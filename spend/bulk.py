@@ -1,18 +1,22 @@
 """Writing many rows at once without a model instance for each: what the gateway does all day.
 
-A batch travels as one statement. Column types come from the models, so both engines store exactly what
-the ORM would.
+Rows travel as JSON in one parameter to PostgreSQL, which knows the types of columns from the models, and as one
+parameter for each value to SQLite, which lives in the same process. Both store exactly what the ORM would.
 """
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
 import orjson
 from django.db import connection, models
+from django.db.backends.utils import CursorWrapper
 
 Row = tuple[Any, ...]
+#: Rows that one statement takes on SQLite, which prepares each of these sizes once.
+_SIZES = (64, 16, 4, 1)
 
 
 class Insert:
@@ -27,53 +31,69 @@ class Insert:
         self._columns, self._conflict = tuple(columns), conflict
         self._into = f"INSERT INTO {model._meta.db_table} ({', '.join(columns)})"
         self._texts = [i for i, f in enumerate(self._fields) if isinstance(f, models.JSONField | models.DateTimeField)]
+        self._plain: dict[int, str] = {}
 
     def run(self, rows: Sequence[Row]) -> int:
         """Returns how many rows were written: new ones, and those that `conflict` updated."""
-        if not rows:
-            return 0
-        with connection.cursor() as cursor:
-            cursor.execute(self._plain, [self.given(rows)])
-            return int(cursor.rowcount)
+        written = 0
+        for some in _portions(rows):
+            if len(some) not in self._plain:
+                self._plain[len(some)] = f"WITH {self.given(len(some))} {self.statement('WHERE true')}"
+            with connection.cursor() as cursor:
+                execute(cursor, self._plain[len(some)], self.parameters(some))
+                written += int(cursor.rowcount)
+        return written
 
-    def given(self, rows: Sequence[Row]) -> str:
-        """The rows as the parameter of `statement`."""
-        on_postgres = connection.vendor == "postgresql"
-        return _objects(self._columns, rows) if on_postgres else _lists(self._texts, rows)
-
-    def statement(self, *, where: str) -> str:
-        """SQL that writes those of the `given` rows that a condition on them (or a join before it) leaves over."""
-        return f"{self._into} SELECT given.* FROM {self._source} {where} ON CONFLICT {self._conflict}"  # noqa: S608
-
-    @cached_property
-    def _plain(self) -> str:
-        return self.statement(where="WHERE true")
-
-    @cached_property
-    def _source(self) -> str:
+    def given(self, rows: int) -> str:
+        """The rows as a table expression `given`, whose placeholders are for `parameters`."""
         if connection.vendor == "postgresql":
-            types = ", ".join(f"{field.column} {field.db_type(connection)}" for field in self._fields)
-            return f"jsonb_to_recordset(%s::jsonb) AS given({types})"
-        # One step, during which other threads run Python; row by row they get in each other's way.
-        values = ", ".join(f"value ->> {i} AS {name}" for i, name in enumerate(self._columns))
-        return f"(SELECT {values} FROM json_each(%s)) AS given"  # noqa: S608
+            return f"given AS (SELECT * FROM jsonb_to_recordset(%s::jsonb) AS given({self._types}))"  # noqa: S608
+        row = f"({', '.join('?' * len(self._columns))})"
+        return f"given({', '.join(self._columns)}) AS (VALUES {', '.join([row] * rows)})"
+
+    def statement(self, where: str) -> str:
+        """SQL that writes those of the `given` rows that a condition on them (or a join before it) leaves over."""
+        return f"{self._into} SELECT given.* FROM given {where} ON CONFLICT {self._conflict}"  # noqa: S608
+
+    def parameters(self, rows: Sequence[Row]) -> list[Any]:
+        if connection.vendor == "postgresql":
+            return [orjson.dumps([dict(zip(self._columns, row, strict=True)) for row in rows]).decode()]
+        return [value for row in rows for value in self._stored(row)]
+
+    def _stored(self, row: Row) -> list[Any]:
+        """A row as SQLite keeps its values: instants and JSON as text."""
+        values = list(row)
+        for i in self._texts:
+            value = values[i]
+            if value is not None:
+                values[i] = as_text(value) if isinstance(value, datetime) else orjson.dumps(value).decode()
+        return values
+
+    @cached_property
+    def _types(self) -> str:
+        return ", ".join(f"{field.column} {field.db_type(connection)}" for field in self._fields)
+
+
+def execute(cursor: CursorWrapper, statement: str, parameters: Sequence[Any]) -> None:
+    """Execute SQL whose placeholders are the database's own: on SQLite, Django would look for its own in all of it."""
+    if connection.vendor == "postgresql":
+        cursor.execute(statement, parameters)
+        return
+    with connection.wrap_database_errors:
+        sqlite3.Cursor.execute(cursor.cursor, statement, parameters)
 
 
 def as_text(at: datetime) -> str:
     """An instant as SQLite keeps it for Django: UTC, without an offset."""
-    return str(at.astimezone(UTC).replace(tzinfo=None))
+    return at.astimezone(UTC).isoformat(" ")[:-6]
 
 
-def _objects(columns: tuple[str, ...], rows: Sequence[Row]) -> str:
-    return orjson.dumps([dict(zip(columns, row, strict=True)) for row in rows]).decode()
-
-
-def _lists(texts: Sequence[int], rows: Sequence[Row]) -> str:
-    """Rows as SQLite keeps their values: instants and JSON as text."""
-    stored = [list(row) for row in rows]
-    for values in stored:
-        for i in texts:
-            value = values[i]
-            if value is not None:
-                values[i] = as_text(value) if isinstance(value, datetime) else orjson.dumps(value).decode()
-    return orjson.dumps(stored).decode()
+def _portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    if connection.vendor == "postgresql":
+        yield from (rows,) if rows else ()
+        return
+    first = 0
+    for size in _SIZES:
+        while len(rows) - first >= size:
+            yield rows[first : first + size]
+            first += size

@@ -6,8 +6,10 @@ One statement that commits by itself: callers wait for it, and every trip to the
 from collections.abc import Sequence
 from functools import cache
 
+import orjson
 from django.db import connection
 
+from spend.bulk import execute
 from spend.rows import HOLDS, hold_row
 from spend.wire import Intent
 
@@ -16,6 +18,9 @@ _STANDS = """JOIN organizations ON organizations.id = given.organization_id AND 
     AND (organizations.sql_until IS NULL OR given.degraded)"""
 _PLATFORM = "(SELECT epoch FROM platform)"
 _STANDS_ABOVE = f"WHERE given.platform_epoch IS NULL OR given.platform_epoch = {_PLATFORM}"
+_ANY = "WHERE true"
+#: SQLite prepares a statement for each number of rows.
+_MOST = 128
 
 
 def write(intents: Sequence[Intent]) -> set[str]:
@@ -24,23 +29,40 @@ def write(intents: Sequence[Intent]) -> set[str]:
     Rows of epochs are locked (shared) until the commit, the platform's before those of organizations: a rebuild that
     raises an epoch waits for this, or this waits for it, sees the raised epoch and refuses. None slips between.
     """
+    written: set[str] = set()
+    for first in range(0, len(intents), _MOST):
+        written |= _write(intents[first : first + _MOST])
+    return written
+
+
+def _write(intents: Sequence[Intent]) -> set[str]:
     organizations = sorted({intent.owners.organization_id for intent in intents})
     above = any(intent.platform_epoch is not None for intent in intents)
-    statement = _statement(len(organizations), above=above)
+    rows = HOLDS.parameters([hold_row(intent) for intent in intents])
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*organizations, HOLDS.given([hold_row(intent) for intent in intents])])
+        if connection.vendor == "postgresql":
+            cursor.execute(_on_postgres(above=above), [organizations, *rows])
+        else:
+            execute(cursor, _on_sqlite(len(intents), above=above), [orjson.dumps(organizations).decode(), *rows])
         return {hold_id for (hold_id,) in cursor.fetchall()}
 
 
 @cache
-def _statement(organizations: int, *, above: bool) -> str:
-    share = "FOR SHARE" if connection.features.has_select_for_update else ""
-    marks = ", ".join(["%s"] * organizations)
+def _on_postgres(*, above: bool) -> str:
+    return _statement(1, "id = ANY(%s)", "FOR SHARE", above=above)
+
+
+@cache
+def _on_sqlite(intents: int, *, above: bool) -> str:
+    """It has one writer, so nothing needs a lock."""
+    return _statement(intents, "id IN (SELECT value FROM json_each(?))", "", above=above)
+
+
+def _statement(intents: int, among: str, share: str, *, above: bool) -> str:
     platform = f"platform AS (SELECT epoch FROM teams_platform {share})," if above else ""  # noqa: S608
     first = f"{_PLATFORM} IS NOT NULL AND" if above else ""
-    written = HOLDS.statement(where=f"{_STANDS} {_STANDS_ABOVE if above else 'WHERE true'}")
     return (
         f"WITH {platform} organizations AS ("  # noqa: S608
-        f"SELECT id, epoch, sql_until FROM teams_organization WHERE {first} id IN ({marks}) ORDER BY id {share}) "
-        f"{written} RETURNING id"
+        f"SELECT id, epoch, sql_until FROM teams_organization WHERE {first} {among} ORDER BY id {share}), "
+        f"{HOLDS.given(intents)} {HOLDS.statement(f'{_STANDS} {_STANDS_ABOVE if above else _ANY}')} RETURNING id"
     )
