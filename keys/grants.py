@@ -44,6 +44,10 @@ class ScopePolicy:
     """Scope name and version of the shared budget that some of these limits come from."""
     ident: str = ""
     """How clients of the API know it: its public id, a tag's name, a key's SHA-256."""
+    region: str = ""
+    """Where the deployments must be that take calls of this end user."""
+    default_model: str = ""
+    """What takes the place of a model that is not there."""
     owner: tuple[str, int] | None = None
     """Scope name and version of the person who owns this key; no link of the chain if it is a team's key."""
 

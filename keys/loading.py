@@ -105,6 +105,8 @@ def policy_of(limits: Limits, *, epoch: int, owner: User | None = None) -> Scope
         shared=(shared.scope, shared.version) if shared else None,
         ident=_ident(limits),
         owner=(owner.scope, owner.version) if owner else None,
+        region=limits.allowed_region if isinstance(limits, Customer) else "",
+        default_model=limits.default_model if isinstance(limits, Customer) else "",
     )
 
 

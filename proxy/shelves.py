@@ -158,5 +158,6 @@ def _target(row: Deployment, priced: Mapping[str, PriceCard]) -> Target | None:
         timeout_seconds=row.timeout_seconds,
         max_retries=row.max_retries,
         on_disconnect=row.params.get("on_disconnect") or REGISTRY[row.provider.slug].on_disconnect,
+        region=str(row.params.get("region_name") or ""),
         tags=frozenset(row.params.get("tags") or ()),
     )

@@ -242,7 +242,12 @@ class CustomerAdmin(LimitsAdmin):
     list_filter = ("blocked", ("organization", AutocompleteSelectFilter))
     autocomplete_fields = ("organization", "shared_budget")
     fields_at_creation = ("public_id", "organization")
-    fieldsets = ((None, {"fields": (("public_id", "alias"), "organization")}), BUDGET, LIMITS, MORE)
+    fieldsets = (
+        (None, {"fields": (("public_id", "alias"), "organization", ("allowed_region", "default_model"))}),
+        BUDGET,
+        LIMITS,
+        MORE,
+    )
 
     def create(self, obj: Customer, form: Any, actor: Actor) -> Customer:
         return services.create_customer(obj, actor=actor)

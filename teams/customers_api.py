@@ -27,7 +27,7 @@ class CustomerNew(ScopeView):
 
     @extend_schema(request=CustomerSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        refuse_promises(self.body)
+        refuse_promises(self.body, but=CustomerSerializer.keeps)
         body = CustomerSerializer(data=self.body)
         body.is_valid(raise_exception=True)
         customer = services.create_customer(body.customer(), actor=self.caller.actor)

@@ -104,6 +104,8 @@ class LimitsSerializer(TermsSerializer):
     metadata = MetadataField(required=False, allow_null=True)
     blocked = SwitchField(required=False, allow_null=True)
 
+    #: Fields that other scopes refuse, as nothing would keep to them (see `teams.promises`).
+    keeps: ClassVar[frozenset[str]] = frozenset()
     columns = TermsSerializer.columns | {"shared_budget", "raise_nano", "allowed_models", "metadata", "blocked"}
     null_keeps = frozenset({"blocked", "raise_nano"})
 

@@ -293,9 +293,20 @@ class Customer(Archived, Limits):
 
     scope_kind = ScopeKind.CUSTOMER
 
+    class Region(models.TextChoices):
+        EU = "eu", "European Union"
+        US = "us", "United States"
+
     organization = models.ForeignKey(Organization, models.PROTECT, related_name="customers")
     public_id = models.CharField("customer id", max_length=255)
     alias = models.CharField(max_length=255, blank=True, default="")
+    allowed_region = models.CharField(
+        "only in", max_length=8, choices=Region.choices, blank=True, default="",
+        help_text="Calls go to deployments of this region alone.",
+    )  # fmt: skip
+    default_model = models.CharField(
+        max_length=255, blank=True, default="", help_text="Called instead of a model that the region has not got."
+    )
 
     objects = CustomerQuerySet.as_manager()
 
@@ -308,6 +319,7 @@ class Customer(Archived, Limits):
                 condition=Q(deleted_at__isnull=True),
                 name="teams_customer_once",
             ),
+            models.CheckConstraint(condition=Q(allowed_region__in=["", "eu", "us"]), name="teams_customer_region"),
         ]
 
     def __str__(self) -> str:

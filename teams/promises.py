@@ -1,6 +1,6 @@
 """Fields that LiteLLM's clients may send and that would promise a limit nobody enforces here."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from teams.api_types import ApiError
@@ -12,8 +12,8 @@ _REMEDIES = {
     "prompts": "prompts are not managed here",
     "object_permission": "there are no vector stores, agents or MCP servers here to permit; limit `models`",
     "access_group_ids": "list the models in `models`, e.g. openai/*",
-    "allowed_model_region": "list the models of that region in `models`",
-    "default_model": "a call names its model; use `model_aliases` of a team to rename one",
+    "allowed_model_region": "customers have one; list the models of that region in `models`",
+    "default_model": "customers have one; use `model_aliases` of a team to rename one",
     "tpd_limit_type": "limit tokens per minute with tpm_limit",
     "require_trace_id": "name what calls have to bring in `enforced_params` of a key",
     "router_settings": "routing is set for the whole gateway",
@@ -21,9 +21,12 @@ _REMEDIES = {
 }
 
 
-def refuse_promises(body: Mapping[str, Any]) -> None:
-    """ApiError 400 naming the first field that asks for what is not enforced here, and what to use instead."""
-    for name in _REMEDIES.keys() & body.keys():
+def refuse_promises(body: Mapping[str, Any], *, but: Collection[str] = ()) -> None:
+    """ApiError 400 naming the first field that asks for what is not enforced here, and what to use instead.
+
+    `but` are those that a scope does keep to.
+    """
+    for name in _REMEDIES.keys() & body.keys() - set(but):
         if not _is_empty(body[name]):
             raise ApiError(
                 400, f"{name}: is not enforced here and therefore not accepted; {_REMEDIES[name]}", param=name

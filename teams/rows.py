@@ -197,8 +197,8 @@ def customer_row(customer: Customer, spent: Mapping[str, int], now: datetime) ->
         "organization_id": customer.organization.public_id,
         **limits_row(customer, spent[customer.scope], now),
         "litellm_budget_table": budget_table(customer, now),
-        "allowed_model_region": None,
-        "default_model": None,
+        "allowed_model_region": customer.allowed_region or None,
+        "default_model": customer.default_model or None,
         "object_permission": None,
     }
 

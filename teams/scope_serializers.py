@@ -39,7 +39,7 @@ def patched(
 
     `check` sees the scope as it is stored and as it would become, and raises ApiError if that is too much.
     """
-    refuse_promises(body)
+    refuse_promises(body, but=form.keeps)
     current = type(instance)._default_manager.select_for_update(no_key=True).get(pk=instance.pk)
     serializer = form(current, data=body, partial=True)
     serializer.is_valid(raise_exception=True)
@@ -195,7 +195,13 @@ class CustomerSerializer(LimitsSerializer):
     alias = TextField(max_length=255, required=False, allow_null=True)
     organization_id = TextField(max_length=128, required=False, allow_null=True)
 
-    columns = LimitsSerializer.columns | {"alias"}
+    allowed_model_region = serializers.ChoiceField(
+        source="allowed_region", choices=Customer.Region.values, required=False, allow_null=True
+    )
+    default_model = TextField(max_length=255, required=False, allow_null=True, allow_blank=True)
+
+    columns = LimitsSerializer.columns | {"alias", "allowed_region", "default_model"}
+    keeps = frozenset({"allowed_model_region", "default_model"})
 
     def customer(self) -> Customer:
         """An unsaved, validated customer."""

@@ -30,6 +30,8 @@ class Target:
     max_retries: int
     on_disconnect: str = "drain"
     """What becomes of a stream whose client went away: `drain` reads it to its end, `cancel` hangs up."""
+    region: str = ""
+    """Where it is, e.g. `eu` or `us-east-1`; empty if nobody said."""
     tags: frozenset[str] = _NONE
     """Of calls that this deployment is for, where tags choose among deployments."""
 

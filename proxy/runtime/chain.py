@@ -118,6 +118,8 @@ async def admit(
     permit.check_params(grant, call.body)
     try:
         model, targets = await permitted(gateway, grant, policies, call, request.path)
+        if customer and customer.region:
+            model, targets = await _in_region(gateway, grant, policies, call, request.path, customer, (model, targets))
         if call.fallbacks:
             others = [following.model for following in call.fallbacks]
             permit.check_fallbacks(grant, policies, others, await gateway.grants.catalog())
@@ -137,6 +139,27 @@ async def admit(
         target=target if call.timeout is call.retries is None else _as_wished(target, call),
         attempt=attempt,
     )
+
+
+async def _in_region(
+    gateway: "Gateway", grant: Grant, policies: tuple[ScopePolicy, ...], call: Call, path: str, customer: ScopePolicy,
+    found: tuple[str, tuple[Target, ...]],
+) -> tuple[str, tuple[Target, ...]]:  # fmt: skip
+    """Deployments where the end user's calls may go; of the end user's default model if the one asked for has none."""
+    model, targets = found
+    inside = permit.in_region(targets, customer.region)
+    if not inside and customer.default_model:
+        instead = replace(call, model=customer.default_model)
+        model, targets = await permitted(gateway, grant, policies, instead, path)
+        inside = permit.in_region(targets, customer.region)
+    if not inside:
+        raise errors.forbidden(
+            f"customer not allowed to access model. {customer.label} may only be served in '{customer.region}', where "
+            f"'{model}' has no deployment (litellm_params.region_name)",
+            "customer_model_access_denied",
+            "model",
+        )
+    return model, inside
 
 
 def _as_wished(target: Target, call: Call) -> Target:

@@ -214,6 +214,11 @@ def for_tags(targets: tuple[Target, ...], tags: tuple[str, ...], model: str) -> 
     return untagged
 
 
+def in_region(targets: tuple[Target, ...], region: str) -> tuple[Target, ...]:
+    """Deployments in a region: `eu` is also `eu-west-1`. One whose region nobody said is in none."""
+    return tuple(target for target in targets if target.region.lower().partition("-")[0] == region)
+
+
 def check_fallbacks(grant: Grant, policies: Iterable[ScopePolicy], names: Iterable[str], catalog: Catalog) -> None:
     """Raises 403 for a model that a call asks to fall back to and may not use, though nothing falls back to it here."""
     for name in names:

@@ -63,12 +63,25 @@ def test_where_only_known_customers_may_call_no_call_makes_one(api: Api, setting
     assert load_customer(default_organization().pk, "c") is not None
 
 
-@pytest.mark.parametrize("path", ["/customer/new", "/customer/update"])
-@pytest.mark.parametrize(("field", "value"), [("allowed_model_region", "eu"), ("default_model", "m")])
-def test_what_is_not_enforced_about_customers_is_refused(api: Api, path: str, field: str, value: str) -> None:
-    api.post("/customer/new", {"user_id": "c"})
-    answer = api.post(path, {"user_id": "c" if path.endswith("update") else "d", field: value})
-    assert (answer.status, answer.error["param"]) == (400, field)
+def test_a_customers_region_and_default_model_are_kept_shown_and_cleared(api: Api) -> None:
+    fields = {"allowed_model_region": "eu", "default_model": "house-eu"}
+    made = api.post("/customer/new", {"user_id": "c", **fields}).json
+    assert {name: made[name] for name in fields} == fields
+    policy = load_customer(default_organization().pk, "c")
+    assert policy is not None
+    assert (policy.region, policy.default_model) == ("eu", "house-eu")
+    assert (
+        api.post("/customer/update", {"user_id": "c", "allowed_model_region": "us"}).json["default_model"] == "house-eu"
+    )
+    cleared = api.post("/customer/update", {"user_id": "c", **dict.fromkeys(fields)}).json
+    assert [cleared[name] for name in fields] == [None, None]
+
+
+def test_other_regions_and_other_scopes_are_refused(api: Api) -> None:
+    assert api.post("/customer/new", {"user_id": "c", "allowed_model_region": "mars"}).status == 422
+    for path in ("/team/new", "/user/new"):
+        answer = api.post(path, {"allowed_model_region": "eu"})
+        assert (answer.status, answer.error["param"]) == (400, "allowed_model_region")
 
 
 def test_customers_are_for_platform_admins_and_lists_for_read_only_ones(api: Api, linus: User) -> None:

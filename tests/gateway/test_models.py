@@ -176,3 +176,21 @@ def test_a_name_with_a_comma_is_one_model(latchkey: Running, books: Books) -> No
     name = unique("a,b")
     add(latchkey, books, name)
     assert latchkey.chat(latchkey.new_key(), model=name).json()["object"] == "chat.completion"
+
+
+def test_calls_of_an_end_user_stay_in_the_region_or_go_to_the_default_model(latchkey: Running, books: Books) -> None:
+    near, far, reserve = unique("near"), unique("far"), unique("reserve")
+    add(latchkey, books, near, region_name="eu-west-1", model="openai/near")
+    add(latchkey, books, near, region_name="us-east-1", model="openai/elsewhere")
+    add(latchkey, books, far, region_name="us-east-1")
+    add(latchkey, books, reserve, region_name="eu", model="openai/reserve")
+    key, customer = latchkey.new_key(), unique("c")
+    latchkey.manage("POST", "/customer/new", json={"user_id": customer, "allowed_model_region": "eu"})
+    asked = [latchkey.chat(key, model=near, user=customer).status_code for _ in range(4)]
+    assert (asked, {body["model"] for body in books.bodies}) == ([200] * 4, {"near"})
+    assert refused(latchkey.chat(key, model=far, user=customer), 403) == "customer_model_access_denied"
+    assert latchkey.chat(key, model=far).status_code == 200
+    latchkey.manage("POST", "/customer/update", json={"user_id": customer, "default_model": reserve})
+    eventually(lambda: latchkey.chat(key, model=far, user=customer).status_code == 200)
+    assert books.bodies[-1]["model"] == "reserve"
+    eventually(lambda: latchkey.key_rows(key, "model")[-1] == (reserve,))
