@@ -36,6 +36,8 @@ try:
     CONFIG = read_config(CONFIG_PATH, os.environ)
 except ConfigError as error:
     raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
+#: How long every gateway worker may take to learn of a changed catalog: it looks three times a second.
+CATALOG_SECONDS = 0.5
 PROVIDER_ADDRESSES = {slug: usual_address(spec, os.environ) for slug, spec in REGISTRY.items()}
 GENERAL_SETTINGS, LITELLM_SETTINGS = CONFIG.general, CONFIG.litellm
 try:

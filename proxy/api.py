@@ -1,7 +1,9 @@
 """Management endpoints that change models. Team admins may change what belongs to their teams."""
 
+import time
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -10,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from proxy import merging, services
-from proxy.lent_secrets import is_borrowed
+from proxy.lent_secrets import holds_lent, is_borrowed, is_offered, own_terms
 from proxy.models import Deployment
 from proxy.rows import model_rows
 from proxy.serializers import ModelPatchSerializer, ModelSerializer
@@ -29,14 +31,16 @@ class ModelNew(ManagementView):
         _refuse_foreign(self.caller, body.validated_data)
         model = body.new_model()
         _refuse_unmanaged(self.caller, model.deployment.team)
-        deployment = services.add_deployment(
-            model.deployment,
-            model.name,
-            actor=self.caller.actor,
-            now=timezone.now(),
-            secret=model.secret,
-            price=model.price,
-        )
+        with transaction.atomic():
+            deployment = services.add_deployment(
+                model.deployment,
+                model.name,
+                actor=self.caller.actor,
+                now=timezone.now(),
+                secret=model.secret,
+                price=model.price,
+            )
+            _refuse_unoffered(self.caller, deployment)
         return Response(_row(deployment))
 
 
@@ -70,6 +74,7 @@ class ModelUpdate(ManagementView):
                 now=timezone.now(),
             )
             _refuse_unmanaged(self.caller, changed.team)
+            _refuse_unoffered(self.caller, changed)
         return Response(_row(changed))
 
 
@@ -89,6 +94,7 @@ class ModelDelete(ManagementView):
             raise ApiError(400, "id: this model is defined in the configuration file; remove it there", param="id")
         public_id = deployment.public_id
         services.delete_deployment(deployment, actor=self.caller.actor)
+        _wait_until_known()
         return Response({"message": f"Model: {public_id} deleted successfully"})
 
 
@@ -101,7 +107,9 @@ class ModelBlocking(ManagementView):
     def post(self, request: Request) -> Response:
         field = "model_id" if self.body.get("model_id") is not None else "id"
         deployment = _found(self.caller, required_text(self.body, field), status=404)
-        return Response(_row(services.set_blocked(deployment, self.blocked, actor=self.caller.actor)))
+        changed = services.set_blocked(deployment, self.blocked, actor=self.caller.actor)
+        _wait_until_known()
+        return Response(_row(changed))
 
 
 def _found(caller: Caller, public_id: str, *, status: int) -> Deployment:
@@ -139,11 +147,25 @@ def _refuse_foreign(caller: Caller, given: dict[str, Any], deployment: Deploymen
             403, "litellm_credential_name: only platform admins may use stored credentials; send api_key to /model/new",
             param="litellm_credential_name",
         )  # fmt: skip
-    if is_borrowed(params.get("api_key")):
+    terms = own_terms(params, given.get("model_info") or {})
+    if terms and (is_borrowed(params.get("api_key")) or holds_lent(credential)):
         raise ApiError(
-            403, "litellm_params.api_key: only platform admins may name secrets of the environment; send the secret",
-            param="litellm_params.api_key",
+            403, f"{terms[0]}: only platform admins set prices and sizes where the secret is the platform's own",
+            param=terms[0],
         )  # fmt: skip
+
+
+def _refuse_unoffered(caller: Caller, deployment: Deployment) -> None:
+    if not caller.is_admin and holds_lent(deployment.credential) and not is_offered(deployment):
+        raise ApiError(
+            403, "litellm_params.api_key: the platform lends this secret for models that it offers everybody; send one "
+            "of your own", param="litellm_params.api_key",
+        )  # fmt: skip
+
+
+def _wait_until_known() -> None:
+    """Who is answered may rely on it: by then every gateway worker has looked for changes of the catalog."""
+    time.sleep(settings.CATALOG_SECONDS)
 
 
 def _forbidden() -> ApiError:

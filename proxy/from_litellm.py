@@ -67,7 +67,7 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
         max_output_tokens=_whole(info, "max_output_tokens") or _whole(info, "max_tokens"),
         timeout_seconds=_whole(params, "timeout") or 600,
         max_retries=_whole(params, "max_retries", "num_retries", default=2),
-        params={key: value for key, value in params.items() if _is_kept(key, value, _USED)},
+        params={key: value for key, value in params.items() if _is_kept(key, value, _USED)} | _bare(params),
         model_info={key: value for key, value in info.items() if _is_kept(key, value, _COMPUTED)},
         source=source,
     )
@@ -93,6 +93,12 @@ def _secret(params: dict[str, Any], deployment: Deployment) -> str:
     address = deployment.base_url or deployment.provider.base_url
     in_file = deployment.source == Deployment.Source.CONFIG
     return given if in_file else secret_for(given, address, "litellm_params.api_key")
+
+
+def _bare(params: dict[str, Any]) -> dict[str, Any]:
+    """A name that means OpenAI's without saying so is kept as it was written; every other one says what it is."""
+    usual = params.get("custom_llm_provider") in (None, "", "openai")
+    return {"model": params["model"]} if usual and "/" not in params["model"] else {}
 
 
 def _is_kept(name: str, value: Any, elsewhere: set[str]) -> bool:

@@ -136,7 +136,7 @@ def _row(one: health.Health) -> Row:
     return {
         "model_id": one.deployment.public_id,
         "model_name": one.deployment.model.name,
-        "model": f"{one.deployment.provider.slug}/{one.deployment.upstream_model}",
+        "model": one.deployment.shown_model,
         "api_base": one.deployment.base_url,
     }
 

@@ -60,13 +60,14 @@ def _params(known: Deployment, given: Mapping[str, Any]) -> dict[str, Any]:
     credential = known.credential if known.credential and not known.credential.is_own else None
     kept = {
         **known.params,
-        "model": f"{known.provider.slug}/{known.upstream_model}",
+        "model": known.shown_model,
         "api_base": known.base_url,
         "timeout": known.timeout_seconds,
         "max_retries": known.max_retries,
         "litellm_credential_name": credential.name if credential else None,
     }
-    moved = given.get("model") is not None and not str(given["model"]).startswith(f"{known.provider.slug}/")
+    wanted = str(given.get("model") or known.shown_model)
+    moved = not (wanted if "/" in wanted else f"openai/{wanted}").startswith(f"{known.provider.slug}/")
     void = {"api_base"} if moved or given.get("base_url") or given.get("litellm_credential_name") else set()
     void |= {"litellm_credential_name"} if given.get("api_key") else set()
     return {field: value for field, value in kept.items() if field not in void}

@@ -152,6 +152,12 @@ class Deployment(models.Model):
         return frozenset(self.access_groups) | frozenset(self.model_info.get("access_groups") or ())
 
     @property
+    def shown_model(self) -> str:
+        """The upstream model as whoever made this wrote it: tools compare what they read with what they sent."""
+        bare = self.params.get("model") == self.upstream_model
+        return self.upstream_model if bare else f"{self.provider.slug}/{self.upstream_model}"
+
+    @property
     def is_wildcard(self) -> bool:
         return "*" in self.model.name
 

@@ -41,7 +41,7 @@ def _params(deployment: Deployment, own: PriceCard | None) -> Row:
     prices = {field: usd for field, usd in show_prices(own).items() if usd is not None}
     return {
         **deployment.params,
-        "model": f"{deployment.provider.slug}/{deployment.upstream_model}",
+        "model": deployment.shown_model,
         "api_base": deployment.base_url,
         "custom_llm_provider": deployment.provider.slug,
         "timeout": deployment.timeout_seconds,

@@ -4,10 +4,14 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 
 from proxy import services
 from proxy.config_file import Config, LentSecret
-from proxy.models import Credential
+from proxy.from_config import apply_models
+from proxy.models import Credential, Deployment
+from spend import book
+from teams.actors import MASTER
 from tests.api.conftest import Api
 from tests.api.test_models import with_
 
@@ -61,13 +65,51 @@ def test_nothing_else_of_the_environment_is_lent(api: Api) -> None:
         assert (answer.status, answer.fault) == (400, "litellm_params.api_key")
 
 
-def test_team_admins_bring_secrets_of_their_own(api: Api) -> None:
+@pytest.fixture
+def team(api: Api) -> tuple[str, str]:
+    """A team, and the key of Grace, who leads it."""
     grace = api.post("/user/new", {"user_id": "grace"}).json["key"]
     members = [{"role": "admin", "user_id": "grace"}]
-    team = api.post("/team/new", {"team_alias": "search", "members_with_roles": members}).json["team_id"]
-    body = with_("litellm_params.api_key", NAME)
-    body["model_info"] = {"team_id": team}
-    answer = api.post("/model/new", body, bearer=grace)
-    assert (answer.status, answer.error["param"]) == (403, "litellm_params.api_key")
-    body["litellm_params"]["api_key"] = "sk-a-secret-of-hers"
+    return api.post("/team/new", {"team_alias": "search", "members_with_roles": members}).json["team_id"], grace
+
+
+def of_team(team: str, model: str = "openai/gpt-4o-mini", **info: Any) -> dict[str, Any]:
+    params = {"model": model, "api_key": NAME, "api_base": HERE}
+    return {"model_name": "ours", "litellm_params": params, "model_info": {"id": "ours-1", "team_id": team, **info}}
+
+
+def test_team_admins_get_it_for_what_everybody_is_offered(api: Api, team: tuple[str, str]) -> None:
+    public_id, grace = team
+    book.seed_prices(now=timezone.now())
+    offered = {"model": "openai/gpt-4o*", "api_base": HERE, "api_key": LENT}
+    entry = {"model_name": "gpt-4o*", "litellm_params": offered, "model_info": {}}
+    refused = api.post("/model/new", of_team(public_id), bearer=grace)
+    assert (refused.status, refused.error["param"]) == (403, "litellm_params.api_key")
+    assert not Deployment.objects.exists()
+    apply_models((entry,), Deployment.Source.CONFIG, actor=MASTER, now=timezone.now())
+    made = api.post("/model/new", of_team(public_id), bearer=grace)
+    assert made.status == 200, made.text
+    assert services.reveal(Deployment.objects.get(public_id="ours-1").credential) == LENT
+    for body in (of_team(public_id, id="x", base_model="gpt-4o-mini"), of_team(public_id, id="x", max_output_tokens=1)):
+        assert api.post("/model/new", body, bearer=grace).status == 403
+    assert api.post("/model/new", of_team(public_id, "openai/o3", id="x"), bearer=grace).status == 403
+
+
+def test_team_admins_cannot_change_its_terms_afterwards(api: Api, team: tuple[str, str]) -> None:
+    _, grace = team
+    test_team_admins_get_it_for_what_everybody_is_offered(api, team)
+    for change in ({"input_cost_per_token": 0, "output_cost_per_token": 0}, {"model": "openai/o3"}):
+        body = {"litellm_params": change, "model_info": {"id": "ours-1"}}
+        assert api.post("/model/update", body, bearer=grace).status == 403
+    body = {"litellm_params": {}, "model_info": {"id": "ours-1", "max_output_tokens": 1}}
+    assert api.post("/model/update", body, bearer=grace).status == 403
+    again = {"litellm_params": {"model": "openai/gpt-4o-2024-08-06", "api_key": NAME}, "model_info": {"id": "ours-1"}}
+    assert api.post("/model/update", again, bearer=grace).status == 200
+    row = Deployment.objects.get(public_id="ours-1")
+    assert (row.upstream_model, row.is_free, row.max_output_tokens) == ("gpt-4o-2024-08-06", False, None)
+
+
+def test_team_admins_may_always_bring_secrets_of_their_own(api: Api, team: tuple[str, str]) -> None:
+    public_id, grace = team
+    body = with_("litellm_params.api_key", "sk-a-secret-of-hers") | {"model_info": {"team_id": public_id}}
     assert api.post("/model/new", body, bearer=grace).status == 200

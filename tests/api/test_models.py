@@ -52,6 +52,17 @@ def test_a_model_is_made_and_its_secret_kept_to_itself(api: Api) -> None:
     assert SECRET not in str(list(Deployment.objects.values()))
 
 
+def test_a_model_reads_as_it_was_written(api: Api) -> None:
+    for written in ("house-model", "openai/house-model"):
+        made = api.post("/model/new", with_("litellm_params.model", written)).json
+        assert made["litellm_params"]["model"] == written
+        body = {"litellm_params": {"rpm": 7}, "model_info": {"id": "house-1"}}
+        assert api.post("/model/update", body).json["litellm_params"]["model"] == written
+        row = Deployment.objects.get()
+        assert (row.provider.slug, row.upstream_model) == ("openai", "house-model")
+        api.post("/model/delete", {"id": "house-1"})
+
+
 def test_models_are_listed_with_their_prices(api: Api) -> None:
     api.post("/model/new", NEW)
     for path in ("/model/info", "/v1/model/info"):
