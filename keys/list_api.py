@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -19,6 +19,7 @@ from teams.actors import MASTER, SYSTEM
 from teams.api_base import ApiError, ManagementView, unwired, whole_number
 from teams.callers import Caller
 from teams.models import Organization, Project, Team, User
+from teams.paging import pks_in_order
 from teams.rows import current_window
 
 #: Columns that a list may be ordered by.
@@ -34,8 +35,9 @@ _SORTS = {
     "last_active": "last_active",
     "total_spend": "total_spend",
 }
-#: What is no column, but worked out per key; so many keys at most are.
-_COMPUTED, _MOST = ("spend", "budget_reset_at"), 10_000
+#: What is no column, but worked out or added up per key; so many keys at most are.
+_COMPUTED = ("spend", "budget_reset_at")
+_COUNTED, _MOST = (*_COMPUTED, "total_spend", "last_active"), 10_000
 _STATUSES = ("active", "expired", "revoked", "blocked", "deleted")
 _EXACT = {
     "user_id": "user__public_id", "team_id": "team__public_id", "organization_id": "organization__public_id",
@@ -58,15 +60,13 @@ class KeyList(KeyView):
         name, order = _sort_of(query)
         keys = _filtered(_reached(self.caller, query), query)
         total = keys.count()
-        keys = self.totals(keys) if name == "total_spend" else keys
+        if name in _COUNTED and total > _MOST:
+            raise ApiError(
+                400, f"sort_by: at most {_MOST} keys can be ordered by {name}; narrow the list", param="sort_by"
+            )
         full = _is_true(query, "return_full_object") or "user" in query.getlist("expand")
-        keys = self.active(keys) if full or name == "last_active" else keys
         chosen = slice((page - 1) * size, page * size)
-        rows = (
-            self._computed(keys, total, name, order)[chosen]
-            if name in _COMPUTED
-            else _sorted(keys, name, order)[chosen]
-        )
+        rows = self._page(keys, name, order, chosen, full=full)
         return Response(
             {
                 "keys": self._full(list(rows), query) if full else [key.token for key in rows],
@@ -76,12 +76,21 @@ class KeyList(KeyView):
             }
         )
 
-    def _computed(self, keys: KeyQuerySet, total: int, name: str, order: str) -> list[VirtualKey]:
+    def _page(self, keys: KeyQuerySet, name: str, order: str, page: slice, *, full: bool) -> list[VirtualKey]:
+        """Only the keys of the page are read with their owners: which ones they are, an index knows."""
+        if name in _COMPUTED:
+            pks = [key.pk for key in self._computed(keys, name, order)[page]]
+        elif name == "created_at":
+            pks = list(keys.order_by("pk" if order == "asc" else "-pk").values_list("pk", flat=True)[page])
+        else:
+            keys = {"total_spend": self.totals, "last_active": self.active}.get(name, _as_they_are)(keys)
+            pks = pks_in_order(keys, _SORTS[name], order, page)
+        shown = VirtualKey.objects.filter(pk__in=pks).order_by()
+        found = {key.pk: key for key in (self.active(shown.with_owners()) if full else shown)}
+        return [found[pk] for pk in pks]
+
+    def _computed(self, keys: KeyQuerySet, name: str, order: str) -> list[VirtualKey]:
         """Ordered by what is worked out; keys without a value come last."""
-        if total > _MOST:
-            raise ApiError(
-                400, f"sort_by: at most {_MOST} keys can be ordered by {name}; narrow the list", param="sort_by"
-            )
         rows, now = list(keys), timezone.now()
         if name == "spend":
             spent = self.spent(rows)
@@ -215,12 +224,8 @@ def _sort_of(query: Any) -> tuple[str, str]:
     return name, order
 
 
-def _sorted(keys: KeyQuerySet, name: str, order: str) -> KeyQuerySet:
-    if name == "created_at":
-        return keys.order_by("pk" if order == "asc" else "-pk")
-    column = F(_SORTS[name])
-    placed = column.asc(nulls_last=True) if order == "asc" else column.desc(nulls_last=True)
-    return keys.order_by(placed, "-pk")
+def _as_they_are(keys: KeyQuerySet) -> KeyQuerySet:
+    return keys
 
 
 def _is_true(query: Any, name: str) -> bool:

@@ -118,6 +118,11 @@ class VirtualKey(Limits):
             models.Index(fields=["team", "-id"], name="keys_by_team"),
             models.Index(fields=["user", "-id"], name="keys_by_user"),
             models.Index(fields=["expires_at"], name="keys_by_expiry"),
+            # Orders of lists.
+            *(
+                models.Index(fields=[column, "id"], condition=Q(deleted_at__isnull=True), name=f"keys_by_{column}")
+                for column in ("updated_at", "max_budget_nano", "rpm_limit", "tpm_limit")
+            ),
             models.Index(fields=["rotate_at"], condition=Q(rotate_at__isnull=False), name="keys_by_rotation"),
         ]
         constraints = [

@@ -87,7 +87,7 @@ def _page(log: Log, query: Query, sort: str, order: str) -> dict[str, Any]:
         "page": page,
         "page_size": size,
         "total_pages": -(-min(total, MOST) // size),
-        "total_is_capped": total > MOST,
+        "total_is_capped": total > MOST or log.is_cut,
     }
 
 

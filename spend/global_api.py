@@ -1,10 +1,11 @@
 """/global/spend/... and /global/activity/...: sums of what the caller may see, for dashboards."""
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date
 from typing import Any, ClassVar
 
-from django.db.models import Q
+from django.db.models import Count, F, Q, Value
+from django.db.models.functions import TruncDate
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -184,13 +185,16 @@ class GlobalActivityExceptions(SpendView):
         failed = failed.filter(admitted_at__gte=span.start, admitted_at__lt=span.end)
         if query.get("model_group"):
             failed = failed.filter(model=query["model_group"])
+        dated = failed.order_by().annotate(on=TruncDate("admitted_at", tzinfo=UTC), place=self._place())
         by: dict[str, dict[date, int]] = {}
-        for at, deployment in failed.order_by("admitted_at").values_list("admitted_at", "deployment"):
-            days = by.setdefault(deployment if self.by_deployment else "", {})
-            days[at.date()] = days.get(at.date(), 0) + 1
+        for place, day, count in dated.values_list("place", "on").annotate(n=Count("pk")).order_by("on", "place"):
+            by.setdefault(place, {})[day] = count
         if self.by_deployment:
             return Response([{"api_base": "", "model_id": name} | _exceptions(days) for name, days in by.items()])
         return Response(_exceptions(by.get("", {})))
+
+    def _place(self) -> F | Value:
+        return F("deployment") if self.by_deployment else Value("")
 
 
 class GlobalCacheHits(SpendView):

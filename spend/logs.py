@@ -21,8 +21,10 @@ from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.models import Customer, Organization, Team, User
 
-#: No list counts or reaches farther than this.
+#: No list counts or reaches farther than this; what no index knows is looked for, and ordered, among so many of the
+#: newest calls and as many of the newest failures.
 MOST = 10_000
+_JOINED = 1000
 _CHARGES = {
     "startTime": F("admitted_at"),
     "endTime": F("finished_at"),
@@ -38,7 +40,9 @@ _FAILURES: dict[str, Any] = {
     **_CHARGES, "endTime": F("admitted_at"), "spend": _NOTHING, "total_tokens": _NOTHING, "prompt_tokens": _NOTHING,
     "completion_tokens": _NOTHING,
 }  # fmt: skip
-_SORTS = tuple(_CHARGES)
+_SORTS, _BY_TIME = tuple(_CHARGES), "startTime"
+#: Filters that no index carries.
+_LOOKED_FOR = ("model", "model_id", "model_group", "min_spend", "max_spend")
 _OWNED_BY: dict[str, tuple[type[Model], str, str]] = {
     "user_id": (User, "public_id", "user_id"),
     "team_id": (Team, "public_id", "team_id"),
@@ -54,6 +58,8 @@ class Log:
 
     charges: QuerySet[LedgerEntry]
     failures: QuerySet[Hold]
+    is_cut: bool = False
+    """Whether there is more of what was asked for than was looked through."""
 
     @classmethod
     def of(cls, caller: Caller) -> "Log":
@@ -61,14 +67,24 @@ class Log:
 
     def only(self, *conditions: Any, **columns: Any) -> "Log":
         """By what charges and failures have in common."""
-        return Log(self.charges.filter(*conditions, **columns), self.failures.filter(*conditions, **columns))
+        charges = self.charges.filter(*conditions, **columns)
+        return replace(self, charges=charges, failures=self.failures.filter(*conditions, **columns))
 
     def between(self, start: datetime, end: datetime) -> "Log":
         """Admitted in `[start, end)`."""
         return self.only(admitted_at__gte=start, admitted_at__lt=end)
 
     def newest(self, count: int) -> list[dict[str, Any]]:
-        return self.page("startTime", "desc", 0, count)
+        return self.page(_BY_TIME, "desc", 0, count)
+
+    def cut(self) -> "Log":
+        """Without what is older than the newest MOST rows of either kind."""
+        charges, failures = _edge(self.charges), _edge(self.failures)
+        return Log(
+            self.charges.filter(admitted_at__gt=charges) if charges else self.charges,
+            self.failures.filter(admitted_at__gt=failures) if failures else self.failures,
+            is_cut=bool(charges or failures),
+        )
 
     def count(self) -> int:
         """At most MOST + 1."""
@@ -77,15 +93,13 @@ class Log:
     def page(self, sort: str, order: str, start: int, size: int) -> list[dict[str, Any]]:
         """Rows from number `start` on, in one order over both kinds."""
         down, end = order == "desc", start + size
-        charges = _places(self.charges, _CHARGES[sort], down, end)
-        failures = _places(self.failures, _FAILURES[sort], down, end)
+        charges = _places(self.charges, (_CHARGES[sort], "pk"), down, end)
+        failures = _places(self.failures, (_FAILURES[sort], "admitted_at"), down, end)
         merged = heapq.merge(charges, failures, key=lambda place: place[0], reverse=down)
         wanted = [pk for _, pk in islice(merged, start, end)]
-        shown: dict[Any, dict[str, Any]] = {
-            entry.pk: log_row(entry)
-            for entry in LedgerEntry.objects.filter(pk__in=_ints(wanted)).select_related(*OWNERS)
-        }
-        failed = Hold.objects.filter(pk__in=_texts(wanted)).select_related(*OWNERS)
+        entries = _with_owners(LedgerEntry.objects.filter(pk__in=_ints(wanted)).order_by(), size)
+        failed = _with_owners(Hold.objects.filter(pk__in=_texts(wanted)), size)
+        shown: dict[Any, dict[str, Any]] = {entry.pk: log_row(entry) for entry in entries}
         shown |= {hold.pk: failed_row(hold) for hold in failed}
         return [shown[pk] for pk in wanted]
 
@@ -93,7 +107,7 @@ class Log:
 def common(log: Log, query: Query) -> Log:
     """Filters of every form: api_key (a key or its hash), user_id, request_id."""
     if query.get("api_key"):
-        log = log.only(key_id__in=key_pks(query["api_key"]))
+        log = log.only(_one_of("key_id", key_pks(query["api_key"])))
     if query.get("request_id"):
         log = of_request(log, query["request_id"])
     return _owned(log, query, ("user_id",))
@@ -104,24 +118,29 @@ def of_request(log: Log, wanted: str) -> Log:
     by_call = log.charges.filter(request_id=wanted).order_by().values_list("pk", flat=True)[:MOST]
     by_answer = log.charges.exclude(response_id="").filter(response_id=wanted).order_by()
     found = {*by_call, *by_answer.values_list("pk", flat=True)[:MOST]}
-    return Log(log.charges.filter(pk__in=found), log.failures.filter(request_id=wanted))
+    return replace(log, charges=log.charges.filter(pk__in=found), failures=log.failures.filter(request_id=wanted))
 
 
 def filtered(log: Log, query: Query) -> Log:
-    """The filters of the paged forms."""
+    """The filters of the paged forms; those that an index carries come first."""
     log = _owned(common(log, query), query, ("team_id", "organization_id", "end_user", "key_alias"))
-    for name, column in (("model_id", "deployment"), ("model_group", "model"), ("session_id", "request_id")):
+    if query.get("session_id"):
+        log = log.only(request_id=query["session_id"])
+    if query.get("search"):
+        log = _searched(log, query["search"])
+    log = _by_outcome(log, query)
+    if order_of(query)[0] != _BY_TIME or any(query.get(name) for name in _LOOKED_FOR):
+        log = log.cut()
+    for name, column in (("model_id", "deployment"), ("model_group", "model")):
         if query.get(name):
             log = log.only(**{column: query[name]})
     if query.get("model"):
         log = log.only(Q(upstream_model=query["model"]) | Q(model=query["model"]))
-    if query.get("search"):
-        log = _searched(log, query["search"])
-    return _by_outcome(_by_amount(log, query), query)
+    return _by_amount(log, query)
 
 
 def order_of(query: Query) -> tuple[str, str]:
-    name, order = query.get("sort_by") or "startTime", query.get("sort_order") or "desc"
+    name, order = query.get("sort_by") or _BY_TIME, query.get("sort_order") or "desc"
     if name not in _SORTS:
         raise ApiError(400, f"sort_by: write one of {', '.join(_SORTS)}", param="sort_by")
     if order not in ("asc", "desc"):
@@ -132,8 +151,9 @@ def order_of(query: Query) -> tuple[str, str]:
 def key_pks(text: str) -> list[int]:
     """Of a secret or its hash, whichever of a key's secrets it is or was."""
     token = token_from(text)
-    retired = RetiredSecret.objects.filter(token=token).values("key_id")
-    return list(VirtualKey.objects.filter(Q(token=token) | Q(pk__in=retired)).values_list("pk", flat=True))
+    current = VirtualKey.objects.filter(token=token).order_by().values_list("pk", flat=True)
+    # Not in one condition: a database would read every key for it.
+    return list(current.union(RetiredSecret.objects.filter(token=token).values_list("key_id", flat=True)))
 
 
 def _owned(log: Log, query: Query, wanted: Iterable[str]) -> Log:
@@ -141,8 +161,13 @@ def _owned(log: Log, query: Query, wanted: Iterable[str]) -> Log:
         if query.get(name):
             model, field, column = _OWNED_BY[name]
             rows = model._default_manager.filter(**{field: query[name]}).values_list("pk", flat=True)
-            log = log.only(**{f"{column}__in": list(rows)})
+            log = log.only(_one_of(column, list(rows)))
     return log
+
+
+def _one_of(column: str, pks: list[int]) -> Q:
+    """Of a single owner, an index has the rows in order; of several they would be sorted."""
+    return Q(**{column: pks[0]}) if len(pks) == 1 else Q(**{f"{column}__in": pks})
 
 
 def _searched(log: Log, text: str) -> Log:
@@ -154,10 +179,8 @@ def _searched(log: Log, text: str) -> Log:
             **{f"{column}__in": list(model._default_manager.filter(**{field: text}).values_list("pk", flat=True))}
         )
     owned = log.only(owners)
-    return Log(
-        log.charges.filter(Q(pk__in=by_request.charges.values("pk")) | owners),
-        by_request.failures | owned.failures,
-    )
+    charges = log.charges.filter(Q(pk__in=by_request.charges.values("pk")) | owners)
+    return replace(log, charges=charges, failures=by_request.failures | owned.failures)
 
 
 def _by_amount(log: Log, query: Query) -> Log:
@@ -165,7 +188,8 @@ def _by_amount(log: Log, query: Query) -> Log:
         if query.get(name):
             edge = nano(query, name)
             fits = edge <= 0 if name == "min_spend" else edge >= 0
-            log = Log(log.charges.filter(**{lookup: edge}), log.failures if fits else log.failures.none())
+            failures = log.failures if fits else log.failures.none()
+            log = replace(log, charges=log.charges.filter(**{lookup: edge}), failures=failures)
     return log
 
 
@@ -176,7 +200,7 @@ def _by_outcome(log: Log, query: Query) -> Log:
         raise ApiError(400, "status_filter: write success or failure", param="status_filter")
     hit = (query.get("cache_hit_filter") or "").lower()
     if hit in ("true", "hit", "cache_hit"):
-        return Log(log.charges.none(), log.failures.none())
+        return replace(log, charges=log.charges.none(), failures=log.failures.none())
     if status == "success":
         log = replace(log, failures=log.failures.none())
     if status == "failure" or query.get("error_code") or query.get("error_message"):
@@ -186,10 +210,21 @@ def _by_outcome(log: Log, query: Query) -> Log:
     return log
 
 
-def _places(rows: QuerySet[Any], column: Any, down: bool, end: int) -> list[tuple[Any, Any]]:
-    sign = "-" if down else ""
-    ordered = rows.order_by().annotate(place=column).order_by(f"{sign}place", f"{sign}pk")
+def _places(rows: QuerySet[Any], by: tuple[Any, str], down: bool, end: int) -> list[tuple[Any, Any]]:
+    """In the order of an expression, and where that says nothing, of a column."""
+    sign, (column, further) = "-" if down else "", by
+    ordered = rows.order_by().annotate(place=column).order_by(f"{sign}place", f"{sign}{further}")
     return list(ordered.values_list("place", "pk")[:end])
+
+
+def _with_owners(rows: QuerySet[Any], size: int) -> QuerySet[Any]:
+    """Where thousands of rows are shown, many have the same owners: those are read once each, not with every row."""
+    return rows.prefetch_related(*OWNERS) if size > _JOINED else rows.select_related(*OWNERS)
+
+
+def _edge(rows: QuerySet[Any]) -> datetime | None:
+    """When the newest of the rows that nobody looks through was admitted."""
+    return rows.order_by("-admitted_at").values_list("admitted_at", flat=True)[MOST:].first()
 
 
 def _ints(pks: Iterable[Any]) -> list[int]:

@@ -163,6 +163,10 @@ class LedgerEntry(Attribution):
             models.Index(fields=["user", "admitted_at"], condition=Q(user__isnull=False), name="spend_entry_user"),
             # a key, and when it was last used;
             models.Index(fields=["key", "admitted_at"], name="spend_entry_key"),
+            # an end user, where a call names one;
+            models.Index(
+                fields=["customer", "admitted_at"], condition=Q(customer__isnull=False), name="spend_entry_customer"
+            ),
             # everybody together.
             models.Index(fields=["admitted_at"], name="spend_entry_at"),
             # A call by the id that we gave it, and by its provider's.

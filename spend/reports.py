@@ -3,17 +3,16 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from django.db.models import CharField, OuterRef, Subquery, Sum, Value
-from django.db.models.functions import Cast, Coalesce, Concat
+from django.db.models import OuterRef, Subquery, Sum
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from keys.models import KeyQuerySet
-from spend.models import Crossing, LedgerEntry, Rollup
+from spend.models import Activity, Crossing, LedgerEntry
 from spend.spent import Stretch, spent_by_window, spent_in, spent_now
 from spend.wire import CounterRef
 from teams.models import Limits
 from teams.rows import current_window
-from teams.scopes import ScopeKind
 
 
 def window_spend(scopes: Iterable[Limits]) -> dict[str, int]:
@@ -47,6 +46,6 @@ def with_last_call(keys: KeyQuerySet) -> KeyQuerySet:
 
 def with_total(keys: KeyQuerySet) -> KeyQuerySet:
     """Adds `total_spend`: nano-USD that each key has ever spent."""
-    scope = Concat(Value(f"{ScopeKind.KEY.value}:"), Cast(OuterRef("pk"), CharField()))
-    sums = Rollup.objects.filter(scope=scope).order_by().values("scope").annotate(total=Sum("amount_nano"))
+    days = Activity.objects.filter(key_id=OuterRef("pk"), tag="").order_by()
+    sums = days.values("key_id").annotate(total=Sum("amount_nano"))
     return keys.annotate(total_spend=Coalesce(Subquery(sums.values("total")), 0))

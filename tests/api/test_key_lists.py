@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from keys import list_api
 from keys.models import VirtualKey
 from spend import services as ledger
 from teams import services
@@ -33,6 +34,26 @@ def test_keys_are_ordered_by_what_they_spent(api: Api, name: str) -> None:
     assert listed == [keys[1].token, keys[0].token, keys[2].token]
     page = api.get("/key/list", {"sort_by": name, "sort_order": "asc", "size": 1, "page": 2}).json
     assert (page["keys"], page["total_pages"]) == ([keys[0].token], 3)
+
+
+def test_keys_without_a_value_come_last_in_both_orders(api: Api) -> None:
+    none, small, other, large = (issue(max_budget_nano=nano)[0].token for nano in (None, 1, None, 2))
+    for order, expected in (("asc", [small, large, other, none]), ("desc", [large, small, other, none])):
+        pages = [
+            api.get("/key/list", {"sort_by": "max_budget", "sort_order": order, "size": 3, "page": page}).json["keys"]
+            for page in (1, 2)
+        ]
+        assert pages == [expected[:3], expected[3:]]
+
+
+@pytest.mark.parametrize("name", ["spend", "total_spend", "last_active", "budget_reset_at"])
+def test_more_keys_than_can_be_added_up_are_not_ordered_by_a_sum(
+    api: Api, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(list_api, "_MOST", 1)
+    assert issue()[0] != issue(alias="mine")[0]
+    assert api.get("/key/list", {"sort_by": name}).error["param"] == "sort_by"
+    assert len(api.get("/key/list", {"sort_by": name, "key_alias": "mine"}).json["keys"]) == 1
 
 
 def test_keys_are_ordered_by_their_last_call_and_their_next_window(api: Api) -> None:

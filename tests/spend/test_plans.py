@@ -1,15 +1,13 @@
 """However many rows there are: a call pays for no index that nothing needs, and what is looked up is found by one."""
 
-from collections.abc import Callable
-
 import pytest
 from django.db import connection
 from django.db.models import Model, UniqueConstraint
-from django.test.utils import CaptureQueriesContext
 
 from spend import services
 from spend.models import Activity, Hold, LedgerEntry, Rollup
 from tests.factories import NOON
+from tests.plans import plans
 
 pytestmark = pytest.mark.django_db
 
@@ -24,20 +22,6 @@ def test_a_call_pays_for_no_index_that_the_model_does_not_name(model: type[Model
     named = {index.name for index in model._meta.indexes}
     named |= {each.name for each in model._meta.constraints if isinstance(each, UniqueConstraint)}
     assert indexes - primary == named
-
-
-def plans(ask: Callable[[], object]) -> str:
-    """How the database finds what is asked for, if it can neither read a whole table nor sort one."""
-    with CaptureQueriesContext(connection) as asked:
-        ask()
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
-        lines = []
-        for query in asked.captured_queries:
-            cursor.execute(f"{connection.ops.explain_query_prefix()} {query['sql']}")
-            lines += [str(row[-1]) for row in cursor.fetchall()]
-    return "\n".join(lines)
 
 
 def test_what_holds_cost_is_found_by_index() -> None:
