@@ -8,7 +8,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from teams.api_fields import NamesField, ObjectField, SwitchField, ValidityField
+from teams.api_fields import InsteadField, NamesField, ObjectField, SwitchField, ValidityField
 
 BEST_EFFORT, GUARANTEED = "best_effort_throughput", "guaranteed_throughput"
 #: What each `key_type` narrows a key to.
@@ -24,7 +24,6 @@ _NO_ESTIMATES = "what a call may cost is bounded by its own cap; see output_cap_
 _REFUSED = {
     "agent_id": f"there are no agents here; {_USE_TAGS}",
     "end_user_budget_id": "budgets of end users are set with /customer/new",
-    "budget_fallbacks": "a call that does not fit its budget is refused, never served by another model",
     "tpd_limit": "tokens per day are not limited here; use tpm_limit or a budget_duration of 1d",
     "tag_rpm_limit": "rates per tag are set with /tag/new",
     "mcp_rpm_limit": "there are no MCP servers here",
@@ -42,6 +41,7 @@ INSIDE = (
 #: Fields that are kept as they are, with their empty values.
 KEPT: dict[str, Any] = {
     "config": {}, "permissions": {}, "allowed_cache_controls": [], "router_settings": {}, "object_permission": None,
+    "budget_fallbacks": None,
 }  # fmt: skip
 
 
@@ -70,6 +70,7 @@ class ExtrasSerializer(serializers.Serializer[Any]):
     denied_passthrough_routes = NamesField(required=False, allow_null=True)
     disable_global_guardrails = SwitchField(required=False, allow_null=True)
     enable_prompt_caching = SwitchField(required=False, allow_null=True)
+    budget_fallbacks = InsteadField(required=False, allow_null=True)
     config = ObjectField(required=False, allow_null=True)
     permissions = ObjectField(required=False, allow_null=True)
     allowed_cache_controls = NamesField(required=False, allow_null=True)
@@ -103,7 +104,7 @@ def refuse_promises(body: Mapping[str, Any]) -> None:
 def extras_row(metadata: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[str, Any]:
     """How these fields look in answers; those without a meaning here are empty."""
     absent: dict[str, Any] = {
-        "agent_id": None, "budget_fallbacks": None, "tpd_limit": None, "tag_rpm_limit": None,
+        "agent_id": None, "tpd_limit": None, "tag_rpm_limit": None,
         "mcp_rpm_limit": None, "access_group_ids": [], "allowed_vector_store_indexes": None,
         "throttle_on_budget_exceeded": False, "object_permission_id": None, "end_user_budget_id": None,
         "default_estimated_output_tokens": None, "default_estimated_output_tokens_per_model": None,

@@ -88,6 +88,8 @@ class Grant:
     allowed_routes: tuple[str, ...] = ()
     output_cap_policy: str = "clamp"
     """For a call without an output cap that does not fit: `clamp` lowers the cap, `reject` refuses the call."""
+    budget_fallbacks: dict[str, list[str]] = field(default_factory=dict)
+    """Models that take the place of one whose calls no longer fit a budget."""
     owner_deactivated: bool = False
     is_admin: bool = False
     """Whether it acts for a platform admin."""

@@ -63,6 +63,7 @@ def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | No
         tags=tuple(dict.fromkeys((*key.tags, *_tags_of(key.team), *_tags_of(key.project)))),
         allowed_routes=tuple(key.allowed_routes),
         output_cap_policy=key.output_cap_policy,
+        budget_fallbacks=key.extras.get("budget_fallbacks") or {},
         enforced_params=tuple(_texts(key.metadata.get("enforced_params"))),
         is_admin=key.public_id == MASTER_ID or (key.user is not None and _is_admin(key.user)),
         owner_deactivated=key.user is not None and not key.user.is_active,

@@ -17,6 +17,7 @@ from teams.scopes import MAX_BUDGET_NANO
 from teams.windows import BadDuration, duration_delta, parse_budget_duration
 
 _MASK = "********"
+_MOST_INSTEAD = 20
 _SECRET_WORDS = ("secret", "password", "token", "api_key", "apikey", "private", "credential", "headers")
 
 _TOP_USD = MAX_BUDGET_NANO // 10**9
@@ -147,6 +148,22 @@ class AliasesField(ObjectField):
         if not all(isinstance(value, str) and value for value in values.values()):
             raise wrong_type('write an object of model names, e.g. {"fast": "gpt-4o-mini"}')
         return values
+
+
+class InsteadField(ObjectField):
+    """Model -> models that take its place, in order."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        values = super().to_internal_value(data)
+        if not all(isinstance(names, list) and _are_names(names) for names in values.values()):
+            raise wrong_type('write an object of models with lists of models, e.g. {"gpt-4o": ["gpt-4o-mini"]}')
+        if len(values) > _MOST_INSTEAD or any(len(names) > _MOST_INSTEAD for names in values.values()):
+            raise serializers.ValidationError(f"at most {_MOST_INSTEAD} models, and as many for each")
+        return values
+
+
+def _are_names(names: list[Any]) -> bool:
+    return all(isinstance(name, str) and 0 < len(name) <= 255 for name in names)
 
 
 class DurationField(TextField):

@@ -78,6 +78,10 @@ async def _next_hold(
         try:
             return await admit_and_hold(gateway, request, request_id, token, course.call, course.attempt)
         except errors.GatewayError as refusal:
+            if refusal.type == errors.BUDGET_EXCEEDED:
+                instead = (await gateway.grants.get(token)).budget_fallbacks.get(course.call.model)
+                if instead and course.cannot_afford(refusal, instead):
+                    continue
             if not course.passes_over(refusal):
                 raise course.told(refusal) from refusal
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+BUDGET_EXCEEDED = "budget_exceeded"
 _NO_RETRY = {"x-should-retry": "false"}
 
 
@@ -36,7 +37,7 @@ def invalid(message: str, param: str | None = None, status: int = 400) -> Gatewa
 
 def over_budget(message: str, status: int, retry_after: int | None) -> GatewayError:
     headers = _NO_RETRY if retry_after is None else {**_NO_RETRY, "retry-after": str(retry_after)}
-    return GatewayError(status, "budget_exceeded", message, None, headers)
+    return GatewayError(status, BUDGET_EXCEEDED, message, None, headers)
 
 
 def rate_limited(message: str, kind: str, retry_after: int, reset_at: str) -> GatewayError:

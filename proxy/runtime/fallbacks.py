@@ -1,5 +1,6 @@
 """How far a call has come: tries at the model that was asked for, then at those that take over from it. Pure."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -56,6 +57,15 @@ class Course:
         goes = self._to_next()
         self.attempt += goes
         return goes
+
+    def cannot_afford(self, refusal: GatewayError, others: Iterable[str]) -> bool:
+        """After a refused budget: whether one of the models that the key names for this case is left to try."""
+        if not self.call.falls_back or self.failure is not None:
+            return False
+        self.failure = refusal
+        self._seen.add(self.call.model)
+        self._waiting = [*(replace(self._asked, model=name) for name in others), *self._waiting]
+        return self._to_next()
 
     def passes_over(self, refusal: GatewayError) -> bool:
         """Whether a fallback that may not be called, or does not fit, is left out for the next one."""

@@ -28,10 +28,10 @@ INSIDE = {
 }  # fmt: skip
 KEPT = {
     "config": {"a": 1}, "permissions": {"get_spend_routes": True}, "allowed_cache_controls": ["no-cache"],
-    "router_settings": {"num_retries": 1},
+    "router_settings": {"num_retries": 1}, "budget_fallbacks": {"gpt-4o": ["gpt-4o-mini", "house"]},
 }  # fmt: skip
 REFUSED = {
-    "agent_id": "a", "end_user_budget_id": "b", "budget_fallbacks": {"a": ["b"]}, "tpd_limit": 5,
+    "agent_id": "a", "end_user_budget_id": "b", "tpd_limit": 5,
     "tag_rpm_limit": {"a": 1}, "mcp_rpm_limit": {"a": 1}, "default_estimated_output_tokens": 9,
     "access_group_ids": ["g"], "allowed_vector_store_indexes": ["i"], "throttle_on_budget_exceeded": True,
     "object_permission": {"mcp_servers": ["m"]}, "rpm_limit_type": "dynamic", "spend": 3,

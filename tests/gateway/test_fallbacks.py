@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.gateway.running import Running
+from tests.gateway.running import Running, eventually
 from tests.gateway.test_models import add, listed, refused, unique
 from tests.gateway.upstream import Books, say
 
@@ -131,3 +131,18 @@ def test_a_change_is_in_force_within_a_second(latchkey: Running, books: Books) -
 
     time.sleep(1)
     assert {latchkey.chat(key, model=name, messages=say(**FAIL)).status_code for _ in range(6)} == {502}
+
+
+def test_a_model_over_its_budget_gives_way_to_the_one_that_the_key_names(latchkey: Running, books: Books) -> None:
+    limits = {"gpt-books": {"budget_limit": 0.0006, "time_period": "1d"}}
+    key = latchkey.new_key(model_max_budget=limits, budget_fallbacks={"gpt-books": ["no-such-model", "gpt-cancel"]})
+    served = [latchkey.chat(key, messages=say(prompt=10, completion=10)) for _ in range(4)]
+    assert [answer.status_code for answer in served] == [200] * 4
+    groups = [answer.headers["x-litellm-model-group"] for answer in served]
+    assert (groups[0], groups[-1]) == ("gpt-books", "gpt-cancel")
+    assert served[-1].headers["x-litellm-attempted-fallbacks"] == "1"
+    rows = latchkey.key_rows(key, "amount_nano, model")
+    assert sum(amount for amount, model in rows if model == "gpt-books") <= 600_000
+    assert [model for _, model in rows] == groups
+    latchkey.manage("POST", "/key/update", json={"key": key, "budget_fallbacks": None})
+    eventually(lambda: latchkey.chat(key).status_code == 429)

@@ -138,3 +138,14 @@ def test_a_key_that_was_revoked_meanwhile_is_told_so() -> None:
 def test_a_providers_refusal_opens_the_fallbacks_for_its_reason(status: int, error: Any, kind: str) -> None:
     assert kind_of(status, {"error": error}) == kind
     assert kind_of(status, error) == (kind if status not in (400, 413, 422) else "")
+
+
+def test_a_refused_budget_goes_on_to_the_models_that_the_key_names_for_it() -> None:
+    refusal, way = errors.over_budget("spent", 429, None), course(1)
+    assert way.cannot_afford(refusal, ["a", "cheap", "cheaper"])
+    assert (way.call.model, way.fallbacks, way.attempt) == ("cheap", 1, 1)
+    assert way.passes_over(refusal)
+    assert (way.call.model, way.fallbacks) == ("cheaper", 1)
+    assert not way.passes_over(errors.over_budget("spent too", 429, None))
+    assert way.told(errors.over_budget("spent too", 429, None)) is refusal
+    assert not course(falls_back=False).cannot_afford(refusal, ["cheap"])
