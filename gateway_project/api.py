@@ -39,6 +39,7 @@ from proxy import health_api
 from proxy.api import ModelBlocking, ModelDelete, ModelNew, ModelUpdateByPatch, ModelUpdateByPost
 from proxy.config_api import ConfigFieldChange, ConfigUpdate
 from proxy.credentials_api import CredentialByModel, CredentialByName, CredentialChange, Credentials
+from proxy.group_services import keys_of
 from proxy.groups_api import GrantsView, GrantView, GroupDelete, GroupInfo, GroupList, GroupNew, GroupUpdate
 from proxy.info_api import ModelGroupInfo, ModelInfo, ModelInfoPaged
 from proxy.markup_api import CostDiscounts, CostMargins
@@ -122,7 +123,7 @@ KEYS = [
     at("key/delete", KeyDelete, PEOPLE),
     at("key/block", KeyBlocking, PEOPLE, **_SPENT, blocked=True),
     at("key/unblock", KeyBlocking, PEOPLE, **_SPENT, blocked=False),
-    at("key/list", KeyList, EVERY_PERSON, **_SPENT, active=with_last_call, totals=with_total),
+    at("key/list", KeyList, EVERY_PERSON, **_SPENT, active=with_last_call, totals=with_total, granted=keys_of),
     at("key/aliases", KeyAliases, EVERY_PERSON),
     at("key/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
     at("key/<str:key>/reset_spend", KeyResetSpend, LEADERS, **_SPENT),

@@ -43,14 +43,14 @@ _EXACT = {
     "user_id": "user__public_id", "team_id": "team__public_id", "organization_id": "organization__public_id",
     "project_id": "project__public_id",
 }  # fmt: skip
-#: There are none of these, so no key has one.
-_NEVER = ("agent_id", "access_group_id")
 
 
 class KeyList(KeyView):
     #: Adds what keys have spent in all, and when they were last used; both are known only above this app.
     active: Callable[[KeyQuerySet], KeyQuerySet] = staticmethod(unwired)
     totals: Callable[[KeyQuerySet], KeyQuerySet] = staticmethod(unwired)
+    #: Keys that an access group is assigned to; access groups, too, are known only above.
+    granted: Callable[[KeyQuerySet, str], KeyQuerySet] = staticmethod(unwired)
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
@@ -59,6 +59,8 @@ class KeyList(KeyView):
         size = whole_number(query, "size", 10, top=100)
         name, order = _sort_of(query)
         keys = _filtered(_reached(self.caller, query), query)
+        if query.get("access_group_id"):
+            keys = self.granted(keys, query["access_group_id"])
         total = keys.count()
         if name in _COUNTED and total > _MOST:
             raise ApiError(
@@ -173,7 +175,7 @@ def _refuse_foreign(caller: Caller, query: Any, name: str) -> None:
 
 def _filtered(keys: KeyQuerySet, query: Any) -> KeyQuerySet:
     keys = _with_status(keys.with_owners(), query.get("status") or "")
-    if any(query.get(name) for name in _NEVER):
+    if query.get("agent_id"):  # there are no agents, so no key has one
         return keys.none()
     for name, column in _EXACT.items():
         if query.get(name):

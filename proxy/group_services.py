@@ -6,11 +6,16 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from keys.models import VirtualKey
+from keys.models import KeyQuerySet, VirtualKey
 from proxy.models import AccessGroup, Deployment
 from teams import audit, changes
 from teams.actors import Actor
 from teams.models import Team
+
+
+def keys_of(keys: KeyQuerySet, public_id: str) -> KeyQuerySet:
+    """Those of some keys that an access group is assigned to."""
+    return keys.filter(access_groups__public_id=public_id)
 
 
 def members(name: str) -> list[Deployment]:

@@ -33,7 +33,7 @@ CrossingReader = Callable[[Iterable[Limits]], Mapping[str, datetime]]
 Once = Callable[[Request, Callable[[], Response]], Response]
 
 
-def unwired(scopes: Iterable[Limits]) -> Any:
+def unwired(*given: Any) -> Any:
     """Stands for a reader that the router forgot; a silent zero would be a wrong amount."""
     raise ImproperlyConfigured("pass `spent=` (and `used=` and `crossed=`, where there are such) to as_view()")
 

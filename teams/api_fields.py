@@ -5,6 +5,7 @@ from datetime import date, datetime
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
@@ -203,6 +204,16 @@ class DayOrInstantField(TextField):
             raise serializers.ValidationError(
                 "write a date or an instant, e.g. '2026-12-31' or '2026-12-31T18:00:00Z'"
             ) from error
+
+
+class UntilField(DayOrInstantField):
+    """As above, or how long from now on: '10d'."""
+
+    def to_internal_value(self, data: Any) -> date | datetime:  # type: ignore[override]
+        try:
+            return timezone.now() + duration_delta(TextField().to_internal_value(data))
+        except (BadDuration, OverflowError):
+            return super().to_internal_value(data)
 
 
 def money_of(value: Any, field: str) -> int:

@@ -9,13 +9,13 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from teams.api_fields import (
-    DayOrInstantField,
     DurationField,
     MetadataField,
     MoneyField,
     NamesField,
     SwitchField,
     TextField,
+    UntilField,
     WholeNumberField,
 )
 from teams.api_types import ApiError
@@ -99,7 +99,7 @@ class LimitsSerializer(TermsSerializer):
 
     budget_id = SharedBudgetField(source="shared_budget", required=False, allow_null=True)
     temp_budget_increase = MoneyField(source="raise_nano", required=False, allow_null=True)
-    temp_budget_expiry = DayOrInstantField(required=False, allow_null=True)
+    temp_budget_expiry = UntilField(required=False, allow_null=True)
     models = NamesField(source="allowed_models", required=False, allow_null=True)
     metadata = MetadataField(required=False, allow_null=True)
     blocked = SwitchField(required=False, allow_null=True)

@@ -116,6 +116,16 @@ def test_a_grant_is_made_read_changed_and_deleted(api: Api, search: Team) -> Non
     assert sorted(actions) == ["access_group.created", "access_group.deleted", "access_group.updated"]
 
 
+def test_keys_are_listed_by_the_group_that_they_are_assigned_to(api: Api) -> None:
+    inside, outside = api.key(), api.key()
+    body = {"access_group_name": "g", "access_model_names": ["alpha"], "assigned_key_ids": [inside["token"]]}
+    group = api.post("/v1/access_group", body).json["access_group_id"]
+    listed = api.get("/key/list", {"access_group_id": group}).json
+    assert (listed["keys"], listed["total_count"]) == ([inside["token"]], 1)
+    assert api.get("/key/list", {"access_group_id": "other"}).json["keys"] == []
+    assert outside["token"] in api.get("/key/list").json["keys"]
+
+
 def test_a_key_sees_what_it_is_granted(api: Api) -> None:
     key, secret = issue(allowed_models=["alpha"])
     group = {"access_group_name": "more", "access_model_names": ["beta"], "assigned_key_ids": [key.token]}

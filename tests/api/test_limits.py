@@ -128,6 +128,15 @@ def test_a_temporary_raise_counts_until_its_last_day_ends(api: Api) -> None:
     assert "temp_budget_expiry" not in over["metadata"]
 
 
+def test_a_temporary_raise_may_say_how_long_it_lasts(api: Api) -> None:
+    before = timezone.now() + timedelta(days=10)
+    made = api.key(max_budget=10, temp_budget_increase=5, temp_budget_expiry="10d")
+    until = datetime.fromisoformat(made["metadata"]["temp_budget_expiry"])
+    assert before <= until <= timezone.now() + timedelta(days=10)
+    answer = api.post("/key/update", {"key": made["token"], "temp_budget_expiry": "-1"})
+    assert (answer.status, answer.fault) == (400, "temp_budget_expiry")
+
+
 def test_a_raise_may_be_written_inside_metadata(api: Api) -> None:
     inside = {"temp_budget_increase": 5.5, "temp_budget_expiry": "2126-01-31T00:00:00Z", "note": "x"}
     made = api.key(max_budget=10, metadata=inside)
