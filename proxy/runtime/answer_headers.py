@@ -140,6 +140,7 @@ def _prepare(held: Held, target: Target) -> _Prepared:
         "x-litellm-model-name": target.upstream_model,
         "x-litellm-model-group": target.model,
         "x-litellm-model-api-base": target.base_url.partition("?")[0],
+        "x-litellm-model-region": target.region if target.region.isascii() and target.region.isprintable() else "",
         "x-litellm-timeout": float(target.timeout_seconds),
         "x-litellm-max-retries": target.max_retries,
         **_of_key(held),

@@ -186,8 +186,9 @@ def test_calls_of_an_end_user_stay_in_the_region_or_go_to_the_default_model(latc
     add(latchkey, books, reserve, region_name="eu", model="openai/reserve")
     key, customer = latchkey.new_key(), unique("c")
     latchkey.manage("POST", "/customer/new", json={"user_id": customer, "allowed_model_region": "eu"})
-    asked = [latchkey.chat(key, model=near, user=customer).status_code for _ in range(4)]
-    assert (asked, {body["model"] for body in books.bodies}) == ([200] * 4, {"near"})
+    asked = [latchkey.chat(key, model=near, user=customer) for _ in range(4)]
+    regions = {(answer.status_code, answer.headers["x-litellm-model-region"]) for answer in asked}
+    assert (regions, {body["model"] for body in books.bodies}) == ({(200, "eu-west-1")}, {"near"})
     assert refused(latchkey.chat(key, model=far, user=customer), 403) == "customer_model_access_denied"
     assert latchkey.chat(key, model=far).status_code == 200
     latchkey.manage("POST", "/customer/update", json={"user_id": customer, "default_model": reserve})
