@@ -36,7 +36,7 @@ def _columns(model: type[models.Model]) -> list[Any]:
 #: Columns that a body of a platform admin does set under the column's own name.
 MEANT = {
     "metadata", "blocked", "budget_duration", "rpm_limit", "tpm_limit", "max_parallel_requests", "alias", "role",
-    "budget_limits", "model_aliases", "timezone", "description", "allowed_models",
+    "budget_limits", "model_aliases", "timezone", "description", "allowed_models", "default_model",
 }  # fmt: skip
 #: Columns that nobody below a platform admin sets, whatever it is called.
 GUARDED = {
