@@ -93,6 +93,11 @@ class StoreView:
         return Organization.objects.filter(pk=self._organization, sql_until__isnull=False).exists()
 
     @property
+    def zone(self) -> str:
+        """In which its windows are computed."""
+        return epoch_row(self._organization).values_list("timezone", flat=True).get()
+
+    @property
     def epoch(self) -> int:
         return int(self.raw.get(f"{self._prefix}:epoch") or 0)  # type: ignore[arg-type]
 
@@ -114,6 +119,11 @@ class StoreView:
 
     def delete(self, name: str) -> None:
         self.raw.delete(f"{self._prefix}:{self.epoch}:w:{name}")
+
+    def lose(self) -> None:
+        """Everything under this hash tag, as when one shard of a cluster is gone."""
+        for key in list(self.raw.scan_iter(f"{self._prefix}:*")):
+            self.raw.delete(key)
 
     def open_holds(self) -> int:
         return int(self.raw.zcard(f"{self._prefix}:{self.epoch}:holds"))  # type: ignore[arg-type]

@@ -12,9 +12,11 @@ from keys.services import update_key
 from proxy import services as proxy_services
 from proxy.from_litellm import read_model
 from proxy.models import Deployment
+from teams import platform_services
 from teams import services as team_services
 from teams.actors import MASTER
-from teams.models import Limits, Team
+from teams.models import Limits, Organization, Platform, Team
+from teams.scopes import PLATFORM
 from tests.factories import issue
 from tests.protocol.worker import MODEL
 
@@ -36,6 +38,8 @@ class House:
 
     scopes: list[Limits]
     tokens: list[str]
+    counted_apart: list[int]
+    """Organizations whose counters lie under a hash tag of their own; PLATFORM stands for all together."""
 
     @classmethod
     def furnished(cls) -> "House":
@@ -51,7 +55,19 @@ class House:
             issue(team=team),
             issue(max_budget_nano=20 * PER_TOKEN),
         ]
-        return cls([organization, team, *(key for key, _ in keys)], [token_of(secret) for _, secret in keys])
+        scopes = [organization, team, *(key for key, _ in keys)]
+        return cls(scopes, [token_of(secret) for _, secret in keys], [organization.pk])
+
+    @classmethod
+    def under_a_ceiling(cls) -> "House":
+        """With a second organization, and the platform above both."""
+        house = cls.furnished()
+        other = team_services.create_organization(Organization(name="other"), actor=MASTER)
+        key, secret = issue(organization=other, max_budget_nano=20 * PER_TOKEN)
+        platform = platform_services.platform()
+        change(platform, heard=True, now=START, max_budget_nano=30 * PER_TOKEN)
+        scopes = [*house.scopes, key, platform]
+        return cls(scopes, [*house.tokens, token_of(secret)], [*house.counted_apart, other.pk, PLATFORM])
 
 
 def change(scope: Limits, *, heard: bool, now: datetime, **values: Any) -> None:
@@ -62,5 +78,7 @@ def change(scope: Limits, *, heard: bool, now: datetime, **values: Any) -> None:
     with TestCase.captureOnCommitCallbacks(execute=heard):
         if isinstance(scope, VirtualKey):
             update_key(scope, actor=MASTER, now=now)
+        elif isinstance(scope, Platform):
+            platform_services.update_platform(scope, actor=MASTER, now=now)
         else:
             team_services.update_limits(scope, actor=MASTER, now=now)

@@ -17,7 +17,8 @@ from proxy.sweeper import sweep
 from spend.models import Hold, LedgerEntry, Rollup
 from spend.wire import CounterRef, Posting
 from teams import store
-from teams.models import Limits, Organization
+from teams.models import Limits
+from teams.scopes import PLATFORM_SCOPE
 from teams.windows import window_at
 from tests.protocol.books_and_store import BySlice, Extra, StoreView, as_of, pending, posted, shortage, total
 from tests.protocol.house import LEASE, START, House, change
@@ -54,7 +55,8 @@ class Machine(RuleBasedStateMachine):
         self.server.client.flushall()
         self.config = GatewayConfig("", "", lease_seconds=LEASE, durability=self.durability, outage=self.outage)
         self.scopes: list[Limits] = [type(scope)._default_manager.get(pk=scope.pk) for scope in self.house.scopes]
-        self.store = StoreView(self.scopes[0].pk)
+        self.views = [StoreView(pk) for pk in self.house.counted_apart]
+        self.store = self.views[0]
         self.workers = [self._worker(), self._worker()]
         self.slow: list[Slow] = []
         self.sent: list[Sent] = []
@@ -71,10 +73,10 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def counters_never_show_less_than_the_books(self) -> None:
-        if not self.store.is_current(self.server.run_id):
-            return
-        for name in self.store.names():
-            self._check_counter(name)
+        for view in self.views:
+            if view.is_current(self.server.run_id):
+                for name in view.names():
+                    self._check_counter(view, name)
 
     def teardown(self) -> None:
         try:
@@ -84,7 +86,8 @@ class Machine(RuleBasedStateMachine):
         finally:
             for slow in self.slow:
                 slow.worker.bury(slow)
-            self.store.close()
+            for view in self.views:
+                view.close()
             self.loop.close()
             transaction.set_rollback(True)
             self.example.__exit__(None, None, None)
@@ -121,17 +124,19 @@ class Machine(RuleBasedStateMachine):
             bought_nothing = call.posting is not None and call.posting.amount_nano is None
             assert charges == 1 or (charges == 0 and (bought_nothing or (call.exposed and call.posting is None)))
         for scope in self.scopes:
+            if scope.scope == PLATFORM_SCOPE:
+                continue  # what everybody spent is added up when it is asked for
             ref = CounterRef(scope.scope, "", window_at("", START, zone=UTC, anchor=START))
             rows = Rollup.objects.filter(scope=scope.scope).aggregate(total=Sum("amount_nano"))
             assert (rows["total"] or 0) == sum(posted(ref).values())
         assert self.store.is_current(self.server.run_id)
-        assert self.store.open_holds() == 0
+        assert [view.open_holds() for view in self.views] == [0] * len(self.views)
         self.unsettled.clear()
         self.counters_never_show_less_than_the_books()
 
-    def _check_counter(self, name: str) -> None:
-        ref = as_of(self.server.loaded[name], self.now, self.zone)
-        spent, held = self.store.counter(name, ref)
+    def _check_counter(self, view: StoreView, name: str) -> None:
+        ref = as_of(self.server.loaded[name], self.now, view.zone)
+        spent, held = view.counter(name, ref)
         in_ledger, in_flight = posted(ref), self._in_flight(ref)
         extras = [extra for extra in self.unsettled.values() if ref.has(extra.scopes, extra.model, extra.at)]
         if not extras:
@@ -142,17 +147,11 @@ class Machine(RuleBasedStateMachine):
 
     def _check_admission(self, held: Held) -> None:
         """With this call in it, no window is fuller than its budget, but for what nobody could refuse."""
-        for line in held.lines:
+        for line in (*held.lines, *(held.platform.lines if held.platform else ())):
             full = _sum(posted(line.ref), self._in_flight(line.ref)) - total(self.beyond, line.ref)
             assert full <= line.limit_nano, line.counter
 
     # Helpers
-
-    @property
-    def zone(self) -> str:
-        organization = self.scopes[0]
-        assert isinstance(organization, Organization)
-        return organization.timezone
 
     def _token(self, key: int) -> str:
         return self.house.tokens[key % len(self.house.tokens)]

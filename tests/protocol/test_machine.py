@@ -25,6 +25,7 @@ from spend.models import LedgerEntry
 from spend.pricing import Usage
 from spend.wire import UPSTREAM, Posting
 from teams.actors import MASTER
+from teams.scopes import PLATFORM, store_prefix
 from tests.profiles import real
 from tests.protocol.books_and_store import Extra
 from tests.protocol.house import LEASE, MOST_TOKENS, PER_TOKEN, House
@@ -172,9 +173,10 @@ class Protocol(Machine):
 
     @rule(number=which)
     def lose_one_counter(self, number: int) -> None:
-        names = self.store.names()
+        names = [(view, name) for view in self.views for name in view.names()]
         if names:
-            self.store.delete(names[number % len(names)])
+            view, name = names[number % len(names)]
+            view.delete(name)
 
     @rule()
     def copy_the_store(self) -> None:
@@ -254,3 +256,37 @@ class SqlProtocol(Protocol):
 def test_two_judges_who_take_turns_keep_every_promise(db: None) -> None:
     SqlProtocol.house = House.furnished()
     run_state_machine_as_test(SqlProtocol, settings=real(examples=25, soak=1500, stateful_step_count=30))
+
+
+class PlatformProtocol(Protocol):
+    """Two organizations under one ceiling: each call is held twice, and each part of the store may be lost alone."""
+
+    @rule(number=which)
+    def lose_a_part_of_the_store(self, number: int) -> None:
+        self._expose()
+        self.views[number % len(self.views)].lose()
+
+    @rule(worker=workers, key=which, cap=caps)
+    def lose_the_answer_to_a_second_half(self, worker: int, key: int, cap: int | None) -> None:
+        chosen = self.workers[worker]
+        chosen.store.loses_reply = store_prefix(PLATFORM)
+        held = chosen.hold(self._token(key), cap)
+        lost, chosen.store.loses_reply = chosen.store.loses_reply is None, None
+        if held is not None:
+            # Nothing was asked of the platform.
+            assert not lost and held.platform is None
+            self._sent(chosen, held)
+            return
+        until = self.now + timedelta(seconds=LEASE)
+        chain = tuple(scope.scope for scope in self.scopes)
+        extra = Extra(chain, MODEL, self.now, MOST_TOKENS * PER_TOKEN, until)
+        self.unsettled[f"lost {len(self.unsettled)} {self.now}"] = extra
+
+    @rule(nano=st.one_of(st.none(), budgets), heard=heard)
+    def set_the_ceiling(self, nano: int | None, heard: bool) -> None:
+        self._change(len(self.scopes) - 1, heard, max_budget_nano=nano)
+
+
+def test_a_ceiling_over_two_organizations_keeps_every_promise(db: None) -> None:
+    PlatformProtocol.house = House.under_a_ceiling()
+    run_state_machine_as_test(PlatformProtocol, settings=real(examples=20, soak=1500, stateful_step_count=30))
