@@ -29,8 +29,8 @@ test: setup ## Set up, then run the test suite, also on PostgreSQL if it is inst
 	$(BIN)/pytest $(PARALLEL) $(ARGS)
 	$(if $(ARGS),,$(MAKE) --no-print-directory test-postgres)
 
-# Scenarios wait more than they compute: their three groups run beside the rest, on one worker each.
-PARALLEL = -n $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 2) + 3)') --dist loadgroup
+# Scenarios wait more than they compute, so there are more workers than cores; tests/conftest.py says who gets what.
+PARALLEL = -n $(shell $(BIN)/python -c 'import os; print((os.cpu_count() or 2) + 3)')
 
 .PHONY: openapi
 openapi: setup ## Play the examples of the management API, and write the OpenAPI document's snapshot anew

@@ -10,8 +10,6 @@ import redis
 from tests.gateway.running import Running, eventually
 from tests.gateway.upstream import Books, say
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 #: One call of `PLAIN` is billed 10 x 2,500 + 20 x 10,000 nano-USD; its hold counts the input by bytes.
 COST = 225_000
 

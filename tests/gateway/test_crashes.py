@@ -9,9 +9,6 @@ from proxy.runtime import faults
 from tests.gateway.running import Running, eventually, running
 from tests.gateway.upstream import Books
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
-
 #: What the database must say once a killed worker's lease is over: nothing pending, one entry per hold.
 _BOOKS = "SELECT count(*), count(DISTINCT hold_id), coalesce(sum(amount_nano), 0) FROM spend_ledgerentry"
 

@@ -4,13 +4,10 @@ import json
 import time
 from typing import Any
 
-import pytest
-
 from tests.gateway.running import Running, eventually
 from tests.gateway.test_models import add, listed, refused, unique
 from tests.gateway.upstream import Books, say
 
-pytestmark = pytest.mark.xdist_group("gateway")
 FAIL = {"only": "failing", "status": 500}
 
 

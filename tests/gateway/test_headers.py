@@ -3,12 +3,9 @@
 from decimal import Decimal
 
 import httpx
-import pytest
 
 from tests.gateway.running import Running
 from tests.gateway.upstream import Books, say
-
-pytestmark = pytest.mark.xdist_group("gateway")
 
 LIMITS = {
     "max_budget": 1, "rpm_limit": 10, "tpm_limit": 1000, "max_parallel_requests": 5,

@@ -9,8 +9,6 @@ from tests.gateway.running import Running, eventually
 from tests.gateway.test_budgets import COST
 from tests.gateway.upstream import Books
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 #: Enough for one call's worst case, too little for two.
 ONE_CALL = 1.5 * COST / 10**9
 PLENTY = 1

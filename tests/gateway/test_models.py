@@ -4,12 +4,10 @@ import secrets
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.gateway.running import MASTER, Running, eventually
 from tests.gateway.upstream import Books
 
-pytestmark = pytest.mark.xdist_group("gateway")
 RATES = {"input_cost_per_token": 0.000001, "output_cost_per_token": 0.000002}
 
 

@@ -13,8 +13,6 @@ import pytest
 from tests.gateway.running import MASTER, ROOT, Running, clean_environment, eventually, running
 from tests.gateway.upstream import Books, say
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 
 @pytest.mark.parametrize(
     ("wrong", "named"),

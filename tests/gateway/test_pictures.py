@@ -1,13 +1,10 @@
 """Pictures and moderation: held, sent, counted and posted like every other call."""
 
 import httpx
-import pytest
 
 from tests.gateway.running import Running
 from tests.gateway.test_models import add, unique
 from tests.gateway.upstream import Books
-
-pytestmark = pytest.mark.xdist_group("gateway")
 
 
 def painter(latchkey: Running, books: Books, model: str, **params: object) -> str:

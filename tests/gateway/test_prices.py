@@ -9,8 +9,6 @@ import pytest
 from tests.gateway.running import Running, eventually
 from tests.gateway.upstream import Books, say
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 _numbers = count(1)
 PRICES = {
     "input_cost_per_token": 0.000003,

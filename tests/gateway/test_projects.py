@@ -1,12 +1,8 @@
 """A project's limits hold at every call of its keys."""
 
-import pytest
-
 from tests.gateway.running import Running, eventually
 from tests.gateway.test_models import refused, unique
 from tests.gateway.upstream import Books
-
-pytestmark = pytest.mark.xdist_group("gateway")
 
 
 def project(latchkey: Running, **fields: object) -> str:

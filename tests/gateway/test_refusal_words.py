@@ -10,8 +10,6 @@ from tests.gateway.running import Running
 from tests.gateway.test_limits import ONE_CALL, SCOPES
 from tests.gateway.upstream import Books
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 SAYS = {
     "key": "Budget has been exceeded! Key=",
     "team": "Budget has been exceeded! Team=",

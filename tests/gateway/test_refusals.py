@@ -12,8 +12,6 @@ from keys.secrets import generate
 from tests.gateway.running import Running
 from tests.gateway.upstream import Books, say
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 
 def _error(answer: httpx.Response, status: int) -> dict[str, Any]:
     assert answer.status_code == status, answer.text

@@ -8,7 +8,6 @@ import pytest
 from tests.gateway.running import MASTER, Running, running
 from tests.gateway.upstream import Books, say
 
-pytestmark = pytest.mark.xdist_group("gateway")
 RULES = """
 general_settings:
   max_parallel_requests: 2

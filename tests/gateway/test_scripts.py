@@ -9,8 +9,6 @@ import pytest
 
 from tests.gateway.running import MASTER, Running, eventually
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 
 def post(latchkey: Running, path: str, bearer: str = MASTER, /, **body: Any) -> httpx.Response:
     return latchkey.http.post(path, json=body, headers={"authorization": f"Bearer {bearer}"})

@@ -8,8 +8,6 @@ import pytest
 from tests.gateway.running import MASTER, Running
 from tests.gateway.upstream import Books, say
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 
 def test_a_chat_completion_is_answered_and_metered(latchkey: Running, books: Books) -> None:
     key = latchkey.new_key(key_alias="sdk chat")

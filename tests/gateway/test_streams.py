@@ -10,8 +10,6 @@ import pytest
 from tests.gateway.running import Running, eventually
 from tests.gateway.upstream import Books, say
 
-pytestmark = pytest.mark.xdist_group("gateway")
-
 
 def _stream(latchkey: Running, key: str, lines: list[str], **body: object) -> None:
     """Read a slow stream to its end, line by line."""

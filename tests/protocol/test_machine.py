@@ -266,6 +266,22 @@ class PlatformProtocol(Protocol):
         self._expose()
         self.views[number % len(self.views)].lose()
 
+    @rule(target=Protocol.open_calls, worker=workers, keys=st.tuples(which, which), cap=caps, number=which)
+    def lose_a_part_between_hold_and_intent(
+        self, worker: int, keys: tuple[int, int], cap: int | None, number: int
+    ) -> Any:
+        """Somebody else has read its counters anew by the time that the intent comes."""
+        slow = self.workers[worker].hold_slowly(self._token(keys[0]), cap)
+        if slow is None:
+            return multiple()
+        self.views[number % len(self.views)].lose()
+        other = self.workers[1 - worker]
+        found = [(other, other.hold(self._token(keys[1]), cap)), (slow.worker, slow.worker.resume(slow))]
+        calls = [self._sent(of, held) for of, held in found if held]
+        for call in calls:
+            self._check_admission(call.held)
+        return multiple(*calls)
+
     @rule(worker=workers, key=which, cap=caps)
     def lose_the_answer_to_a_second_half(self, worker: int, key: int, cap: int | None) -> None:
         chosen = self.workers[worker]

@@ -38,11 +38,7 @@ def rig(full_rig: Rig) -> Iterator[Rig]:
     full_rig.recover()
 
 
-#: A group of its own has the engine's scenarios run beside those of the other one.
-_EMBEDDED = pytest.param("embedded", marks=pytest.mark.xdist_group("embedded"))
-
-
-@pytest.fixture(params=["full", _EMBEDDED, *(["fast"] if SOAK else [])])
+@pytest.fixture(params=["full", "embedded", *(["fast"] if SOAK else [])])
 def either_rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """The full engine, the embedded one (S55), and in a soak also the full one in `fast` durability."""
     rig: Rig = request.getfixturevalue(f"{request.param}_rig")

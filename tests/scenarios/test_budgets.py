@@ -12,8 +12,6 @@ from tests.scenarios.rig.house import CALL_NANO, House, usd
 from tests.scenarios.rig.latchkey import Rig
 from tests.scenarios.rig.scale import scaled, seeds
 
-pytestmark = pytest.mark.xdist_group("scenarios")
-
 LINKS = ("organization", "team", "member", "user", "key", "key and model", "tag", "customer", "platform")
 
 

@@ -6,16 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from tests.scenarios.rig import judge
 from tests.scenarios.rig.books import Entry
 from tests.scenarios.rig.caller import Reply
 from tests.scenarios.rig.house import House, usd
 from tests.scenarios.rig.latchkey import Rig
 from tests.scenarios.rig.scale import scaled
-
-pytestmark = pytest.mark.xdist_group("scenarios")
 
 #: Seconds until a change must be in force, and calls that are made after that before it is believed.
 IN_FORCE, CALLS = 1.0, scaled(10, 100)

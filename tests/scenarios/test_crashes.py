@@ -12,8 +12,6 @@ from tests.scenarios.rig.house import CALL_NANO, House, usd
 from tests.scenarios.rig.latchkey import Rig
 from tests.scenarios.rig.scale import scaled, seeds
 
-pytestmark = pytest.mark.xdist_group("scenarios")
-
 
 @pytest.mark.parametrize("seed", seeds())
 async def test_workers_killed_at_random_instants_lose_no_billed_call(either_rig: Rig, seed: int) -> None:

@@ -7,8 +7,6 @@ from tests.scenarios.rig import judge
 from tests.scenarios.rig.caller import statuses
 from tests.scenarios.rig.house import House, usd
 
-pytestmark = pytest.mark.xdist_group("scenarios")
-
 
 @pytest.mark.parametrize("table", ["spend_ledgerentry", "teams_auditevent", "spend_price"])
 async def test_the_database_refuses_to_change_what_was_written_down(house: House, table: str) -> None:

@@ -10,8 +10,6 @@ from tests.scenarios.rig.caller import Caller, complaints, statuses
 from tests.scenarios.rig.house import CALL_NANO, House, usd
 from tests.scenarios.rig.scale import SOAK, scaled
 
-pytestmark = pytest.mark.xdist_group("outages")
-
 RATE, OUTAGE = scaled(25, 200), scaled(4.0, 30.0)
 EXACT = {"LATCHKEY_BUDGETS_WITHOUT_STORE": "pg_exact", "LATCHKEY_TAKEOVER_MS": "300"}
 

@@ -15,8 +15,6 @@ from tests.scenarios.rig.latchkey import Rig
 from tests.scenarios.rig.pace import Pace
 from tests.scenarios.rig.scale import scaled
 
-pytestmark = pytest.mark.xdist_group("outages")
-
 RATE, OUTAGE = scaled(20, 200), scaled(2.5, 30.0)
 #: Seconds. The promise is 250 ms at p99, which `make bench` judges; whoever waits for what is away waits for three.
 PROMPTLY = 1.5

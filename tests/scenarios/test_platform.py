@@ -13,8 +13,6 @@ from tests.scenarios.rig.house import CALL_NANO, House, usd
 from tests.scenarios.rig.latchkey import MASTER, Rig
 from tests.scenarios.rig.scale import scaled
 
-pytestmark = pytest.mark.xdist_group("scenarios")
-
 
 async def test_a_thousand_callers_of_two_organizations_get_exactly_what_the_platform_affords(either_rig: Rig) -> None:
     """S01 to S03 for the platform, and S55 on the embedded engine: many keys and teams, plain and streamed"""

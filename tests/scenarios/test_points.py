@@ -15,10 +15,7 @@ from tests.scenarios.rig.ceiling import ceiling
 from tests.scenarios.rig.house import CALL_NANO, House, usd
 from tests.scenarios.rig.scale import SOAK
 
-pytestmark = [
-    pytest.mark.xdist_group("outages"),
-    pytest.mark.skipif(not SOAK, reason="every case waits for leases to end: SKIPPED, `make soak` runs them"),
-]
+pytestmark = pytest.mark.skipif(not SOAK, reason="every case waits for leases to end: SKIPPED, `make soak` runs them")
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -11,8 +11,6 @@ from tests.scenarios.rig.caller import Caller, Reply, complaints, statuses
 from tests.scenarios.rig.house import CALL_NANO, House, usd
 from tests.scenarios.rig.scale import SOAK, scaled
 
-pytestmark = pytest.mark.xdist_group("outages")
-
 RATE, OUTAGE = scaled(25, 200), scaled(4.0, 30.0)
 SPOOLED = {"LATCHKEY_BUDGETS_WITHOUT_DATABASE": "spool", "LATCHKEY_SPOOL_SECONDS": str(scaled(12, 60))}
 

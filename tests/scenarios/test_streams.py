@@ -12,8 +12,6 @@ from tests.scenarios.rig.caller import Caller, Reply, milliseconds, percentile, 
 from tests.scenarios.rig.house import House, usd
 from tests.scenarios.rig.scale import scaled, seeds
 
-pytestmark = pytest.mark.xdist_group("scenarios")
-
 
 async def test_a_stream_whose_caller_goes_away_is_charged_as_it_was_billed(house: House) -> None:
     """S25"""

@@ -3,16 +3,12 @@
 import time
 from collections import defaultdict
 
-import pytest
-
 from tests.scenarios.rig import judge
 from tests.scenarios.rig.books import Entry, window_of
 from tests.scenarios.rig.caller import Reply, statuses
 from tests.scenarios.rig.house import CALL_NANO, House, usd
 from tests.scenarios.rig.latchkey import Rig
 from tests.scenarios.rig.scale import scaled
-
-pytestmark = pytest.mark.xdist_group("scenarios")
 
 SECONDS = scaled(3, 20)
 #: What the wall clock is ahead of the one that callers use. Who is held up between two looks sees too little.
