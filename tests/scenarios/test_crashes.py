@@ -106,7 +106,7 @@ async def _restart_under_streams(house: House, key: str, index: int, streams: in
         elsewhere = asyncio.create_task(_calls_to(house, others, key, opened))
         rig.servers[index].signal(signal.SIGTERM)
         replies, kept = await opened, await elsewhere
-    assert await asyncio.to_thread(rig.servers[index].end) == 0
+    assert await asyncio.to_thread(rig.servers[index].ended) == 0
     assert [reply for reply in replies if not reply.ok] == []
     assert [reply for reply in kept if not reply.ok] == []
     judge.nobody_got_a_foreign_answer([*replies, *kept])

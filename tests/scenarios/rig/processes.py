@@ -62,10 +62,15 @@ class Program:
             os.kill(self.pid, number)
 
     def end(self, seconds: float = 90) -> int:
-        """Ask it to end and wait; returns its exit code. One that does not end in time is killed."""
+        """Ask it to end and wait; returns its exit code."""
         if self._process is None:
             return 0
         self.signal(self._stop_signal)
+        return self.ended(seconds)
+
+    def ended(self, seconds: float = 90) -> int:
+        """Wait for the end of one that was asked already. One that does not end in time is killed."""
+        assert self._process is not None
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
