@@ -183,7 +183,8 @@ class Books:
                 opened.execute("SET synchronous_commit = off")
                 yield opened
             return
-        connection = sqlite3.connect(self.sqlite, timeout=60)
+        # Immediate: what has read before it writes is refused at once if somebody else has written meanwhile.
+        connection = sqlite3.connect(self.sqlite, timeout=60, isolation_level="IMMEDIATE")
         try:
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA cache_size = -1000000")
