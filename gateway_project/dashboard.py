@@ -3,7 +3,8 @@
 "Today" and "this month" are those of the default organization's reporting zone.
 """
 
-from datetime import date, datetime, time, timedelta
+import heapq
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +16,7 @@ from django.utils import timezone
 
 from keys.models import VirtualKey
 from proxy.models import Deployment
-from spend.models import Hold, Rollup
+from spend.models import Activity, Hold, Rollup
 from teams.models import AuditEvent, Organization, Team
 from teams.money import format_usd, short_usd
 from teams.reach import caller_of
@@ -23,6 +24,7 @@ from teams.scopes import ScopeKind, scope_name, scope_pk
 from teams.services import default_organization
 
 _DAYS, _TOP = 30, 6
+_ALMOST_A_DAY = timedelta(days=1) - timedelta(microseconds=1)
 
 
 def context(request: HttpRequest, known: dict[str, Any]) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def context(request: HttpRequest, known: dict[str, Any]) -> dict[str, Any]:
         "tiles": _tiles(everything, day, month),
         "days": _days(everything, now.date(), zone),
         "top_models": _shares(_top(everything.filter(quarter__gte=month), "model")),
-        "top_keys": _named_keys(_top(Rollup.objects.filter(scope__startswith="key:", quarter__gte=month), "scope")),
+        "top_keys": _named_keys(_top_keys(month)),
         "events": list(AuditEvent.objects.visible_to(caller_of(request.user))[:8]),  # type: ignore[arg-type]
         "first_steps": _first_steps(),
     }
@@ -90,6 +92,21 @@ def _top(rows: Any, field: str) -> list[dict[str, Any]]:
     return [
         {"name": row[field], "total": row["total"], "calls": row["calls"]} for row in sums.order_by("-total")[:_TOP]
     ]
+
+
+def _top_keys(month: datetime) -> list[dict[str, Any]]:
+    """Days are summed already, those of UTC; what of the month lies before the first of them is read from rollups."""
+    first = datetime.combine((month.astimezone(UTC) + _ALMOST_A_DAY).date(), time(), UTC)
+    days = Activity.objects.filter(tag="", day__gte=first.date()).order_by().values_list("key_id")
+    totals = {pk: sums for pk, *sums in days.annotate(nano=Sum("amount_nano"), calls=Sum("requests"))}
+    if first > month:
+        hours = Rollup.objects.filter(scope__startswith=f"{ScopeKind.KEY}:", quarter__gte=month, quarter__lt=first)
+        sums = hours.order_by().values_list("scope").annotate(nano=Sum("amount_nano"), calls=Sum("requests"))
+        for scope, nano, calls in sums:
+            known = totals.setdefault(scope_pk(scope), [0, 0])
+            known[0], known[1] = known[0] + nano, known[1] + calls
+    top = heapq.nlargest(_TOP, totals.items(), key=lambda item: item[1])
+    return [{"name": scope_name(ScopeKind.KEY, pk), "total": nano, "calls": calls} for pk, (nano, calls) in top]
 
 
 def _shares(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -23,8 +23,11 @@ from teams.admin_base import (
     display,
 )
 from teams.admin_limits import BUDGET, LIMITS, STATUS_COLORS, LimitsAdmin
+from teams.models import User
 
 ISSUED = "latchkey_issued_secret"
+#: People by whose name a search finds keys.
+_MOST_OWNERS = 1000
 
 
 class StatusFilter(DropdownFilter):
@@ -53,7 +56,7 @@ class VirtualKeyAdmin(LimitsAdmin):
         "name_shown", "status", "owner", "team", "models_allowed", "budget", "expires_shown", "created_shown",
     )  # fmt: skip
     list_select_related = ("organization", "team", "user", "shared_budget")
-    search_fields = ("alias", "masked", "public_id__exact", "user__email", "user__username", "service_account")
+    search_fields = ("alias", "masked", "public_id__exact", "service_account")
     search_help_text = "Alias, last four, id or owner"
     list_filter = (
         StatusFilter,
@@ -98,10 +101,13 @@ class VirtualKeyAdmin(LimitsAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[VirtualKey], search_term: str
     ) -> tuple[QuerySet[VirtualKey], bool]:
-        """A masked key may be pasted as shown."""
+        """A masked key may be pasted as shown. Owners are looked up first, rather than joined to every key."""
         term = search_term.removeprefix("sk-...")
-        found: tuple[QuerySet[VirtualKey], bool] = super().get_search_results(request, queryset, term)
-        return found
+        found, may_repeat = super().get_search_results(request, queryset, term)
+        if not term:
+            return found, may_repeat
+        owners = User.objects.filter(Q(email__icontains=term) | Q(username__icontains=term)).order_by()
+        return found | queryset.filter(user__in=list(owners.values_list("pk", flat=True)[:_MOST_OWNERS])), may_repeat
 
     # --- Changes --------------------------------------------------------------------------------
 

@@ -83,9 +83,9 @@ class PriceAdmin(ServiceAdmin):
 
 
 class AmountAdmin(HugeTableAdmin):
-    """Rows that carry an amount. Ordered by primary key: no other order is free on a huge table."""
+    """Rows that carry an amount, in the one order that an index has for each of their filters."""
 
-    ordering = ("-pk",)
+    ordering: tuple[str, ...] = ("-pk",)
     sortable_by = ()
 
     @display(description="Admitted (UTC)")
@@ -123,6 +123,7 @@ class HoldAdmin(AmountAdmin):
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(AmountAdmin):
+    ordering = ("-admitted_at", "-pk")
     list_display = (
         "admitted", "amount", "kind_shown", "model", "tokens", "key", "team", "user", "source_shown",
     )  # fmt: skip
@@ -183,6 +184,7 @@ class LedgerEntryAdmin(AmountAdmin):
 
 @admin.register(Rollup)
 class RollupAdmin(AmountAdmin):
+    ordering = ("-quarter", "-pk")
     list_display = ("quarter_shown", "scope", "model", "amount", "requests_shown", "input_shown", "output_shown")
     search_fields = ("scope__exact",)
     search_help_text = "Scope, e.g. team:3"

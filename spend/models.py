@@ -172,7 +172,14 @@ class LedgerEntry(Attribution):
             # A call by the id that we gave it, and by its provider's.
             models.Index(fields=["request_id"], name="spend_entry_request"),
             models.Index(fields=["response_id"], condition=~Q(response_id=""), name="spend_entry_response"),
+            # What few entries are, and somebody wants to see.
             models.Index(fields=["hold"], condition=Q(kind="correction"), name="spend_entry_correction"),
+            models.Index(
+                fields=["admitted_at"], condition=Q(usage_source="estimated_partial"), name="spend_entry_estimated"
+            ),
+            models.Index(
+                fields=["admitted_at"], condition=Q(usage_source="estimated_orphan"), name="spend_entry_orphan"
+            ),
         ]
         constraints = [
             models.UniqueConstraint(fields=["hold"], condition=Q(kind="charge"), name="spend_one_charge_per_hold"),

@@ -294,6 +294,7 @@ class AuditEventAdmin(HugeTableAdmin):
     list_filter = (AuditObjectFilter, ("at", RangeDateTimeFilter))
     list_filter_submit = True
     ordering = ("-pk",)
+    sortable_by = ("at_shown",)
     fields = ("at", "actor", "action", "object_type", "object_id", "before_shown", "after_shown")
     readonly_fields = fields
 

@@ -99,11 +99,13 @@ class NeverWrites:
 
 
 class PageList(ThemedChangeList):
-    """A list whose page reads what its columns need at once, not row by row."""
+    """A list that finds out which rows a page has before it joins what they show, and reads that at once."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        self.result_list: list[Any] = list(self.result_list)
+        found: Any = self.result_list
+        pks = list(found.values_list("pk", flat=True))
+        self.result_list: list[Any] = list(self.queryset.filter(pk__in=pks))
         self.model_admin.prepare_page(self.result_list)
 
 

@@ -135,7 +135,7 @@ def test_the_list_costs_the_same_for_one_row_and_for_thirty(
 ) -> None:
     listing = reverse("admin:keys_virtualkey_changelist")
     browser.get(listing)
-    with django_assert_num_queries(6) as one:
+    with django_assert_num_queries(7) as one:
         browser.get(listing)
     for i in range(29):
         more = VirtualKey(alias=f"k{i}", team=search, user=grace, max_budget_nano=i, budget_duration="1d")
