@@ -24,7 +24,7 @@ def operations(db: None) -> list[Any]:
     services.sync_providers()
     schema = schemathesis.openapi.from_wsgi("/api/schema/?format=json", get_wsgi_application())
     found = [result.ok() for result in schema.get_all_operations()]
-    return [operation for operation in found if operation.path not in LEFT_OUT]
+    return [one for one in found if one.path not in LEFT_OUT and not one.path.endswith("/daily/activity/export")]
 
 
 @pytest.mark.parametrize("mode", [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE])
