@@ -174,6 +174,7 @@ class LedgerEntry(Attribution):
             models.Index(fields=["response_id"], condition=~Q(response_id=""), name="spend_entry_response"),
             # What few entries are, and somebody wants to see.
             models.Index(fields=["hold"], condition=Q(kind="correction"), name="spend_entry_correction"),
+            models.Index(fields=["admitted_at"], condition=Q(kind="correction"), name="spend_entry_corrected"),
             models.Index(
                 fields=["admitted_at"], condition=Q(usage_source="estimated_partial"), name="spend_entry_estimated"
             ),

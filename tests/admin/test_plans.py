@@ -18,6 +18,7 @@ DAY = {
 
 @pytest.mark.parametrize(
     "query", [{}, DAY, {"usage_source__exact": "estimated_partial"}, {"usage_source__exact": "estimated_orphan"},
+              {"kind__exact": "correction"},
               {"team__id__exact": 1}, {"user__id__exact": 1}, {"key__id__exact": 1}, {"organization__id__exact": 1}]
 )  # fmt: skip
 def test_entries(browser: Client, key: VirtualKey, query: dict[str, str]) -> None:
