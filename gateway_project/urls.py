@@ -4,13 +4,14 @@ from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
 
-from gateway_project import admin_spend, portal
+from gateway_project import admin_spend, portal, sign_in
 
 admin_spend.register()
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="portal")),
     path("portal/", portal.index, name="portal"),
+    path("login", sign_in.sign_in, name="sign-in"),
     path("admin/", admin.site.urls),
     path("", include("gateway_project.api")),
 ]

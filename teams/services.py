@@ -348,6 +348,14 @@ def ensure_admin(username: str, password: str) -> User:
     return user
 
 
+def master_admin(username: str) -> User:
+    """The account that the master key signs in; made when first needed, with no password of its own."""
+    account = User(username=username, role=User.Role.PROXY_ADMIN, is_staff=True, is_superuser=True)
+    return found_or_made(
+        lambda: User.objects.filter(username=username).first(), lambda: create_user(account, actor=SYSTEM)
+    )
+
+
 def _create(instance: T, action: str, actor: Actor) -> T:
     instance.save(force_insert=True)
     audit.record(action, instance, actor=actor)

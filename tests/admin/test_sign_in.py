@@ -1,10 +1,13 @@
 """Signing in: counted per address, and never impossible because a dependency is down."""
 
 import pytest
+from django.conf import settings
 from django.test import Client
 from django.urls import reverse
 from redis.exceptions import ConnectionError as StoreGone
 
+from teams import services
+from teams.actors import SYSTEM
 from teams.models import AuditEvent, User
 from tests.conftest import PASSWORD
 
@@ -38,3 +41,35 @@ def test_a_new_password_is_audited(browser: Client, ada: User) -> None:
     ada.refresh_from_db()
     assert ada.check_password("a-brand-new-phrase-9")
     assert AuditEvent.objects.filter(action="user.password_set").exists()
+
+
+def by_form(client: Client, username: str, password: str, **headers: str) -> tuple[int, str]:
+    """Status, and where it leads on to."""
+    answer = client.post("/login", {"username": username, "password": password}, headers=headers)
+    return answer.status_code, answer.headers.get("Location", "")
+
+
+def test_the_master_key_signs_in_the_admin_whom_it_makes_when_first_needed(client: Client, db: None) -> None:
+    assert by_form(client, "admin", settings.MASTER_KEY) == (303, reverse("admin:index"))
+    assert client.get(reverse("admin:index")).status_code == 200
+    account = User.objects.get(username="admin")
+    assert account.is_superuser and not account.has_usable_password()
+    assert AuditEvent.objects.filter(action="user.created", object_id=str(account.pk)).exists()
+
+
+def test_a_script_signs_in_with_the_password_of_an_account(client: Client, ada: User) -> None:
+    assert by_form(client, "ada", "wrong") == (401, "")
+    assert by_form(client, "ada", settings.MASTER_KEY) == (401, "")
+    assert by_form(client, "ada", PASSWORD) == (303, reverse("admin:index"))
+
+
+def test_the_master_key_opens_no_account_that_is_not_an_admins(client: Client, db: None) -> None:
+    services.create_user(User(username="admin"), actor=SYSTEM)
+    assert by_form(client, "admin", settings.MASTER_KEY) == (401, "")
+
+
+def test_a_form_on_a_foreign_page_signs_nobody_in(ada: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    assert by_form(client, "ada", PASSWORD, origin="https://elsewhere.example") == (303, reverse("admin:login"))
+    assert client.get(reverse("admin:index")).status_code == 302
+    assert client.get("/login").headers["Location"] == reverse("admin:login")
