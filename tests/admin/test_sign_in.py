@@ -54,7 +54,7 @@ def test_the_master_key_signs_in_the_admin_whom_it_makes_when_first_needed(clien
     assert client.get(reverse("admin:index")).status_code == 200
     account = User.objects.get(username="admin")
     assert account.is_superuser and not account.has_usable_password()
-    assert AuditEvent.objects.filter(action="user.created", object_id=str(account.pk)).exists()
+    assert AuditEvent.objects.filter(action="user.created", object_id=account.public_id).exists()
 
 
 def test_a_script_signs_in_with_the_password_of_an_account(client: Client, ada: User) -> None:
