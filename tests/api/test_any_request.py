@@ -1,13 +1,16 @@
 """Whatever fits the OpenAPI document, or does not, is answered: never with a failure of ours, always in JSON."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import hypothesis
 import pytest
 import schemathesis
 from django.conf import settings as conf
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
+from django.db import close_old_connections
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance
 
@@ -20,7 +23,17 @@ LEFT_OUT = ("/health/test_connection", "/reload/model_cost_map", "/api/schema/")
 
 
 @pytest.fixture
-def operations(db: None) -> list[Any]:
+def connection_kept(db: None) -> Iterator[None]:
+    """Requests through WSGI end with closing the connection, which is in the test's transaction."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.fixture
+def operations(connection_kept: None) -> list[Any]:
     services.sync_providers()
     schema = schemathesis.openapi.from_wsgi("/api/schema/?format=json", get_wsgi_application())
     found = [result.ok() for result in schema.get_all_operations()]
