@@ -25,9 +25,12 @@ def test_a_call_pays_for_no_index_that_the_model_does_not_name(model: type[Model
 
 
 def test_what_holds_cost_is_found_by_index() -> None:
+    with connection.cursor() as cursor:
+        # While there are none, an index of all corrections is as good as that of their holds.
+        cursor.execute("DROP INDEX spend_entry_corrected")
     found = plans(lambda: list(LedgerEntry.objects.of_holds(["a", "b"])))
     assert "spend_one_charge_per_hold" in found
-    assert "spend_entry_correct" in found, "of the two indexes that know corrections, either one"
+    assert "spend_entry_correction" in found
 
 
 def test_late_holds_are_looked_for_among_those_in_flight() -> None:
