@@ -13,11 +13,19 @@ from keys.admin import VirtualKeyAdmin
 from keys.models import VirtualKey
 from proxy.models import LanguageModel
 from spend.spent import spent_by_window, spent_now
-from teams.admin import CustomerAdmin, MembershipAdmin, OrganizationAdmin, TagAdmin, TeamAdmin, UserAdmin
+from teams.admin import (
+    CustomerAdmin,
+    MembershipAdmin,
+    OrganizationAdmin,
+    OrganizationMembershipAdmin,
+    TagAdmin,
+    TeamAdmin,
+    UserAdmin,
+)
 from teams.admin_base import display
 from teams.admin_limits import budget_text, hard_budgets
 from teams.budgets import Budget
-from teams.models import Customer, Membership, Organization, Tag, Team, User
+from teams.models import Customer, Membership, Organization, OrganizationMembership, Tag, Team, User
 from teams.money import format_usd, short_usd
 
 _TIGHT, _SPENT_UP = 80, 100
@@ -94,6 +102,7 @@ def register() -> None:
         Organization: _with_spend(OrganizationAdmin),
         Team: _with_spend(TeamAdmin),
         Membership: _with_spend(MembershipAdmin),
+        OrganizationMembership: _with_spend(OrganizationMembershipAdmin),
         User: _with_spend(UserAdmin),
         Customer: _with_spend(CustomerAdmin),
         Tag: _with_spend(TagAdmin),

@@ -13,7 +13,7 @@ from django.conf import settings
 from keys.models import VirtualKey
 from teams.api_types import ApiError
 from teams.budgets import matches
-from teams.models import Limits
+from teams.models import Limits, OrganizationMembership
 from teams.windows import duration_delta
 
 #: Column, name in the API.
@@ -109,11 +109,14 @@ def refuse_own_budget(key: VirtualKey, stored: VirtualKey) -> None:
 
 
 def owners_of(key: VirtualKey) -> list[Limits]:
-    """Whose limits govern the key from above: a team, its member and a project, or a person."""
+    """Whose limits govern the key from above: its owner's in the organization; a team's and below, or a person's."""
+    places = OrganizationMembership.objects.select_related("user", "organization", "shared_budget")
+    place = places.filter(organization=key.organization_id, user=key.user_id).first() if key.user_id else None
+    above: list[Limits] = [place] if place else []
     if key.team is None:
-        return [key.user] if key.user else []
+        return [*above, key.user] if key.user else above
     member = key.team.memberships.select_related("user", "shared_budget").filter(user=key.user_id).first()
-    return [key.team, *(scope for scope in (member, key.project) if scope)]
+    return [*above, key.team, *(scope for scope in (member, key.project) if scope)]
 
 
 def _refuse_models(wanted: Iterable[str], owner: Limits) -> None:

@@ -8,7 +8,19 @@ from django.conf import settings
 from keys import secrets
 from keys.grants import Grant, ModelRate, Owners, ScopePolicy
 from keys.models import MASTER_ID, RetiredSecret, VirtualKey
-from teams.models import Customer, Limits, Membership, Organization, Platform, Project, Tag, Team, Terms, User
+from teams.models import (
+    Customer,
+    Limits,
+    Membership,
+    Organization,
+    OrganizationMembership,
+    Platform,
+    Project,
+    Tag,
+    Team,
+    Terms,
+    User,
+)
 from teams.people_defaults import complete_customer
 
 
@@ -22,19 +34,25 @@ def load_grants(tokens: Iterable[str]) -> dict[str, Grant]:
     if others := wanted - rows.keys():
         retired = RetiredSecret.objects.filter(token__in=others, key__deleted_at=None).with_owners()
         rows |= {r.token: (r.key, r) for r in retired}
-    members = _memberships([key for key, _ in rows.values()])
+    keys = [key for key, _ in rows.values()]
+    members, places = _memberships(keys), _places(keys)
     # Read after the organizations' epochs: whoever holds in an epoch knows what the platform allowed when it began.
     platform = Platform.objects.get()
     return {
-        token: grant_of(key, old, members.get((key.team_id, key.user_id)), platform)
+        token: grant_of(
+            key, old, members.get((key.team_id, key.user_id)), places.get((key.organization_id, key.user_id)), platform
+        )
         for token, (key, old) in rows.items()
         if _is_sealed(key, old)
     }
 
 
-def grant_of(key: VirtualKey, old: RetiredSecret | None, member: Membership | None, platform: Platform) -> Grant:
+def grant_of(
+    key: VirtualKey, old: RetiredSecret | None, member: Membership | None, place: OrganizationMembership | None,
+    platform: Platform,
+) -> Grant:  # fmt: skip
     epoch = key.organization.epoch
-    scopes: list[Limits] = [key.organization]
+    scopes: list[Limits] = [key.organization, *([place] if place else [])]
     if key.team is not None:
         scopes.append(key.team)
         scopes += [scope for scope in (member, key.project) if scope]
@@ -134,6 +152,8 @@ def _ident(limits: Limits) -> str:
         return limits.token
     if isinstance(limits, Membership):
         return f"{limits.team.public_id}:{limits.user.public_id}"
+    if isinstance(limits, OrganizationMembership):
+        return f"{limits.organization.public_id}:{limits.user.public_id}"
     return str(limits.name if isinstance(limits, Tag) else getattr(limits, "public_id", limits))
 
 
@@ -189,6 +209,16 @@ def _memberships(keys: list[VirtualKey]) -> dict[tuple[int | None, int | None], 
         "team", "user", "shared_budget"
     )
     return {(row.team_id, row.user_id): row for row in rows}
+
+
+def _places(keys: list[VirtualKey]) -> dict[tuple[int | None, int | None], OrganizationMembership]:
+    """What people may do in an organization, whatever their keys belong to there."""
+    pairs = {(key.organization_id, key.user_id) for key in keys if key.user_id}
+    organizations, users = {organization for organization, _ in pairs}, {user for _, user in pairs}
+    rows = OrganizationMembership.objects.filter(organization_id__in=organizations, user_id__in=users)
+    return {
+        (row.organization_id, row.user_id): row for row in rows.select_related("organization", "user", "shared_budget")
+    }
 
 
 def _is_sealed(key: VirtualKey, old: RetiredSecret | None) -> bool:

@@ -1,7 +1,7 @@
 """Organizations, teams, people, customers, tags and the audit trail in the admin."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth.models import Group
@@ -45,17 +45,31 @@ from teams.models import (
 admin.site.unregister(Group)
 
 
-class OrganizationPeopleInline(ReadOnlyInline):
-    model = OrganizationMembership
-    fields = ("user", "role", "created_at")
+class PeopleInline(ReadOnlyInline):
+    """The people of a team or an organization, each with its limits there."""
+
+    fields = ("user", "role", "budget", "limits")
     readonly_fields = fields
     verbose_name_plural = "members"
     per_page = 20
-    show_change_link = False
+    above: ClassVar[str]
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[OrganizationMembership]:
-        rows: QuerySet[OrganizationMembership] = super().get_queryset(request).select_related("user", "organization")
-        return rows.order_by("pk")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        return rows.select_related("user", self.above, "shared_budget").order_by("pk")
+
+    @display(description="Budget")
+    def budget(self, obj: Membership | OrganizationMembership) -> str:
+        return budgets_text(obj)
+
+    @display(description="Limits")
+    def limits(self, obj: Membership | OrganizationMembership) -> str:
+        return limits_text(obj)
+
+
+class OrganizationPeopleInline(PeopleInline):
+    model = OrganizationMembership
+    above = "organization"
 
 
 @admin.register(Organization)
@@ -67,6 +81,7 @@ class OrganizationAdmin(LimitsAdmin):
     list_select_related = ("shared_budget",)
     autocomplete_fields = ("shared_budget",)
     fields_at_creation = ("public_id",)
+    actions_detail = ("add_member", "block", "unblock")
     fieldsets = ((None, {"fields": (("name", "public_id"), "timezone")}), BUDGET, LIMITS, MORE)
 
     def create(self, obj: Organization, form: Any, actor: Actor) -> Organization:
@@ -75,27 +90,16 @@ class OrganizationAdmin(LimitsAdmin):
     def get_inlines(self, request: HttpRequest, obj: Organization | None) -> Any:
         return self.inlines if obj else ()
 
+    @action(description="Add member", permissions=["change"], url_path="add-member", icon="person_add")
+    def add_member(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        organization = self.row(request, object_id)
+        page = reverse("admin:teams_organizationmembership_add")
+        return HttpResponseRedirect(f"{page}?organization={organization.pk}")
 
-class MembersInline(ReadOnlyInline):
+
+class MembersInline(PeopleInline):
     model = Membership
-    fields = ("user", "role", "budget", "limits")
-    readonly_fields = fields
-    verbose_name_plural = "members"
-    per_page = 20
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Membership]:
-        rows: QuerySet[Membership] = (
-            super().get_queryset(request).select_related("user", "team", "shared_budget").order_by("pk")
-        )
-        return rows
-
-    @display(description="Budget")
-    def budget(self, obj: Membership) -> str:
-        return budgets_text(obj)
-
-    @display(description="Limits")
-    def limits(self, obj: Membership) -> str:
-        return limits_text(obj)
+    above = "team"
 
 
 @admin.register(Team)
@@ -168,6 +172,30 @@ class MembershipAdmin(LimitsAdmin):
 
     @display(description="Role", label={"Team admin": "info"})
     def role_shown(self, obj: Membership) -> str:
+        return obj.get_role_display()
+
+
+@admin.register(OrganizationMembership)
+class OrganizationMembershipAdmin(LimitsAdmin):
+    list_display = ("user", "organization", "role_shown", "budget", "limits", "models_allowed", "status")
+    list_select_related = ("user", "organization", "shared_budget")
+    search_fields = ("user__email", "user__username", "user__alias", "organization__name")
+    list_filter = ("blocked", "role", ("organization", AutocompleteSelectFilter))
+    autocomplete_fields = ("organization", "user", "shared_budget")
+    fields_at_creation = ("organization", "user")
+    fieldsets = ((None, {"fields": (("user", "organization"), "role")}), BUDGET, LIMITS, MORE)
+
+    def create(self, obj: OrganizationMembership, form: Any, actor: Actor) -> OrganizationMembership:
+        return services.join_organization(obj, actor=actor)
+
+    def remove(self, obj: OrganizationMembership, actor: Actor) -> None:
+        services.leave_organization(obj, actor=actor)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_change(request.user)
+
+    @display(description="Role", label={"Organization admin": "info"})
+    def role_shown(self, obj: OrganizationMembership) -> str:
         return obj.get_role_display()
 
 

@@ -151,8 +151,10 @@ class User(AbstractUser, Archived, Limits):
         return self.email or self.alias or self.username
 
 
-class OrganizationMembership(models.Model):
-    """One person in one organization, with a role there beside the person's role on the platform."""
+class OrganizationMembership(Limits):
+    """One person in one organization: a role there, and limits of all keys that the person has there, also in teams."""
+
+    scope_kind = ScopeKind.PLACE
 
     class Role(models.TextChoices):
         ADMIN = "org_admin", "Organization admin"
@@ -162,12 +164,11 @@ class OrganizationMembership(models.Model):
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="memberships")
     user = models.ForeignKey(User, models.CASCADE, related_name="organization_memberships")
     role = models.CharField(max_length=32, choices=Role.choices, default=Role.USER)
-    created_at = models.DateTimeField(auto_now_add=True)
-    updated_at = models.DateTimeField(auto_now=True)
 
-    class Meta:
+    class Meta(Limits.Meta):
         ordering = ["organization", "pk"]
         constraints = [
+            *Limits.Meta.constraints,
             models.UniqueConstraint(fields=["organization", "user"], name="teams_org_membership_once"),
             models.CheckConstraint(
                 condition=Q(role__in=["org_admin", "internal_user", "internal_user_viewer"]),

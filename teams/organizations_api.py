@@ -37,12 +37,12 @@ class OrganizationView(ScopeView):
         wanted = [row.pk for row in organizations]
         rows: list[Any] = sorted(_full(self.caller).filter(pk__in=wanted), key=lambda row: wanted.index(row.pk))
         now = timezone.now()
-        spent = self.spent([*rows, *(team for row in rows for team in row.shown_teams)])
+        spent = self.spent([one for row in rows for one in (row, *row.shown_teams, *row.shown_places)])
         return [
             organization_row(row, spent, now)
             | {
-                "members": [place_row(place) for place in row.shown_places],
-                "users": [place_row(place)["user"] for place in row.shown_places],
+                "members": (members := [place_row(place, spent, now) for place in row.shown_places]),
+                "users": [member["user"] for member in members],
                 "teams": [_team(team, row, spent[team.scope], now) for team in row.shown_teams],
             }
             for row in rows
@@ -153,7 +153,7 @@ def _full(caller: Caller) -> OrganizationQuerySet:
     """With the teams and people that the caller may look at: a plain member sees its own, not all of them."""
     seen = Team.objects.live().visible_to(caller)
     teams = seen.select_related("organization", "shared_budget").order_by("pk")[:_MOST]
-    people = OrganizationMembership.objects.select_related("user", "organization")
+    people = OrganizationMembership.objects.select_related("user", "organization", "shared_budget")
     if not caller.reads_all:
         people = people.filter(user__in=User.objects.visible_to(caller))
     places = people.order_by("pk")[:_MOST]

@@ -12,10 +12,12 @@ from rest_framework.response import Response
 
 from teams import services
 from teams.api_base import ApiError, ScopeView, required_text
+from teams.field_rights import unless_above
 from teams.finding import managed_organization, person_of
 from teams.models import Organization, OrganizationMembership
-from teams.rows import place_row, team_ids_of, user_row
-from teams.scope_serializers import PlacesSerializer
+from teams.promises import refuse_promises
+from teams.rows import Row, place_row, team_ids_of, user_row
+from teams.scope_serializers import PlaceLimitsSerializer, PlacesSerializer, PlaceUpdateSerializer, patched
 from teams.serializers import find_person
 
 
@@ -23,22 +25,20 @@ class PlaceView(ScopeView):
     detail_errors = True
 
     def organization(self) -> Organization:
-        """The organization, if the caller leads it. A budget per person in it is refused, since nobody counts that."""
-        if self.body.get("max_budget_in_organization") is not None:
-            raise ApiError(
-                400,
-                "max_budget_in_organization: is not enforced here and therefore not accepted; give the person a budget "
-                "with /user/update, or one in each team with max_budget_in_team",
-                param="max_budget_in_organization",
-            )
+        """The organization, if the caller leads it."""
         return managed_organization(required_text(self.body, "organization_id"), self.caller)
+
+    def shown(self, *places: OrganizationMembership) -> list[Row]:
+        spent, now = self.spent(places), timezone.now()
+        return [place_row(place, spent, now) for place in places]
 
     def place(self) -> OrganizationMembership:
         organization = self.organization()
         field = "user_id" if self.body.get("user_id") is not None else "user_email"
         named = required_text(self.body, field)
         lookup = {"user__public_id": named} if field == "user_id" else {"user__email__iexact": named}
-        place = organization.memberships.select_related("user", "organization").filter(**lookup).first()
+        places = organization.memberships.select_related("user", "organization", "shared_budget")
+        place = places.filter(**lookup).first()
         if place is None:
             raise ApiError(
                 404,
@@ -47,27 +47,36 @@ class PlaceView(ScopeView):
             )
         return place
 
+    def holds_caller(self, place: OrganizationMembership) -> bool:
+        """Whether it limits the caller itself, who therefore never raises it."""
+        return place.user_id == self.caller.user_pk and not self.caller.is_admin
+
 
 class PlaceAdd(PlaceView):
-    """People get a role in an organization; who is not known yet is made."""
+    """People get a role and limits in an organization; who is not known yet is made."""
 
     @extend_schema(request=PlacesSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         organization, members = self.organization(), PlacesSerializer(data=self.body)
+        limits = PlaceLimitsSerializer(data=self.body)
+        refuse_promises(self.body)
         members.is_valid(raise_exception=True)
+        limits.is_valid(raise_exception=True)
         with transaction.atomic():
-            places = [self._add(organization, entry) for entry in members.validated_data["member"]]
+            places = [self._add(organization, entry, limits) for entry in members.validated_data["member"]]
         users = [place.user for place in places]
         spent, teams, now = self.spent(users), team_ids_of(users), timezone.now()
         return Response(
             {
                 "organization_id": organization.public_id,
                 "updated_users": [user_row(user, teams[user.pk], spent, now) for user in users],
-                "updated_organization_memberships": [place_row(place) for place in places],
+                "updated_organization_memberships": self.shown(*places),
             }
         )
 
-    def _add(self, organization: Organization, entry: Mapping[str, Any]) -> OrganizationMembership:
+    def _add(
+        self, organization: Organization, entry: Mapping[str, Any], limits: PlaceLimitsSerializer
+    ) -> OrganizationMembership:
         actor = self.caller.actor
         known = find_person(entry.get("user_id"), entry.get("user_email"))
         if known is None:
@@ -75,7 +84,7 @@ class PlaceAdd(PlaceView):
             place = organization.memberships.filter(user=user).first()
             if place is not None:
                 place.role = entry["role"]
-                return services.update_organization_member(place, actor=actor)
+                return services.update_limits(_limited(place, limits), actor=actor)
             known = user
         elif organization.memberships.filter(user=known).exists():
             message = (
@@ -83,31 +92,38 @@ class PlaceAdd(PlaceView):
             )
             raise ApiError(400, message, param="member")
         place = OrganizationMembership(organization=organization, user=known, role=entry["role"])
-        return services.join_organization(place, actor=actor)
+        return services.join_organization(_limited(place, limits), actor=actor)
 
 
 class PlaceUpdate(PlaceView):
-    @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    """A merge patch of one person's role and limits in an organization."""
+
+    @extend_schema(request=PlaceUpdateSerializer, responses=OpenApiTypes.OBJECT)
     def patch(self, request: Request) -> Response:
-        place, role = self.place(), self.body.get("role")
-        if role is not None:
-            if role not in OrganizationMembership.Role.values:
-                raise ApiError(400, f"role: write one of {', '.join(OrganizationMembership.Role.values)}", param="role")
-            place.role = role
-            place = services.update_organization_member(place, actor=self.caller.actor)
-        return Response(place_row(place))
+        place = self.place()
+        check = unless_above(not self.holds_caller(place))
+        place = patched(place, PlaceUpdateSerializer, self.body, self.caller.actor, check=check)
+        return Response(self.shown(place)[0])
 
     post = patch
 
 
 class PlaceDelete(PlaceView):
-    """A person loses the role there. Teams and keys stay: /team/member_delete and /user/delete take them away."""
+    """A person loses role and limits there. Teams and keys stay: /team/member_delete, /user/delete take them away."""
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def delete(self, request: Request) -> Response:
         place = self.place()
-        row = place_row(place)
+        if self.holds_caller(place) and not (place.sets_nothing and not place.allowed_models):
+            raise ApiError(403, "you have limits there, and would leave them behind: another admin can take you out")
+        [row] = self.shown(place)
         services.leave_organization(place, actor=self.caller.actor)
         return Response(row)
 
     post = delete
+
+
+def _limited(place: OrganizationMembership, limits: PlaceLimitsSerializer) -> OrganizationMembership:
+    limits.apply(place)
+    place.full_clean()
+    return place

@@ -46,9 +46,3 @@ class Platform(Terms):
 
     def __str__(self) -> str:
         return "all organizations"
-
-    @property
-    def sets_nothing(self) -> bool:
-        """Whether calls need not ask it."""
-        rates = (self.rpm_limit, self.tpm_limit, self.max_parallel_requests)
-        return not self.budgets() and not self.model_limits and all(rate is None for rate in rates)

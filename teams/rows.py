@@ -168,17 +168,20 @@ def organization_row(organization: Organization, spent: Mapping[str, int], now: 
     }
 
 
-def place_row(place: OrganizationMembership) -> Row:
-    """One person in one organization. Spend is counted per team, person and organization, not per pair of them."""
-    user = place.user
+def place_row(place: OrganizationMembership, spent: Mapping[str, int], now: datetime) -> Row:
+    """One person in one organization, with what it spends there by all its keys."""
+    user, own = place.user, limits_row(place, spent[place.scope], now)
     return {
         "user_id": user.public_id,
         "user_email": user.email or None,
         "organization_id": place.organization.public_id,
         "user_role": place.role,
-        "spend": None,
-        "budget_id": None,
-        "litellm_budget_table": None,
+        "spend": own["spend"],
+        "budget_id": own["budget_id"],
+        "max_budget_in_organization": own["max_budget"],
+        "allowed_models": own["models"],
+        "blocked": own["blocked"],
+        "litellm_budget_table": budget_table(place, now),
         "created_at": place.created_at,
         "updated_at": place.updated_at,
         "user": {

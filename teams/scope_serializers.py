@@ -117,16 +117,21 @@ class UserUpdateSerializer(LimitsSerializer):
         return user
 
 
-class MembershipSerializer(LimitsSerializer):
-    """The limits of one member, under the names that clients know for them."""
+class OnePersonSerializer(LimitsSerializer):
+    """The limits of one person in a team or an organization, under the names that clients know for them."""
 
     # DRF drops a field of a base class that is None here.
     max_budget = None  # type: ignore[assignment]
     models = None  # type: ignore[assignment]
-    max_budget_in_team = MoneyField(source="max_budget_nano", required=False, allow_null=True)
     allowed_models = NamesField(required=False, allow_null=True)
 
     columns: ClassVar[frozenset[str]] = LimitsSerializer.columns
+
+
+class MembershipSerializer(OnePersonSerializer):
+    """The limits of a member of a team."""
+
+    max_budget_in_team = MoneyField(source="max_budget_nano", required=False, allow_null=True)
 
 
 class MemberUpdateSerializer(MembershipSerializer):
@@ -136,6 +141,21 @@ class MemberUpdateSerializer(MembershipSerializer):
 
     columns = MembershipSerializer.columns | {"role"}
     null_keeps = MembershipSerializer.null_keeps | {"role"}
+
+
+class PlaceLimitsSerializer(OnePersonSerializer):
+    """The limits of a member of an organization."""
+
+    max_budget_in_organization = MoneyField(source="max_budget_nano", required=False, allow_null=True)
+
+
+class PlaceUpdateSerializer(PlaceLimitsSerializer):
+    """PATCH /organization/member_update."""
+
+    role = serializers.ChoiceField(choices=OrganizationMembership.Role.choices, required=False, allow_null=True)
+
+    columns = PlaceLimitsSerializer.columns | {"role"}
+    null_keeps = PlaceLimitsSerializer.null_keeps | {"role"}
 
 
 class PlaceSerializer(MemberSerializer):

@@ -12,6 +12,8 @@ class ScopeKind(StrEnum):
     #: Above every organization; there is one.
     PLATFORM = "platform"
     ORGANIZATION = "org"
+    #: One person in one organization.
+    PLACE = "place"
     TEAM = "team"
     MEMBER = "member"
     PROJECT = "project"

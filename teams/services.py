@@ -163,23 +163,16 @@ def grant_to_members(team: Team, routes: list[str], *, actor: Actor) -> Team:
 
 @transaction.atomic
 def join_organization(membership: OrganizationMembership, *, actor: Actor) -> OrganizationMembership:
-    """Give a person a role in an organization."""
-    return _create(membership, "organization.member_added", actor)
-
-
-@transaction.atomic
-def update_organization_member(membership: OrganizationMembership, *, actor: Actor) -> OrganizationMembership:
-    stored = OrganizationMembership.objects.select_for_update(no_key=True).get(pk=membership.pk)
-    before = audit.snapshot(stored)
-    stored.role = membership.role
-    stored.save(update_fields=["role", "updated_at"])
-    audit.record("organization.member_updated", stored, actor=actor, before=before)
-    return stored
+    """Give a person a role and limits in an organization, which govern that person's keys there from now on."""
+    _create(membership, "organization.member_added", actor)
+    changes.publish(membership.user, organization_pk=membership.organization_id, new_windows=bool(membership.budgets()))
+    return membership
 
 
 @transaction.atomic
 def leave_organization(membership: OrganizationMembership, *, actor: Actor) -> None:
-    """Take a person's role in an organization away; teams and keys there stay."""
+    """Take a person's role and limits in an organization away; teams and keys there stay."""
+    changes.publish(membership, organization_pk=membership.organization_id)
     audit.record("organization.member_removed", membership, actor=actor, before=audit.snapshot(membership), after={})
     membership.delete()
 
@@ -273,7 +266,7 @@ def _shared_windows(budget: SharedBudget) -> tuple[Any, ...]:
 
 @transaction.atomic
 def update_limits(instance: L, *, actor: Actor, now: datetime | None = None) -> L:
-    """Save a changed organization, team, member, user, customer or tag; in force at the next call.
+    """Save a changed organization, team, member of either, user, customer or tag; in force at the next call.
 
     Raises ValidationError for a move to another organization: its spend lies in the books of the old one.
     """

@@ -108,6 +108,12 @@ class Terms(models.Model):
         has_main = limit is not None or soft is not None
         return without_doubles([*((main,) if has_main else ()), *windows, *models])
 
+    @property
+    def sets_nothing(self) -> bool:
+        """Whether there is no limit here, of money or of rates."""
+        rates = (self.effective(name) for name in ("rpm_limit", "tpm_limit", "max_parallel_requests"))
+        return not self.budgets() and not self.limits_by_model and all(rate is None for rate in rates)
+
 
 class SharedBudget(Terms):
     """A named set of limits that many scopes share by reference; each keeps a counter of its own."""

@@ -21,6 +21,7 @@ _NO_GROUPS: frozenset[str] = frozenset()
 _EMPTY = Catalog()
 _LEVEL = {
     ScopeKind.ORGANIZATION: "org",
+    ScopeKind.PLACE: "user",
     ScopeKind.TEAM: "team",
     ScopeKind.MEMBER: "user",
     ScopeKind.PROJECT: "project",
@@ -31,6 +32,7 @@ _LEVEL = {
 }
 _NAME = {
     ScopeKind.ORGANIZATION: "Organization",
+    ScopeKind.PLACE: "Member of the organization",
     ScopeKind.TEAM: "Team",
     ScopeKind.MEMBER: "Team member",
     ScopeKind.PROJECT: "Project",

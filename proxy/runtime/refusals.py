@@ -16,6 +16,7 @@ KINDS = {"RPM": "requests", "TPM": "tokens", "SLOTS": "max_parallel_requests"}
 RATE_SCOPES = {
     ScopeKind.PLATFORM: "proxy",
     ScopeKind.ORGANIZATION: "organization",
+    ScopeKind.PLACE: "organization_member",
     ScopeKind.TEAM: "team",
     ScopeKind.MEMBER: "team_member",
     ScopeKind.PROJECT: "project",
@@ -28,6 +29,7 @@ _MODEL_SCOPES = {ScopeKind.KEY: "model_per_key"}
 _NAMES = {
     ScopeKind.PLATFORM: "Platform",
     ScopeKind.ORGANIZATION: "Organization",
+    ScopeKind.PLACE: "OrganizationMember",
     ScopeKind.TEAM: "Team",
     ScopeKind.MEMBER: "TeamMember",
     ScopeKind.PROJECT: "Project",
@@ -36,10 +38,11 @@ _NAMES = {
     ScopeKind.CUSTOMER: "End User",
     ScopeKind.TAG: "Tag",
 }
-_SEEN = frozenset({ScopeKind.KEY, ScopeKind.MEMBER, ScopeKind.USER, ScopeKind.PROJECT, ScopeKind.TEAM})
+_SEEN = frozenset({ScopeKind.KEY, ScopeKind.PLACE, ScopeKind.MEMBER, ScopeKind.USER, ScopeKind.PROJECT, ScopeKind.TEAM})
 #: Who can raise a budget, beside platform admins.
 _RAISED_BY = {
     ScopeKind.KEY: "an admin of its team or ",
+    ScopeKind.PLACE: "an admin of the organization or ",
     ScopeKind.MEMBER: "an admin of the team or ",
     ScopeKind.PROJECT: "an admin of its team or ",
     ScopeKind.TEAM: "an admin of its organization or ",

@@ -10,7 +10,9 @@ from django.utils import timezone
 from proxy import services as proxy_services
 from proxy.models import Credential, Deployment, Provider
 from spend.models import Price
-from teams.models import AuditEvent, Customer, Membership, Organization, Tag, Team, User
+from teams import services
+from teams.actors import SYSTEM
+from teams.models import AuditEvent, Customer, Membership, Organization, OrganizationMembership, Tag, Team, User
 from tests.admin.conftest import form_of
 
 SECRET = "sk-upstream-0123456789abcdef"
@@ -59,6 +61,24 @@ def test_bad_limits_are_errors_beside_their_fields(browser: Client, organization
     answer = add(browser, "teams_team", name="x", organization=organization.pk, rpm_limit=2**63)
     assert "rpm_limit" in errors(answer)
     assert not Team.objects.exists()
+
+
+def test_members_of_an_organization(browser: Client, linus: User) -> None:
+    north = services.create_organization(Organization(name="North"), actor=SYSTEM)
+    add(browser, "teams_organizationmembership", organization=north.pk, user=linus.pk, max_budget_nano="1")
+    place = OrganizationMembership.objects.get(organization=north)
+    change(browser, "teams_organizationmembership", place.pk, max_budget_nano="2", role="org_admin")
+    place.refresh_from_db()
+    assert (place.max_budget_nano, place.role) == (2 * 10**9, "org_admin")
+    page = browser.get(reverse("admin:teams_organization_change", args=[north.pk])).content
+    assert b"linus@example.com" in page
+    assert b"$2.00 total" in page
+    assert b"$2.00" in browser.get(reverse("admin:teams_organizationmembership_changelist")).content
+    browser.post(reverse("admin:teams_organizationmembership_delete", args=[place.pk]), {"post": "yes"})
+    assert not OrganizationMembership.objects.filter(organization=north).exists()
+    assert {
+        "organization.member_added", "organizationmembership.updated", "organization.member_removed"
+    } <= actions()  # fmt: skip
 
 
 def test_members(browser: Client, search: Team, linus: User) -> None:

@@ -131,7 +131,7 @@ def crowd() -> Crowd:
     leader = person("hub", organization=organization)
     place = leader.organization_memberships.get()
     place.role = OrganizationMembership.Role.ADMIN
-    people.update_organization_member(place, actor=MASTER)
+    people.update_limits(place, actor=MASTER)
     team = people.create_team(Team(public_id="hub", organization=organization), actor=MASTER)
     people.add_member(Membership(team=team, user=leader, role="admin"), actor=MASTER)
     key = VirtualKey(alias="hub", user=leader)

@@ -9,6 +9,8 @@ import pytest
 from keys.grants import ScopePolicy
 from keys.loading import load_customer, load_grants, load_tags
 from keys.models import VirtualKey
+from teams import services
+from teams.actors import SYSTEM
 from teams.models import AuditEvent, Customer, Membership, Organization, Tag, Team, User
 from teams.services import default_organization
 from tests.api.conftest import Answer, Api
@@ -20,6 +22,24 @@ LIMITS = EVERY_LIMIT | {
     "temp_budget_increase": 7, "temp_budget_expiry": "2126-01-31",
 }  # fmt: skip
 Make = Callable[[Api, dict[str, Any]], Answer]
+
+
+def _place(api: Api, limits: dict[str, Any]) -> Answer:
+    organization = api.post("/organization/new", {"organization_alias": "north"}).json["organization_id"]
+    api.post("/user/new", {"user_id": "m", "auto_create_key": False})
+    member = {"user_id": "m", "role": "internal_user"}
+    body = {"organization_id": organization, "member": member, **_in_organization(limits)}
+    return api.post("/organization/member_add", body)
+
+
+def _place_update(api: Api, limits: dict[str, Any]) -> Answer:
+    organization = _place(api, {}).json["organization_id"]
+    body = {"organization_id": organization, "user_id": "m", **_in_organization(limits)}
+    return api.patch("/organization/member_update", body)
+
+
+def _in_organization(limits: dict[str, Any]) -> dict[str, Any]:
+    return {"max_budget_in_organization" if name == "max_budget" else name: value for name, value in limits.items()}
 
 
 def _member(api: Api, limits: dict[str, Any]) -> Answer:
@@ -52,6 +72,8 @@ WAYS: dict[str, Make] = {
     ),
     "/team/new": lambda api, limits: api.post("/team/new", limits),
     "/team/update": _after("/team/new", {"team_id": "t"}, "/team/update"),
+    "/organization/member_add": _place,
+    "/organization/member_update": _place_update,
     "/team/member_add": _member,
     "/team/member_update": _member_update,
     "/user/new": lambda api, limits: api.post("/user/new", limits),
@@ -76,13 +98,18 @@ def _policy_of(way: str) -> ScopePolicy:
     if kind == "tag":
         return load_tags(default.pk, ["g"])["g"]
     if kind == "organization":
-        key, _ = issue(organization=Organization.objects.exclude(pk=default.pk).get())
+        owner = User.objects.get(public_id="m") if "member" in way else None
+        organization = Organization.objects.exclude(pk=default.pk).get()
+        team = services.create_team(Team(organization=organization), actor=SYSTEM) if owner else None
+        key, _ = issue(organization=organization, team=team, user=owner)
     elif kind == "team":
         member = Membership.objects.get(user__public_id="m") if "member" in way else None
         key, _ = issue(team=Team.objects.get(), user=member.user if member else None)
     else:
         key = VirtualKey.objects.get() if way.startswith("/key") else issue(user=User.objects.get())[0]
-    place = {"organization": 0, "team": 2 if "member" in way else 1, "user": 1, "key": -1}[kind]
+    place = {"organization": 1 if "member" in way else 0, "team": 2 if "member" in way else 1, "user": 1, "key": -1}[
+        kind
+    ]
     return load_grants([key.token])[key.token].chain[place]
 
 

@@ -31,6 +31,15 @@ def _member(latchkey: Running, limits: dict[str, Any]) -> tuple[str, dict[str, A
     return latchkey.new_key(team_id=team, user_id=user), {}
 
 
+def _place(latchkey: Running, limits: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    organization = latchkey.manage("POST", "/organization/new", json={"organization_alias": "P"})["organization_id"]
+    user = f"person-{organization}"
+    inside = {"max_budget_in_organization" if name == "max_budget" else name: value for name, value in limits.items()}
+    named = {"organization_id": organization, "member": {"user_id": user, "role": "internal_user"}}
+    latchkey.manage("POST", "/organization/member_add", json={**named, **inside})
+    return latchkey.new_key(organization_id=organization, user_id=user), {}
+
+
 def _user(latchkey: Running, limits: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return latchkey.manage("POST", "/user/new", json=limits)["key"], {}
 
@@ -52,7 +61,7 @@ def _tag(latchkey: Running, limits: dict[str, Any]) -> tuple[str, dict[str, Any]
 
 
 SCOPES = {
-    "organization": _organization, "team": _team, "member": _member, "user": _user, "key": _key,
+    "organization": _organization, "place": _place, "team": _team, "member": _member, "user": _user, "key": _key,
     "customer": _customer, "tag": _tag,
 }  # fmt: skip
 KINDS = {

@@ -12,6 +12,7 @@ from tests.gateway.upstream import Books
 
 SAYS = {
     "key": "Budget has been exceeded! Key=",
+    "place": "Budget has been exceeded! OrganizationMember=",
     "team": "Budget has been exceeded! Team=",
     "member": "Budget has been exceeded! TeamMember=",
     "user": "Budget has been exceeded! ExceededBudget: User=",
@@ -22,7 +23,7 @@ SAYS = {
 HIDDEN = {"customer", "tag", "organization"}
 RATED = {
     "key": "api_key", "team": "team", "member": "team_member", "user": "user", "customer": "end_user", "tag": "tag",
-    "organization": "organization",
+    "organization": "organization", "place": "organization_member",
 }  # fmt: skip
 
 

@@ -1,0 +1,104 @@
+"""`max_budget_in_organization`: what one person may spend in an organization, by whatever keys."""
+
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from keys.loading import load_grants
+from spend import services as ledger
+from teams import services
+from teams.actors import SYSTEM
+from teams.models import Membership, OrganizationMembership, PolicyChange, Team, User
+from tests.api.conftest import Api
+from tests.api.people import key_of, organization_of, person
+from tests.factories import intent_for, issue, posting_of
+
+LIMIT = "max_budget_in_organization"
+
+
+@pytest.fixture
+def mia(api: Api) -> User:
+    """Mia, who may spend 10 USD in north."""
+    organization_of("north")
+    member = {"role": "internal_user", "user_id": "mia"}
+    answer = api.post("/organization/member_add", {"organization_id": "north", "member": member, LIMIT: 10})
+    assert answer.status == 200, answer.text
+    [place] = answer.json["updated_organization_memberships"]
+    assert (place[LIMIT], place["litellm_budget_table"]["max_budget"], place["spend"]) == (10, 10, 0)
+    return User.objects.get(public_id="mia")
+
+
+def _update(api: Api, body: dict[str, Any], **how: Any) -> Any:
+    return api.patch("/organization/member_update", {"organization_id": "north", "user_id": "mia"} | body, **how)
+
+
+def _chain(key: Any) -> list[str]:
+    return [policy.scope.partition(":")[0] for policy in load_grants([key.token])[key.token].chain]
+
+
+def test_it_governs_personal_keys_and_keys_of_teams_there_alike(mia: User) -> None:
+    place = mia.organization_memberships.get()
+    team = services.create_team(Team(organization=place.organization), actor=SYSTEM)
+    services.add_member(Membership(team=team, user=mia), actor=SYSTEM)
+    elsewhere = services.create_team(Team(), actor=SYSTEM)
+    assert _chain(issue(user=mia, organization=place.organization)[0]) == ["org", "place", "user", "key"]
+    assert _chain(issue(user=mia, team=team)[0]) == ["org", "place", "team", "member", "key"]
+    assert _chain(issue(user=mia, team=elsewhere)[0]) == ["org", "team", "key"]
+    assert _chain(issue(team=team, service_account="robot")[0]) == ["org", "team", "key"]
+
+
+def test_the_organization_shows_what_each_of_its_people_spent_of_it(api: Api, mia: User) -> None:
+    place = mia.organization_memberships.get()
+    key, _ = issue(user=mia, organization=place.organization)
+    intent = intent_for(key, at=timezone.now(), scopes=(place.organization.scope, place.scope, mia.scope, key.scope))
+    ledger.write_intents([intent])
+    ledger.post([posting_of(intent, 3 * 10**9)], now=timezone.now())
+    assert _update(api, {LIMIT: 20, "budget_duration": "30d"}).json["litellm_budget_table"]["max_budget"] == 20
+    [row] = api.get("/organization/info", {"organization_id": "north"}).json["members"]
+    assert (row["spend"], row[LIMIT], row["litellm_budget_table"]["budget_duration"]) == (3, 20, "30d")
+    assert _update(api, {LIMIT: None}).json[LIMIT] is None
+    assert _update(api, {"role": "org_admin"}).json["user_role"] == "org_admin"
+
+
+def test_who_joins_and_leaves_is_governed_otherwise_from_the_next_call_on(api: Api, mia: User) -> None:
+    """Keys that exist are told: workers compare the versions of what they know, the person's and the place's."""
+    place = mia.organization_memberships.get()
+    key, _ = issue(user=mia, organization=place.organization)
+    before = load_grants([key.token])[key.token].chain[1].versions
+    gone = {"organization_id": "north", "user_id": "mia"}
+    assert api.delete("/organization/member_delete", gone).status == 200
+    assert PolicyChange.objects.filter(scope=place.scope).exists()
+    assert _chain(key) == ["org", "user", "key"]
+    known = load_grants([key.token])[key.token].chain[1].versions
+    services.join_organization(OrganizationMembership(organization=place.organization, user=mia), actor=SYSTEM)
+    mia.refresh_from_db()
+    assert dict(known)[mia.scope] < mia.version
+    assert _chain(key) == ["org", "place", "user", "key"]
+    assert load_grants([key.token])[key.token].chain[1].versions != before
+
+
+def test_a_key_made_by_who_is_limited_is_not_wider(api: Api, mia: User) -> None:
+    place = mia.organization_memberships.get()
+    answer = api.post("/key/generate", {"max_budget": 11, "organization_id": "north"}, bearer=key_of(mia))
+    assert (answer.status, "max_budget" in answer.text) == (400, True)
+    answer = api.post("/key/generate", {"max_budget": 10, "organization_id": "north"}, bearer=key_of(mia))
+    assert answer.json["organization_id"] == place.organization.public_id
+
+
+def test_nobody_raises_or_leaves_an_own_limit(api: Api, mia: User) -> None:
+    _update(api, {"role": "org_admin"})
+    secret = key_of(mia)
+    for body in ({LIMIT: 11}, {LIMIT: None}, {"budget_duration": "1d"}, {"temp_budget_increase": 5}):
+        body = body | ({"temp_budget_expiry": "10d"} if "temp_budget_increase" in body else {})
+        assert _update(api, body, bearer=secret).status == 403, body
+    assert _update(api, {LIMIT: 9}, bearer=secret).json[LIMIT] == 9
+    gone = {"organization_id": "north", "user_id": "mia"}
+    assert api.delete("/organization/member_delete", gone, bearer=secret).status == 403
+    colleague = person("ole")
+    place = OrganizationMembership(
+        organization=mia.organization_memberships.get().organization, user=colleague, role="org_admin"
+    )
+    services.join_organization(place, actor=SYSTEM)
+    assert _update(api, {LIMIT: 12}, bearer=key_of(colleague)).json[LIMIT] == 12
+    assert api.delete("/organization/member_delete", gone, bearer=key_of(colleague)).status == 200
