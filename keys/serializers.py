@@ -192,4 +192,9 @@ def find_key(value: str, *, deleted: bool = False, locked: bool = False) -> Virt
 
 
 def _person(public_id: str, actor: Actor) -> User:
-    return found_or_made(lambda: find_person(public_id), lambda: create_user(new_person(public_id), actor=actor))
+    """Somebody whom nobody but a key has named yet may call with it and look on, until an admin gives them a role."""
+
+    def make() -> User:
+        return create_user(new_person(public_id, role=User.Role.INTERNAL_USER_VIEWER), actor=actor)
+
+    return found_or_made(lambda: find_person(public_id), make)

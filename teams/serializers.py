@@ -222,9 +222,12 @@ def find_person(user_id: str | None, email: str | None = None) -> User | None:
     return people.filter(public_id=user_id).first() if user_id else people.filter(email__iexact=email).first()
 
 
-def new_person(user_id: str | None, email: str | None = None) -> User:
-    """An unsaved person known by an id or an e-mail only, as clients name people before they exist."""
-    user = User(email=email or "")
+def new_person(user_id: str | None, email: str | None = None, *, role: User.Role = User.Role.INTERNAL_USER) -> User:
+    """An unsaved person known by an id or an e-mail only, as clients name people before they exist.
+
+    `role` is theirs unless `default_internal_user_params` say another.
+    """
+    user = User(email=email or "", role=role)
     if user_id:
         user.public_id = user_id
     user.username = free_username(email or user.public_id)

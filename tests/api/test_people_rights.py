@@ -158,3 +158,14 @@ def test_a_demoted_superuser_is_no_admin_any_more(api: Api, ada: User) -> None:
     ada.refresh_from_db()
     assert (ada.is_superuser, ada.is_staff) == (False, False)
     assert api.get("/user/list", bearer=secret).status == 401
+
+
+def test_who_was_only_named_by_a_key_makes_no_further_ones(api: Api) -> None:
+    key = api.post("/key/generate", {"user_id": "ada"}).json["key"]
+    refused = api.post("/key/generate", {"user_id": "ada"}, bearer=key)
+    assert refused.status == 401
+    assert "Only proxy admin can be used to generate" in refused.text
+    assert api.get("/key/info", bearer=key).status == 200
+    assert api.get("/user/info", bearer=key).json["user_info"]["user_role"] == "internal_user_viewer"
+    api.post("/user/update", {"user_id": "ada", "user_role": "internal_user"})
+    assert api.post("/key/generate", {}, bearer=key).status == 200

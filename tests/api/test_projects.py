@@ -160,7 +160,7 @@ def test_team_admins_manage_projects_members_see_them_strangers_do_not(api: Api)
 
 def test_a_project_of_others_looks_like_none_to_who_makes_keys(api: Api) -> None:
     new(api)
-    stranger = api.key(user_id="linus")["key"]
+    stranger = api.post("/user/new", {"user_id": "linus", "user_role": "internal_user"}).json["key"]
     own = api.post("/key/generate", {}, bearer=stranger).json["key"]
     for path, body in (("generate", {}), ("update", {"key": own})):
         foreign = api.post(f"/key/{path}", {**body, "project_id": "p1"}, bearer=stranger)
