@@ -68,6 +68,10 @@ class KeyQuerySet(models.QuerySet["VirtualKey"]):
     def with_owners(self) -> Self:
         return self.select_related(*OWNERS)
 
+    def sharing_owners(self) -> Self:
+        """The same for many keys, of which many have the same owners: those are read once each."""
+        return self.prefetch_related(*OWNERS)
+
 
 class VirtualKey(Limits):
     """A prepaid card: opens only its models, spends only its budget. The secret itself is never stored."""

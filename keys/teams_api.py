@@ -19,11 +19,10 @@ from keys.rows import key_row
 from teams.api_base import ApiError, SpendReader, required_text, unwired, whole_number
 from teams.finding import shown_team
 from teams.models import Membership, Team, TeamQuerySet
-from teams.paging import Sorts, sorted_rows
+from teams.paging import Sorts, first, sorted_rows, telling
+from teams.roster import roster_of
 from teams.rows import Row, membership_row, team_row
 
-#: Beyond these many, /key/list and /v2/team/list page.
-_MOST = 1000
 _SORTS: Sorts = {
     "team_alias": "name", "team_id": "public_id", "created_at": "pk", "updated_at": "updated_at",
     "max_budget": "max_budget_nano", "tpm_limit": "tpm_limit", "rpm_limit": "rpm_limit",
@@ -38,8 +37,9 @@ class TeamsView(KeyView):
     detail_errors = True
     ever: SpendReader = staticmethod(unwired)
 
-    def memberships(self, teams: list[Team], spent: Mapping[str, int], now: datetime) -> dict[int, list[Row]]:
-        members = _members(teams)
+    def memberships(
+        self, members: list[Membership], spent: Mapping[str, int], now: datetime
+    ) -> Mapping[int, list[Row]]:
         ever, rows = self.ever(members), defaultdict(list)
         for member in members:
             rows[member.team_id].append(membership_row(member, spent, now, ever))
@@ -62,16 +62,16 @@ class TeamInfo(TeamsView):
     def get(self, request: Request) -> Response:
         team = shown_team(required_text(request.query_params, "team_id"), self.caller)
         now, shown = timezone.now(), VirtualKey.objects.live().visible_to(self.caller)
-        keys = list(shown.with_owners().filter(team=team)[:_MOST])
-        spent = self.spent([team, *keys, *_members([team])])
-        return Response(
-            {
-                "team_id": team.public_id,
-                "team_info": team_row(team, spent, now),
-                "keys": [key_row(key, spent, now) for key in keys],
-                "team_memberships": self.memberships([team], spent, now)[team.pk],
-            }
-        )
+        keys, more_keys = first(shown.sharing_owners().filter(team=team))
+        members, more_members = _members([team])
+        spent = self.spent([team, *keys, *members])
+        answer = {
+            "team_id": team.public_id,
+            "team_info": team_row(team, spent, now),
+            "keys": [key_row(key, spent, now) for key in keys],
+            "team_memberships": self.memberships(members, spent, now).get(team.pk, []),
+        }
+        return telling(Response(answer), keys=more_keys, team_memberships=more_members)
 
 
 class TeamList(TeamsView):
@@ -82,18 +82,20 @@ class TeamList(TeamsView):
         teams, now, query = self.teams(), timezone.now(), request.query_params
         if query.get("organization_id"):
             teams = teams.filter(organization__public_id=query["organization_id"])
-        rows = list(teams.with_people()[:_MOST])
-        keys = list(VirtualKey.objects.live().visible_to(self.caller).with_owners().filter(team__in=rows)[:_MOST])
-        spent, of_team = self.spent([*rows, *keys, *_members(rows)]), defaultdict(list)
+        rows, more_teams = first(teams.with_owners())
+        seen = VirtualKey.objects.live().visible_to(self.caller)
+        keys, more_keys = first(seen.sharing_owners().filter(team__in=rows))
+        members, more_members = _members(rows)
+        spent, of_team = self.spent([*rows, *keys, *members]), defaultdict(list)
         for key in keys:
             of_team[key.team_id].append(key_row(key, spent, now))
-        joined = self.memberships(rows, spent, now)
-        return Response(
-            [
-                team_row(team, spent, now) | {"team_memberships": joined[team.pk], "keys": of_team[team.pk]}
-                for team in rows
-            ]
-        )
+        joined, roster = self.memberships(members, spent, now), roster_of(rows)
+        found = [
+            team_row(team, spent, now, roster)
+            | {"team_memberships": joined.get(team.pk, []), "keys": of_team.get(team.pk, [])}
+            for team in rows
+        ]
+        return telling(Response(found), teams=more_teams, keys=more_keys, team_memberships=more_members)
 
 
 class TeamListPaged(TeamsView):
@@ -107,12 +109,12 @@ class TeamListPaged(TeamsView):
             raise ApiError(400, "status: write deleted, or nothing for those that exist", param="status")
         teams = sorted_rows(_counted(_filtered(self.teams(), query)), query, _SORTS, default="created_at")
         total = teams.count()
-        rows: list[Any] = list(teams.with_people()[(page - 1) * size : page * size])
-        spent = self.spent(rows)
+        rows: list[Any] = list(teams.with_owners()[(page - 1) * size : page * size])
+        spent, roster = self.spent(rows), roster_of(rows)
         counts = [{"members_count": team.members_count, "keys_count": team.keys_count} for team in rows]
         return Response(
             {
-                "teams": [team_row(team, spent, now) | count for team, count in zip(rows, counts, strict=True)],
+                "teams": [team_row(team, spent, now, roster) | count for team, count in zip(rows, counts, strict=True)],
                 "total": total,
                 "page": page,
                 "page_size": size,
@@ -142,6 +144,11 @@ def _counted(teams: TeamQuerySet) -> TeamQuerySet:
     )
 
 
-def _members(teams: list[Team]) -> list[Membership]:
-    rows = Membership.objects.filter(team__in=teams).select_related("user", "team__organization", "shared_budget")
-    return list(rows.order_by("pk"))
+def _members(teams: list[Team]) -> tuple[list[Membership], bool]:
+    """Some people in these teams, and whether there are more."""
+    rows = Membership.objects.filter(team__in=teams).select_related("user", "shared_budget").order_by("pk")
+    members, more = first(rows)
+    known = {team.pk: team for team in teams}
+    for member in members:
+        member.team = known[member.team_id]
+    return members, more

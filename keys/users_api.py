@@ -20,13 +20,12 @@ from keys.serializers import NewKeySerializer
 from teams import services as people
 from teams.api_base import ApiError, SpendReader, unwired, whole_number
 from teams.models import Membership, Organization, OrganizationMembership, Team, User, UserQuerySet
-from teams.paging import Sorts, sorted_rows
+from teams.paging import Sorts, first, sorted_rows, telling
 from teams.promises import refuse_promises
+from teams.roster import roster_of
 from teams.rows import Row, membership_row, team_ids, team_ids_of, team_row, user_row
 from teams.serializers import PLATFORM, RESERVED_TEAM, UserSerializer, find_person, find_team
 
-#: /user/info of an admin lists everything; beyond this many, /key/list and /user/list page.
-_MOST = 1000
 _KEY_FIELDS = (
     "key", "key_alias", "duration", "expires", "models", "aliases", "tags", "key_type", "allowed_routes",
     "output_cap_policy", "team_id",
@@ -127,17 +126,18 @@ class UserInfo(KeyView):
         named = asked or (None if caller.reads_all else caller.user_id)
         if not named:
             shown = Team.objects.live() if caller.reads_all else Team.objects.none()
-            return Response(
-                {"user_id": None, "user_info": None, **self._owned(keys, list(shown.with_people()[:_MOST]))}
-            )
+            teams, more_teams = first(shown.with_owners())
+            owned, more_keys = self._owned(keys, teams)
+            answer = {"user_id": None, "user_info": None, **owned}
+            return telling(Response(answer), keys=more_keys, teams=more_teams)
         if named == PLATFORM and caller.reads_all:
             return Response({"user_id": named, "user_info": self._platform(), "keys": [], "teams": []})
         user = self._found(named)
-        teams = list(Team.objects.live().filter(memberships__user=user).with_people())
+        teams = list(Team.objects.live().filter(memberships__user=user).with_owners())
         info = user_row(user, [team.public_id for team in teams], self.spent([user]), timezone.now())
-        owned, places = self._owned(keys.filter(user=user), teams), self._places(user)
+        (owned, more_keys), places = self._owned(keys.filter(user=user), teams), self._places(user)
         owned["teams"] = [row | {"team_memberships": places[row["team_id"]]} for row in owned["teams"]]
-        return Response({"user_id": named, "user_info": info, **owned})
+        return telling(Response({"user_id": named, "user_info": info, **owned}), keys=more_keys)
 
     def _places(self, user: User) -> dict[str, list[Row]]:
         """The person's own place in each team, by the team's id."""
@@ -161,13 +161,14 @@ class UserInfo(KeyView):
             raise ApiError(403, f"user_id: you are not allowed to look at user {named}", param="user_id")
         return user
 
-    def _owned(self, keys: KeyQuerySet, teams: list[Team]) -> dict[str, Any]:
-        shown, now = list(keys.with_owners()[:_MOST]), timezone.now()
-        spent = self.spent([*shown, *teams])
+    def _owned(self, keys: KeyQuerySet, teams: list[Team]) -> tuple[dict[str, Any], bool]:
+        """Also whether there are more keys."""
+        (shown, more), now = first(keys.sharing_owners()), timezone.now()
+        spent, roster = self.spent([*shown, *teams]), roster_of(teams)
         return {
             "keys": [key_row(key, spent, now) for key in shown],
-            "teams": [team_row(team, spent, now) for team in teams],
-        }
+            "teams": [team_row(team, spent, now, roster) for team in teams],
+        }, more
 
 
 class UserList(KeyView):

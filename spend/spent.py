@@ -91,15 +91,16 @@ def _sums(starts: Mapping[str, datetime | None]) -> Iterable[tuple[str, str, int
 
 def _edges(starts: Mapping[str, datetime | None]) -> Iterator[tuple[str, str, int]]:
     """Entries between a window's start and the quarter of an hour after it, where the two differ."""
-    wanted = Q()
+    ragged: dict[tuple[str, datetime], list[int]] = defaultdict(list)
     for scope, start in starts.items():
-        if start is None or _next_quarter(start) == start:
-            continue
-        column = COLUMNS.get(scope_kind(scope))
-        owner = Q(**{column: scope_pk(scope)}) if column else Q()
-        wanted |= owner & Q(admitted_at__gte=start, admitted_at__lt=_next_quarter(start))
-    if not wanted:
+        if start and _next_quarter(start) != start:
+            ragged[COLUMNS.get(scope_kind(scope), ""), quarter_of(start)].append(scope_pk(scope))
+    if not ragged:
         return
+    wanted = Q()
+    for (column, quarter), pks in ragged.items():
+        owners = Q(**{f"{column}__in": pks}) if column else Q()
+        wanted |= owners & Q(admitted_at__gte=quarter, admitted_at__lt=quarter + QUARTER)
     entries = LedgerEntry.objects.filter(wanted).values_list("model", "amount_nano", "admitted_at", "scopes")
     for model, amount, at, scopes in entries:
         for scope in scopes:

@@ -200,11 +200,9 @@ class TeamQuerySet(models.QuerySet["Team"]):
         organizations = caller.organizations if Standing.ORG_ADMIN in caller.standings else ()
         return self.filter(Q(pk__in=leads) | Q(organization__in=organizations))
 
-    def with_people(self) -> Self:
-        """Everything that a team's row shows, in a fixed number of queries."""
-        people = Membership.objects.select_related("user").order_by("pk")
-        owners = ("organization__shared_budget", "shared_budget", "member_budget")
-        return self.select_related(*owners).prefetch_related(models.Prefetch("memberships", queryset=people))
+    def with_owners(self) -> Self:
+        """What a team's row shows beside the team and its people: read once each, as many teams share it."""
+        return self.prefetch_related("organization__shared_budget", "shared_budget", "member_budget")
 
 
 class Team(Archived, Limits):

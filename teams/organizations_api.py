@@ -19,12 +19,10 @@ from teams.field_rights import never_raised, never_widened
 from teams.finding import managed_organization, shown_organization
 from teams.limit_serializers import TermsSerializer
 from teams.models import Organization, OrganizationMembership, OrganizationQuerySet, SharedBudget, Team, User
+from teams.paging import MOST, telling
 from teams.promises import refuse_promises
 from teams.rows import Row, limits_row, organization_row, place_row
 from teams.scope_serializers import OrganizationSerializer, patched
-
-#: More teams or people than these are listed by their own endpoints.
-_MOST = 1000
 
 
 class OrganizationView(ScopeView):
@@ -34,8 +32,27 @@ class OrganizationView(ScopeView):
 
     def full(self, organizations: Iterable[Organization]) -> list[Row]:
         """Rows with people and teams, in the order given."""
+        return self._full(organizations)[0]
+
+    def answer(self, organizations: Iterable[Organization]) -> Response:
+        rows, cut = self._full(organizations)
+        return telling(Response(rows), **cut)
+
+    def _full(self, organizations: Iterable[Organization]) -> tuple[list[Row], dict[str, bool]]:
+        """Also which kinds of rows are not complete: many organizations share what one of them alone may show."""
         wanted = [row.pk for row in organizations]
-        rows: list[Any] = sorted(_full(self.caller).filter(pk__in=wanted), key=lambda row: wanted.index(row.pk))
+        most = max(1, MOST // max(1, len(wanted)))
+        found = _full(self.caller, most + 1).filter(pk__in=wanted)
+        rows: list[Any] = sorted(found, key=lambda row: wanted.index(row.pk))
+        cut = {
+            "members": any(len(row.shown_places) > most for row in rows),
+            "teams": any(len(row.shown_teams) > most for row in rows),
+        }
+        for row in rows:
+            row.shown_places, row.shown_teams = row.shown_places[:most], row.shown_teams[:most]
+        return self._rows(rows), cut
+
+    def _rows(self, rows: list[Any]) -> list[Row]:
         now = timezone.now()
         spent = self.spent([one for row in rows for one in (row, *row.shown_teams, *row.shown_places)])
         return [
@@ -127,13 +144,15 @@ class OrganizationInfo(OrganizationView):
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         organization = shown_organization(required_text(request.query_params, "organization_id"), self.caller)
-        return Response(self.full([organization])[0])
+        answer = self.answer([organization])
+        answer.data = answer.data[0]
+        return answer
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         """The older form: several at once."""
         names = dict.fromkeys(required_names(self.body, "organizations"))
-        return Response(self.full([shown_organization(name, self.caller) for name in names]))
+        return self.answer([shown_organization(name, self.caller) for name in names])
 
 
 class OrganizationList(OrganizationView):
@@ -146,17 +165,17 @@ class OrganizationList(OrganizationView):
         if query.get("org_alias"):
             rows = rows.filter(name__icontains=query["org_alias"])
         # The newest first, as on every list; the default organization, which nobody can delete, is the oldest.
-        return Response(self.full(rows.order_by("-pk")[:_MOST]))
+        return self.answer(rows.order_by("-pk")[:MOST])
 
 
-def _full(caller: Caller) -> OrganizationQuerySet:
+def _full(caller: Caller, most: int) -> OrganizationQuerySet:
     """With the teams and people that the caller may look at: a plain member sees its own, not all of them."""
     seen = Team.objects.live().visible_to(caller)
-    teams = seen.select_related("organization", "shared_budget").order_by("pk")[:_MOST]
-    people = OrganizationMembership.objects.select_related("user", "organization", "shared_budget")
+    teams = seen.select_related("shared_budget").order_by("pk")[:most]
+    people = OrganizationMembership.objects.select_related("user", "shared_budget")
     if not caller.reads_all:
         people = people.filter(user__in=User.objects.visible_to(caller))
-    places = people.order_by("pk")[:_MOST]
+    places = people.order_by("pk")[:most]
     return Organization.objects.select_related("shared_budget").prefetch_related(
         Prefetch("teams", queryset=teams, to_attr="shown_teams"),
         Prefetch("memberships", queryset=places, to_attr="shown_places"),

@@ -1,15 +1,33 @@
-"""Sorting of lists that are read page by page."""
+"""Lists that are read page by page, and how much is shown of those that are not."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from django.db.models import F, QuerySet
+from django.db.models import F, Model, QuerySet
+from rest_framework.response import Response
 
 from teams.api_types import ApiError
 
 Q = TypeVar("Q", bound=QuerySet[Any])
+M = TypeVar("M", bound=Model)
 #: What clients call a sort order, and the column or annotation it means.
 Sorts = Mapping[str, str]
+#: What a list without pages shows of each kind.
+MOST = 1000
+
+
+def first(rows: QuerySet[M], most: int = MOST) -> tuple[list[M], bool]:
+    """The first of them, and whether there are more."""
+    found = list(rows[: most + 1])
+    return found[:most], len(found) > most
+
+
+def telling(response: Response, **cut: bool) -> Response:
+    """An answer that names what of it is not complete."""
+    names = [name for name, is_cut in cut.items() if is_cut]
+    if names:
+        response["x-latchkey-truncated"] = ", ".join(names)
+    return response
 
 
 def pks_in_order(rows: QuerySet[Any], column: str, order: str, page: slice) -> list[int]:

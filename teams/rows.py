@@ -20,6 +20,7 @@ from teams.models import (
     User,
 )
 from teams.money import usd_from_nano
+from teams.roster import Roster, roster_of
 from teams.windows import Window, window_at
 
 Row = dict[str, Any]
@@ -232,8 +233,10 @@ def project_row(project: Project, spent: Mapping[str, int], now: datetime) -> Ro
     }
 
 
-def team_row(team: Team, spent: Mapping[str, int], now: datetime) -> Row:
-    members, limits, budget = _people_of(team), limits_row(team, spent[team.scope], now), team.member_budget
+def team_row(team: Team, spent: Mapping[str, int], now: datetime, roster: Roster | None = None) -> Row:
+    """`roster` is that of all teams of a list, read at once."""
+    members = (roster_of([team]) if roster is None else roster).get(team.pk, ())
+    limits, budget = limits_row(team, spent[team.scope], now), team.member_budget
     shared = budget_row(budget, zone_of(team), now) if budget else {}
     noted = {"team_member_budget_id": shared["budget_id"]} if shared else {}
     return {
@@ -245,10 +248,9 @@ def team_row(team: Team, spent: Mapping[str, int], now: datetime) -> Row:
         "model_aliases": team.model_aliases,
         "litellm_model_table": {"model_aliases": team.model_aliases} if team.model_aliases else None,
         "members_with_roles": [
-            {"role": member.role, "user_id": member.user.public_id, "user_email": member.user.email or None}
-            for member in members
+            {"role": role, "user_id": user_id, "user_email": email or None} for role, user_id, email in members
         ],
-        "admins": [member.user.public_id for member in members if member.role == Membership.Role.ADMIN],
+        "admins": [user_id for role, user_id, _ in members if role == Membership.Role.ADMIN],
         # Clients read members_with_roles; this older list is empty in the contract, too.
         "members": [],
         "team_member_permissions": team.member_permissions,
@@ -269,13 +271,6 @@ _NO_TEAM_MEANING: Row = {
     "tpd_limit": None, "object_permission": None, "object_permission_id": None, "model_id": None, "model_spend": {},
     "router_settings": None, "access_group_ids": [], "policies": [], "allow_team_guardrail_config": False,
 }  # fmt: skip
-
-
-def _people_of(team: Team) -> list[Membership]:
-    """Members in the order in which they joined; read at once for all teams that came from `with_people`."""
-    if "memberships" in getattr(team, "_prefetched_objects_cache", {}):
-        return list(team.memberships.all())
-    return list(team.memberships.select_related("user").order_by("pk"))
 
 
 def membership_row(member: Membership, spent: Mapping[str, int], now: datetime, ever: Mapping[str, int]) -> Row:

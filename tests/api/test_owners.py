@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from keys.models import VirtualKey
+from teams import paging, services
+from teams.actors import MASTER
 from teams.models import AuditEvent, Membership, Organization, Team, User
 from tests.api.conftest import Api
 from tests.factories import issue
@@ -181,3 +183,27 @@ def test_user_info_without_an_id_shows_everything_and_of_a_stranger_nothing(api:
     shown = api.get("/user/info").json
     assert (len(shown["keys"]), len(shown["teams"])) == (1, 1)
     assert api.get("/user/info", {"user_id": "unknown"}).status == 404
+
+
+def test_lists_without_pages_name_what_they_leave_out(
+    api: Api, search: Team, grace: User, linus: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.add_member(Membership(team=search, user=linus), actor=MASTER)
+    for _ in range(2):
+        issue(team=search, user=grace)
+    whole = api.get("/team/info", {"team_id": search.public_id})
+    assert "x-latchkey-truncated" not in whole.headers
+    monkeypatch.setattr(paging.first, "__defaults__", (1,))
+    for path, query, left_out in (
+        ("/team/info", {"team_id": search.public_id}, "keys, team_memberships"),
+        ("/team/list", {}, "keys, team_memberships"),
+        ("/user/info", {}, "keys"),
+        ("/user/info", {"user_id": grace.public_id}, "keys"),
+    ):
+        assert api.get(path, query).headers["x-latchkey-truncated"] == left_out, path
+    (team,) = api.get("/team/list").json
+    assert (len(team["keys"]), len(team["team_memberships"]), len(team["members_with_roles"])) == (1, 1, 2)
+    services.create_team(Team(public_id="second", organization=search.organization), actor=MASTER)
+    monkeypatch.setattr("teams.organizations_api.MOST", 1)
+    answer = api.get("/organization/info", {"organization_id": search.organization.public_id})
+    assert (answer.headers["x-latchkey-truncated"], len(answer.json["teams"])) == ("teams", 1)
