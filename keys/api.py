@@ -15,6 +15,7 @@ from keys import making, rights, rotation, services
 from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import info_row, issued_row, key_row
 from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key
+from teams.access_groups import assign_sent
 from teams.actors import Actor
 from teams.api_base import (
     ApiError,
@@ -64,6 +65,7 @@ class KeyGenerate(KeyView):
             making.fill_bounds(key, now=now)
             making.refuse_above(key, rights.COLUMNS, now=now)
             secret = services.issue_key(key, actor=actor, custom=body.validated_data.get("key"))
+            assign_sent(key, sent, self.caller)
         return Response(issued_row(key, secret, self.spent([key]), now, duration=body.validated_data.get("duration")))
 
 
@@ -116,6 +118,7 @@ class KeyUpdate(KeyView):
             key = rights.managed_key(self.caller, named, "/key/update", locked=True)
             key = changed_key(key, KeySerializer, self.caller, self.body, now=now)
             key = services.update_key(key, actor=actor, now=now)
+            assign_sent(key, self.body, self.caller)
             if self.body.get("spend") is not None and self.caller.is_admin:
                 self._reset(key, now)
         return Response(self.row(key, now) | {"key": named})
@@ -170,6 +173,7 @@ class KeyRegenerate(KeyView):
             if values.keys() - {"new_key", "grace_period"}:
                 row = changed_key(row, RegenerateSerializer, self.caller, self.body, now=now)
                 services.update_key(row, actor=actor, now=now)
+                assign_sent(row, self.body, self.caller)
             grace = {"grace": values["grace_period"]} if "grace_period" in values else {}
             secret = services.regenerate_key(row, actor=actor, custom=values.get("new_key"), now=now, **grace)
         return Response(issued_row(row, secret, self.spent([row]), now))

@@ -18,6 +18,7 @@ from keys.models import RetiredSecret, VirtualKey
 from keys.rights import managed_key
 from keys.rows import key_row
 from keys.serializers import KeySerializer, token_from
+from teams.access_groups import assign_sent
 from teams.api_base import MOST_NAMES, ApiError, listed, required_names, required_text
 from teams.api_types import MISSING, Misshapen
 from teams.models import Team
@@ -53,7 +54,9 @@ class KeyBulkUpdate(KeyView):
         if team is not None and key.team_id != team.pk:
             raise ApiError(400, f"key: is no key of team {team.public_id}", param="key")
         key = changed_key(key, KeySerializer, self.caller, patch, now=now)
-        return self.row(services.update_key(key, actor=self.caller.actor, now=now), now)
+        key = services.update_key(key, actor=self.caller.actor, now=now)
+        assign_sent(key, patch, self.caller)
+        return self.row(key, now)
 
 
 class TeamKeyBulkUpdate(KeyBulkUpdate):
@@ -94,7 +97,7 @@ class KeyInfoMany(KeyView):
         if not tokens and not aliases:
             raise Misshapen("keys", "name keys or key_aliases", code=MISSING)
         retired = RetiredSecret.objects.filter(token__in=tokens).values("key_id")
-        seen = VirtualKey.objects.described_to(self.caller).live().with_owners()
+        seen = VirtualKey.objects.described_to(self.caller).live().sharing_owners()
         keys = list(seen.filter(token__in=tokens) | seen.filter(pk__in=retired) | seen.filter(alias__in=aliases))
         spent, now = self.spent(keys), timezone.now()
         rows = [key_row(key, spent, now) for key in keys]

@@ -29,7 +29,6 @@ _REFUSED = {
     "mcp_rpm_limit": "there are no MCP servers here",
     "default_estimated_output_tokens": _NO_ESTIMATES,
     "default_estimated_output_tokens_per_model": _NO_ESTIMATES,
-    "access_group_ids": "write the names of access groups into models",
     "allowed_vector_store_indexes": "there are no vector stores here",
     "throttle_on_budget_exceeded": "a spent budget refuses calls; set rpm_limit to slow them down",
 }
@@ -105,7 +104,7 @@ def extras_row(metadata: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[s
     """How these fields look in answers; those without a meaning here are empty."""
     absent: dict[str, Any] = {
         "agent_id": None, "tpd_limit": None, "tag_rpm_limit": None,
-        "mcp_rpm_limit": None, "access_group_ids": [], "allowed_vector_store_indexes": None,
+        "mcp_rpm_limit": None, "allowed_vector_store_indexes": None,
         "throttle_on_budget_exceeded": False, "object_permission_id": None, "end_user_budget_id": None,
         "default_estimated_output_tokens": None, "default_estimated_output_tokens_per_model": None,
         "soft_budget_cooldown": False, "model_spend": {}, "user": None,

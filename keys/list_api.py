@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -15,6 +15,7 @@ from keys.api import KeyView
 from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import key_row, owner_row, status_of
 from keys.serializers import token_from
+from teams.access_groups import RELATION
 from teams.actors import MASTER, SYSTEM
 from teams.api_base import ApiError, ManagementView, unwired, whole_number
 from teams.callers import Caller
@@ -104,6 +105,7 @@ class KeyList(KeyView):
         return with_end + [key for key in rows if not ends[key.pk]]
 
     def _full(self, rows: list[VirtualKey], query: Any) -> list[dict[str, Any]]:
+        prefetch_related_objects(rows, RELATION)
         spent, now, expanded = self.spent(rows), timezone.now(), "user" in query.getlist("expand")
         shown = [key_row(key, spent, now) | {"status": status_of(key, now)} for key in rows]
         if expanded:

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from teams.access_groups import RELATION
 from teams.callers import Caller, Standing
 from teams.models import Limits, Organization, Project, Team, User
 from teams.scopes import ScopeKind
@@ -69,8 +70,8 @@ class KeyQuerySet(models.QuerySet["VirtualKey"]):
         return self.select_related(*OWNERS)
 
     def sharing_owners(self) -> Self:
-        """The same for many keys, of which many have the same owners: those are read once each."""
-        return self.prefetch_related(*OWNERS)
+        """The same for rows of many keys, of which many have the same owners: those are read once each."""
+        return self.prefetch_related(*OWNERS, RELATION)
 
 
 class VirtualKey(Limits):

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from keys.extras import ROUTES_OF_TYPE, extras_row
 from keys.models import VirtualKey
+from teams.access_groups import group_ids
 from teams.models import User
 from teams.rows import Row, budget_row, limits_row, usage_rows, zone_of
 
@@ -30,6 +31,7 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
         "organization_id": key.organization.public_id,
         "aliases": key.aliases,
         "tags": key.tags,
+        "access_group_ids": group_ids(key),
         "allowed_routes": key.allowed_routes,
         "output_cap_policy": key.output_cap_policy,
         "created_by": key.created_by,

@@ -33,6 +33,7 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
     organization_id = TextField(max_length=128, required=False, allow_null=True)
     aliases = AliasesField(required=False, allow_null=True)
     tags = NamesField(required=False, allow_null=True)
+    access_group_ids = NamesField(required=False, allow_null=True)
     allowed_routes = NamesField(required=False, allow_null=True)
     key_type = serializers.ChoiceField(choices=sorted(ROUTES_OF_TYPE), required=False, allow_null=True)
     output_cap_policy = serializers.ChoiceField(

@@ -10,3 +10,4 @@ class ProxyConfig(AppConfig):
     def ready(self) -> None:
         """Models exist only now, so what has to be known from the start is imported here."""
         import_module("proxy.departures")
+        import_module("proxy.group_services")

@@ -9,7 +9,9 @@ from django.db import transaction
 from keys.models import KeyQuerySet, VirtualKey
 from proxy.models import AccessGroup, Deployment
 from teams import audit, changes
+from teams.access_groups import FIELD, assigns_groups
 from teams.actors import Actor
+from teams.api_types import ApiError
 from teams.models import Team
 
 
@@ -61,6 +63,24 @@ def save_group(
     audit.record(action, group, actor=actor, before=before, after=_snapshot(group))
     changes.publish_catalog()
     return group
+
+
+@assigns_groups
+@transaction.atomic
+def assign_groups(row: Team | VirtualKey, wanted: list[str], actor: Actor) -> None:
+    """Give a key or a team exactly these groups; the same assignment that `save_group` makes from the other side."""
+    known = {group.public_id: group for group in AccessGroup.objects.filter(public_id__in=wanted)}
+    missing = [name[:64] for name in wanted if name not in known]
+    if missing:
+        raise ApiError(400, f"{FIELD}: not found: {', '.join(missing)}", param=FIELD)
+    held = {group.public_id: group for group in row.access_groups.all()}
+    for public_id in sorted(held.keys() ^ known.keys()):
+        group = (held | known)[public_id]
+        rows: Any = group.teams if isinstance(row, Team) else group.keys
+        before = _snapshot(group)
+        (rows.remove if public_id in held else rows.add)(row)
+        audit.record("access_group.updated", group, actor=actor, before=before, after=_snapshot(group))
+    changes.publish_catalog()
 
 
 @transaction.atomic

@@ -230,7 +230,7 @@ def _grant(public_id: str) -> AccessGroup:
 
 def _grant_row(group: AccessGroup) -> Row:
     def ids(rows: Iterable[Any], name: str) -> list[str]:
-        return sorted(getattr(row, name) for row in rows)
+        return sorted(getattr(row, name) for row in rows if row.deleted_at is None)
 
     return {
         "access_group_id": group.public_id,

@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from teams import departures, services
+from teams.access_groups import assign_sent
 from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text
 from teams.api_types import MISSING, Misshapen
 from teams.callers import BASELINE_ROUTES, MEMBER_ROUTES
@@ -35,7 +36,7 @@ class TeamView(ScopeView):
 class TeamNew(TeamView):
     @extend_schema(request=TeamSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        refuse_promises(self.body)
+        refuse_promises(self.body, but=TeamSerializer.keeps)
         body = TeamSerializer(data=self.body)
         body.is_valid(raise_exception=True)
         actor, team = self.caller.actor, body.team()
@@ -46,6 +47,7 @@ class TeamNew(TeamView):
             if shared is not None:
                 services.share_member_budget(team, shared, actor=actor)
             self._fill(team, body.validated_data.get("members_with_roles") or [])
+            assign_sent(team, self.body, self.caller)
         return Response(self.shown(find_team(team.public_id)))
 
     def _fill(self, team: Team, entries: list[dict[str, Any]]) -> None:
@@ -93,6 +95,7 @@ class TeamUpdate(TeamView):
             shared = member_budget(team, self.body)
             if shared is not None:
                 services.share_member_budget(team, shared, actor=actor)
+            assign_sent(team, self.body, self.caller)
         return Response({"team_id": team.public_id, "data": self.shown(find_team(named))})
 
     patch = post

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from teams.access_groups import RELATION
 from teams.callers import Caller, Standing
 from teams.invitation import Invitation
 from teams.platform import Platform
@@ -202,7 +203,7 @@ class TeamQuerySet(models.QuerySet["Team"]):
 
     def with_owners(self) -> Self:
         """What a team's row shows beside the team and its people: read once each, as many teams share it."""
-        return self.prefetch_related("organization__shared_budget", "shared_budget", "member_budget")
+        return self.prefetch_related("organization__shared_budget", "shared_budget", "member_budget", RELATION)
 
 
 class Team(Archived, Limits):

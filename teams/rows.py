@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from teams.access_groups import group_ids
 from teams.models import (
     Customer,
     Limits,
@@ -261,6 +262,7 @@ def team_row(team: Team, spent: Mapping[str, int], now: datetime, roster: Roster
         "team_member_budget_table": shared or None,
         "team_member_key_duration": team.member_key_duration or None,
         "default_team_member_models": team.member_models,
+        "access_group_ids": group_ids(team),
         "deleted_at": team.deleted_at,
         **_NO_TEAM_MEANING,
     }
@@ -269,7 +271,7 @@ def team_row(team: Team, spent: Mapping[str, int], now: datetime, roster: Roster
 #: Fields of LiteLLM's rows that have no meaning here.
 _NO_TEAM_MEANING: Row = {
     "tpd_limit": None, "object_permission": None, "object_permission_id": None, "model_id": None, "model_spend": {},
-    "router_settings": None, "access_group_ids": [], "policies": [], "allow_team_guardrail_config": False,
+    "router_settings": None, "policies": [], "allow_team_guardrail_config": False,
 }  # fmt: skip
 
 

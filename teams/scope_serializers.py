@@ -20,6 +20,7 @@ from teams.serializers import (
     MemberSerializer,
     PermissionsField,
     TaggedSerializer,
+    TeamSerializer,
     find_organization,
     refuse_beyond,
     taken,
@@ -82,7 +83,9 @@ class TeamUpdateSerializer(TaggedSerializer):
     team_member_permissions = PermissionsField(source="member_permissions", required=False, allow_null=True)
     team_member_key_duration = ValidityField(source="member_key_duration", required=False, allow_null=True)
     default_team_member_models = NamesField(source="member_models", required=False, allow_null=True)
+    access_group_ids = NamesField(required=False, allow_null=True)
 
+    keeps = TeamSerializer.keeps
     columns = LimitsSerializer.columns | TEAM_COLUMNS
 
     def apply(self, instance: Any, **how: Any) -> Any:

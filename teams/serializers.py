@@ -102,7 +102,9 @@ class TeamSerializer(TaggedSerializer):
     team_member_permissions = PermissionsField(source="member_permissions", required=False, allow_null=True)
     team_member_key_duration = ValidityField(source="member_key_duration", required=False, allow_null=True)
     default_team_member_models = NamesField(source="member_models", required=False, allow_null=True)
+    access_group_ids = NamesField(required=False, allow_null=True)
 
+    keeps = frozenset({"access_group_ids"})
     columns = LimitsSerializer.columns | TEAM_COLUMNS | {"public_id"}
     null_keeps = LimitsSerializer.null_keeps | {"public_id"}
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from keys.models import VirtualKey
 from proxy import services
 from proxy.models import AccessGroup, Deployment
 from teams.models import AuditEvent, PolicyChange, Team, User
@@ -160,3 +161,58 @@ def test_groups_are_for_platform_admins(api: Api, grace: User) -> None:
     assert api.post("/access_group/new", new, bearer=secret).status == 401
     assert api.post("/v1/access_group", {"access_group_name": "x"}, bearer=secret).status == 401
     assert api.get("/access_group/list", bearer=secret).status == 401
+
+
+@pytest.fixture
+def group(api: Api) -> str:
+    made = api.post("/v1/access_group", {"access_group_name": "g", "access_model_names": ["alpha"]})
+    return str(made.json["access_group_id"])
+
+
+def test_the_group_and_what_it_is_assigned_to_say_the_same(api: Api, group: str) -> None:
+    path = f"/v1/access_group/{group}"
+    key = api.key(access_group_ids=[group], models=["beta"])
+    assert key["access_group_ids"] == [group]
+    team = api.post("/team/new", {"team_id": "t", "access_group_ids": [group]}).json
+    assert team["access_group_ids"] == [group]
+    assert (api.get(path).json["assigned_key_ids"], api.get(path).json["assigned_team_ids"]) == ([key["token"]], ["t"])
+    put(api, path, {"assigned_key_ids": [], "assigned_team_ids": []})
+    assert api.get("/key/info", {"key": key["token"]}).json["info"]["access_group_ids"] == []
+    assert api.get("/team/info", {"team_id": "t"}).json["team_info"]["access_group_ids"] == []
+    for body in ({"access_group_ids": [group]}, {"key_alias": "named"}):
+        assert api.post("/key/update", {"key": key["token"]} | body).json["access_group_ids"] == [group]
+    assert api.post("/team/update", {"team_id": "t", "access_group_ids": [group]}).json["data"]["access_group_ids"]
+    many = api.post("/key/bulk_update", {"keys": [{"key": key["token"], "access_group_ids": None}]}).json
+    assert many["successful_updates"][0]["key_info"]["access_group_ids"] == []
+    assert api.get(path).json["assigned_key_ids"] == []
+    assert api.get("/key/list", {"return_full_object": "true"}).json["keys"][0]["access_group_ids"] == []
+    said = AuditEvent.objects.filter(action="access_group.updated").order_by("pk")[0]
+    assert said.after == {"keys": [VirtualKey.objects.get(token=key["token"]).public_id]}
+
+
+def test_a_key_that_is_deleted_is_assigned_to_nothing(api: Api, group: str) -> None:
+    key = api.key(access_group_ids=[group])
+    api.post("/key/delete", {"keys": [key["token"]]})
+    assert api.get(f"/v1/access_group/{group}").json["assigned_key_ids"] == []
+
+
+@pytest.mark.parametrize(("path", "named"), [("/key/generate", {}), ("/team/new", {"team_id": "new"})])
+def test_an_unknown_group_is_refused_and_nothing_is_made(api: Api, path: str, named: dict[str, str]) -> None:
+    for wrong, status in ((["nobody"], 400), ("nobody", 422)):
+        answer = api.post(path, {**named, "access_group_ids": wrong})
+        assert (answer.status, "access_group_ids" in answer.text) == (status, True), answer.text
+    assert not VirtualKey.objects.live().exists()
+    assert not Team.objects.filter(public_id="new").exists()
+
+
+def test_only_platform_admins_hand_groups_out(api: Api, search: Team, grace: User, group: str) -> None:
+    own, secret = issue(user=grace)
+    for path, body in (
+        ("/key/generate", {}), ("/key/update", {"key": own.token}), ("/team/update", {"team_id": search.public_id}),
+    ):  # fmt: skip
+        answer = api.post(path, body | {"access_group_ids": [group]}, bearer=secret)
+        assert (answer.status, "access_group_ids" in answer.text) == (403, True), answer.text
+    api.post("/key/update", {"key": own.token, "access_group_ids": [group]})
+    same = api.post("/key/update", {"key": own.token, "access_group_ids": [group], "key_alias": "mine"}, bearer=secret)
+    assert same.json["access_group_ids"] == [group]
+    assert api.get(f"/v1/access_group/{group}").json["assigned_key_ids"] == [own.token]

@@ -1,0 +1,44 @@
+"""Access groups as keys and teams show and name them: `access_group_ids`.
+
+The groups, and whom they are assigned to, are known only above, which says with `assigns_groups` how to change it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from teams.actors import Actor
+from teams.api_types import ApiError
+from teams.callers import Caller
+
+#: Relation by which a key or a team knows its groups; lists prefetch it.
+RELATION = "access_groups"
+FIELD = "access_group_ids"
+#: Gives a stored key or team exactly the groups with these ids. ApiError 400 for one that does not exist.
+Assign = Callable[[Any, list[str], Actor], None]
+_assign: list[Assign] = []
+
+
+def assigns_groups(assign: Assign) -> Assign:
+    """Have `assign` carry out what `assign_sent` is asked for."""
+    _assign.append(assign)
+    return assign
+
+
+def group_ids(row: Any) -> list[str]:
+    return sorted(group.public_id for group in getattr(row, RELATION).all())
+
+
+def assign_sent(row: Any, body: Mapping[str, Any], caller: Caller) -> None:
+    """Carry out what a validated body says of a stored key's or team's groups; omitted keeps them, null clears them.
+
+    Groups add models to what a row lists itself, so only platform admins hand them out. ApiError 403.
+    """
+    if FIELD not in body:
+        return
+    wanted = sorted(set(body[FIELD] or ()))
+    if wanted == group_ids(row):
+        return
+    if not caller.is_admin:
+        raise ApiError(403, f"{FIELD}: only proxy admins may set it", param=FIELD)
+    for assign in _assign:
+        assign(row, wanted, caller.actor)
