@@ -19,7 +19,7 @@ _TAGS = {
     "Tags": ("tag",),
     "Budgets": ("budget",),
     "Models": ("model", "model_group", "access_group", "credentials", "reload", "schedule", "fallback", "router"),
-    "Spend": ("spend", "global"),
+    "Spend": ("spend", "global", "cost"),
     "Audit": ("audit",),
     "Server": (
         "health",

@@ -225,6 +225,11 @@ _SPEND = (
     _get("/spend/keys", "Keys by what they spent"),
     _get("/spend/users", "People by what they spent"),
     _get("/spend/tags", "Tags by what their calls spent", _DAYS),
+    _post(
+        "/cost/estimate",
+        "What calls of a size will cost",
+        {"model": "house", "input_tokens": 1000, "output_tokens": 500, "num_requests_per_day": 100},
+    ),
     _post("/spend/calculate", "What a call would cost", {"model": "house", "messages": _SAID, "max_tokens": 100}),
     _get("/key/spend/report", "What keys spent on which models", _DAYS),
     _get("/user/spend/report", "What people spent on which models", _DAYS),

@@ -4,7 +4,7 @@ from django.urls import URLPattern
 
 from gateway_project.api_access import ADMIN, SPEND_OF_ALL, SPEND_OF_KEY, SPEND_OF_OWN, Access
 from gateway_project.api_at import at
-from proxy.cost_api import SpendCalculate
+from proxy.cost_api import CostEstimate, SpendCalculate
 from spend.api import SpendLogs, SpendLogsOne, SpendLogsPaged, SpendLogsSession
 from spend.audience_api import TagAudience, TagsPerUser
 from spend.daily_api import (
@@ -54,6 +54,7 @@ LOGS = [
     at("spend/users", SpendUsers, SPEND_OF_KEY),
     at("spend/tags", SpendTags, SPEND_OF_KEY),
     at("spend/calculate", SpendCalculate, SPEND_OF_KEY),
+    at("cost/estimate", CostEstimate, SPEND_OF_KEY),
     at("key/spend/report", OwnSpendReport, SPEND_OF_KEY),
     at("user/spend/report", OwnSpendReport, SPEND_OF_KEY, column="user_id", label="user_id"),
     at("team/spend/report", OwnSpendReport, SPEND_OF_KEY, column="team_id", label="team_id"),

@@ -72,3 +72,47 @@ def test_a_key_that_was_let_reads_what_everybody_spent(api: Api) -> None:
         assert api.get(path, march, bearer=trusted).status == 200
     assert api.get("/global/spend", march, bearer=trusted).json["spend"] == Decimal("0.000000005")
     assert api.post("/key/generate", {}, bearer=trusted).status == 401
+
+
+SIZE = {"input_tokens": 1000, "output_tokens": 500}
+
+
+def test_an_estimate_is_what_calls_of_that_size_are_charged(api: Api, model: str) -> None:
+    asked = {"model": model, **SIZE, "num_requests_per_day": 100}
+    shown = api.post("/cost/estimate", asked).json
+    usage = {"prompt_tokens": 1000, "completion_tokens": 500}
+    charged = api.post("/spend/calculate", {"model": model, "completion_response": {"usage": usage}}).json["cost"]
+    assert shown == {
+        **asked, "num_requests_per_month": None, "provider": "openai",
+        "cost_per_request": charged, "input_cost_per_request": Decimal("0.001"),
+        "output_cost_per_request": Decimal("0.001"), "margin_cost_per_request": 0,
+        "daily_cost": Decimal("0.2"), "daily_input_cost": Decimal("0.1"), "daily_output_cost": Decimal("0.1"),
+        "daily_margin_cost": 0, "monthly_cost": None, "monthly_input_cost": None, "monthly_output_cost": None,
+        "monthly_margin_cost": None, "input_cost_per_token": Decimal("0.000001"),
+        "output_cost_per_token": Decimal("0.000002"),
+    }  # fmt: skip
+
+
+def test_an_estimate_tells_what_is_added_to_the_provider_s_price(api: Api, model: str) -> None:
+    api.patch("/config/cost_margin_config", {"openai": {"percentage": 0.1, "fixed_amount": 0.001}})
+    shown = api.post("/cost/estimate", {"model": model, **SIZE, "num_requests_per_month": 1000}).json
+    assert (shown["cost_per_request"], shown["margin_cost_per_request"]) == (Decimal("0.0032"), Decimal("0.0012"))
+    assert (shown["monthly_cost"], shown["monthly_margin_cost"]) == (Decimal("3.2"), Decimal("1.2"))
+    assert shown["input_cost_per_token"] == Decimal("0.000001")
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "field"),
+    [
+        ({}, 422, "model"), ({"model": "house", "input_tokens": 1}, 422, "output_tokens"),
+        ({"model": "unknown", **SIZE}, 400, "model"),
+        ({"model": "house", **SIZE, "input_tokens": -1}, 400, "input_tokens"),
+        ({"model": "house", **SIZE, "num_requests_per_day": 1.5}, 422, "num_requests_per_day"),
+        ({"model": "house", **SIZE, "num_requests_per_month": 10**30}, 400, "num_requests_per_month"),
+    ],
+)  # fmt: skip
+def test_an_estimate_of_nonsense_names_its_field(
+    api: Api, model: str, body: dict[str, Any], status: int, field: str
+) -> None:
+    answer = api.post("/cost/estimate", body)
+    assert (answer.status, field in answer.text) == (status, True), answer.text
