@@ -142,7 +142,8 @@ def _dotted(place: Place) -> str:
 
 def _misshapen(refusal: ApiError, view: Any) -> dict[str, Any]:
     """Body C of the contract: where it is, and what to write there."""
-    where = "query" if isinstance(view, APIView) and view.request.method == "GET" else "body"
+    is_read = isinstance(view, APIView) and view.request.method == "GET"
+    where = "query" if is_read or getattr(refusal, "where", "body") == "query" else "body"
     place: Place = tuple(refusal.param.split(".")) if refusal.param else ()
     if isinstance(refusal, _Wrong):
         entries = [(at, _SHAPE[str(text.code)], str(text)) for at, text in refusal.found]

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.core.exceptions import ImproperlyConfigured
+from django.http import QueryDict
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -93,7 +94,8 @@ def required_text(values: Mapping[str, Any], name: str) -> str:
     """A non-empty string out of a body or a query; Misshapen, or ApiError 400 if it is empty, naming it."""
     value, remedy = values.get(name), "this field is required and must be a non-empty string"
     if not isinstance(value, str):
-        raise Misshapen(name, remedy, code=MISSING if value is None else WRONG_TYPE)
+        where = "query" if isinstance(values, QueryDict) else "body"
+        raise Misshapen(name, remedy, code=MISSING if value is None else WRONG_TYPE, where=where)
     if not value.strip() or "\0" in value:
         raise ApiError(400, f"{name}: {remedy}", param=name)
     return value
@@ -123,5 +125,5 @@ def whole_number(values: Mapping[str, str], name: str, default: int, *, top: int
     """A query parameter between 1 and `top`; Misshapen naming it."""
     value = values.get(name, str(default))
     if not value.isascii() or not value.isdigit() or not 1 <= int(value[:12]) <= top:
-        raise Misshapen(name, f"write a whole number between 1 and {top}")
+        raise Misshapen(name, f"write a whole number between 1 and {top}", where="query")
     return int(value)

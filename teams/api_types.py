@@ -37,10 +37,11 @@ class ApiError(APIException):
 class Misshapen(ApiError):
     """422: a request lacks a field, or the field is of another JSON type than its readers take (contract, body C)."""
 
-    def __init__(self, param: str, remedy: str, *, code: str = WRONG_TYPE) -> None:
+    def __init__(self, param: str, remedy: str, *, code: str = WRONG_TYPE, where: str = "body") -> None:
         super().__init__(422, f"{param}: {remedy}" if param else remedy, param=param or None)
         self.remedy = remedy
         self.code = code
+        self.where = where
 
 
 def kind_of(status: int) -> str:

@@ -55,3 +55,9 @@ def test_only_admins_plan_it(api: Api) -> None:
     _, secret = issue()
     assert api.post(f"{PATH}?hours=6", bearer=secret).status == 401
     assert api.get(f"{PATH}/status", bearer=secret).status == 401
+
+
+def test_a_missing_parameter_is_said_to_be_missing_in_the_query(api: Api) -> None:
+    for path in (PATH, f"{PATH}?hours=x"):
+        answer = api.post(path)
+        assert (answer.status, answer.json["detail"][0]["loc"]) == (422, ["query", "hours"])
