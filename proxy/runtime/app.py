@@ -20,6 +20,7 @@ from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.request import Receive, Request, Send
 from proxy.runtime.settlement import Settlement
 from proxy.runtime.spooling import Spooling
+from proxy.runtime.store_protocol import StoreFacts
 from proxy.runtime.streams import Streams
 from proxy.runtime.upstream import AiohttpClient, UpstreamClient
 
@@ -108,8 +109,12 @@ class Gateway:
         with contextlib.suppress(BooksUnavailable):
             await self.grants.catalog()
 
-    async def _meet_store(self, run_id: str) -> None:
-        await self.epochs.meet_server(run_id)
+    async def _meet_store(self, facts: StoreFacts) -> None:
+        if facts.evicts:
+            log.warning("the counter store evicts entries when it is full: set maxmemory-policy to noeviction")
+        if self.config.durability == "fast" and not facts.keeps_file:
+            log.warning("the counter store keeps no append-only file, which `fast` relies on: set appendonly to yes")
+        await self.epochs.meet_server(facts.run_id)
 
     async def _cut_revoked(self, scopes: set[str]) -> None:
         if self.config.cut_revoked_streams:

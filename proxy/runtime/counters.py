@@ -15,7 +15,7 @@ import structlog
 
 from proxy.runtime.journal import BooksUnavailable
 from proxy.runtime.scripts import EVERY, Script
-from proxy.runtime.store_protocol import Failure, StoreAddress, StoreProtocol
+from proxy.runtime.store_protocol import Failure, StoreAddress, StoreFacts, StoreProtocol
 
 log = structlog.get_logger()
 _MOST_WAITING = 20_000
@@ -44,10 +44,14 @@ def _by_key(calls: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, list[int]]]
 
 
 class CounterStore:
-    """`on_server` is awaited with the server's run id on every connection, before any command is sent on it."""
+    """`on_server` is awaited on every connection with what the server says of itself, before any command is sent."""
 
     def __init__(
-        self, url: str, on_server: Callable[[str], Awaitable[None]] | None = None, *, timeout_seconds: float = 0.2
+        self,
+        url: str,
+        on_server: Callable[[StoreFacts], Awaitable[None]] | None = None,
+        *,
+        timeout_seconds: float = 0.2,
     ) -> None:
         self._address, self._on_server = StoreAddress.parse(url), on_server
         self._patience = max(1, round(timeout_seconds / _TICK))
@@ -154,12 +158,12 @@ class CounterStore:
         async with asyncio.timeout(max(0.25, self._patience * _TICK)):
             protocol = await self._address.connect(self._on_lost)
             try:
-                run_id = await protocol.greet(self._address, [script.text for script in EVERY])
+                facts = await protocol.greet(self._address, [script.text for script in EVERY])
             except BaseException:
                 protocol.abort()
                 raise
         if self._on_server is not None:
-            await self._on_server(run_id)
+            await self._on_server(facts)
         if not protocol.alive:
             raise ConnectionError("the counter store went away again")
         self._protocol = protocol

@@ -36,8 +36,8 @@ class StoreProtocol(asyncio.Protocol):
         self.waiting.append(future)
         return future
 
-    async def greet(self, address: "StoreAddress", scripts: list[str]) -> str:
-        """Log in, choose the database, load the scripts; returns the server's run id."""
+    async def greet(self, address: "StoreAddress", scripts: list[str]) -> "StoreFacts":
+        """Log in, choose the database, load the scripts; returns what the server says about itself."""
         if address.password:
             user = (address.username,) if address.username else ()
             await self.send(("AUTH", *user, address.password))
@@ -45,8 +45,7 @@ class StoreProtocol(asyncio.Protocol):
             await self.send(("SELECT", address.database))
         for script in scripts:
             await self.send(("SCRIPT", "LOAD", script))
-        info = await self.send(("INFO", "server"))
-        return next(line[7:].strip() for line in str(info).splitlines() if line.startswith("run_id:"))
+        return StoreFacts.read(str(await self.send(("INFO",))))
 
     @property
     def alive(self) -> bool:
@@ -89,6 +88,30 @@ class StoreProtocol(asyncio.Protocol):
                 future.set_exception(ConnectionError())
         self.waiting.clear()
         self._on_lost()
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """What a server says about itself; managed ones keep some of it to themselves."""
+
+    run_id: str
+    evicts: bool = False
+    """Whether it drops entries when its memory is full."""
+    keeps_file: bool = True
+    """Whether it writes an append-only file."""
+
+    @classmethod
+    def read(cls, info: str) -> "StoreFacts":
+        """From the answer to INFO. Raises ConnectionError for a server whose replacement nobody could notice."""
+        told = {name: value for name, _, value in (line.strip().partition(":") for line in info.splitlines())}
+        limited = told.get("maxmemory", "0") != "0"
+        if not told.get("run_id"):
+            raise ConnectionError("the server tells no run id")
+        return cls(
+            run_id=told["run_id"],
+            evicts=limited and told.get("maxmemory_policy", "noeviction") != "noeviction",
+            keeps_file=told.get("aof_enabled", "1") != "0",
+        )
 
 
 @dataclass(frozen=True, slots=True)
