@@ -209,6 +209,7 @@ except BadDuration as error:
 DURABILITY = env.choice("LATCHKEY_DURABILITY", "strict", ("strict", "fast"))
 MAX_BODY_BYTES = env.number("LATCHKEY_MAX_BODY_BYTES", 20 * 1024 * 1024, least=1024)
 HOLD_LEASE_SECONDS = env.number("LATCHKEY_HOLD_LEASE_SECONDS", 60, least=5)
+REFUSALS_KEPT_DAYS = env.number("LATCHKEY_REFUSALS_KEPT_DAYS", 30, least=1)
 DEFAULT_OUTPUT_TOKENS = env.number("LATCHKEY_DEFAULT_OUTPUT_TOKENS", 16384, least=1)
 UNBUDGETED_WITHOUT_STORE = env.choice("LATCHKEY_UNBUDGETED_WITHOUT_STORE", "allow", ("allow", "deny")) == "allow"
 BUDGETS_WITHOUT_STORE = env.choice("LATCHKEY_BUDGETS_WITHOUT_STORE", "deny", ("deny", "pg_exact", "allowance"))
@@ -248,6 +249,7 @@ CELERY_BEAT_SCHEDULE = {
     "note-expired-keys": {"task": "keys.tasks.note_expired_keys", "schedule": 60.0},
     "rotate-keys": {"task": "keys.tasks.rotate_keys", "schedule": 300.0},
     "forget-answers": {"task": "keys.tasks.forget_answers", "schedule": 3600.0},
+    "forget-refusals": {"task": "spend.tasks.forget_refusals", "schedule": 3600.0},
     "seed-prices": {"task": "spend.tasks.seed_prices", "schedule": 86400.0},
     "reload-prices": {"task": "spend.tasks.reload_prices", "schedule": 300.0},
     "forget-policy-changes": {"task": "teams.tasks.forget_policy_changes", "schedule": 3600.0},

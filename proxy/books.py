@@ -17,7 +17,7 @@ from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.journal import BooksUnavailable, Handler, Lane
 from spend import commits, rollups, sql_holds
 from spend import services as ledger
-from spend.wire import Authority, CounterLoad, CounterRef, Crossing, Intent, Posting, SqlHold
+from spend.wire import Authority, CounterLoad, CounterRef, Crossing, Intent, Posting, RefusedCall, SqlHold
 from teams import changes
 from teams.models import Organization, PolicyChange
 
@@ -72,6 +72,11 @@ def counters(items: Sequence[CounterRef]) -> list[CounterLoad]:
 
 def crossings(items: Sequence[Crossing]) -> list[None]:
     ledger.note_crossings(items, now=timezone.now())
+    return [None] * len(items)
+
+
+def refusals(items: Sequence[Sequence[RefusedCall]]) -> list[None]:
+    ledger.note_refusals(call for batch in items for call in batch)
     return [None] * len(items)
 
 
@@ -195,7 +200,7 @@ _URGENT = (
     teams,
     policy_changes,
 )
-_LATER = (postings, crossings, leases, late_intents)
+_LATER = (postings, crossings, leases, late_intents, refusals)
 
 
 def lanes() -> list[Lane]:

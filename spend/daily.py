@@ -13,7 +13,7 @@ from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, Val
 from django.db.models.functions import Coalesce, TruncDate
 
 from spend.activity import SUMS
-from spend.models import Activity, Hold, LedgerEntry
+from spend.models import Activity, Hold, LedgerEntry, Refusal
 from spend.query import Days
 from teams.callers import Caller
 
@@ -137,10 +137,15 @@ class Selection:
         return rows.filter(tag__in=self.tags) if self.tags else rows.exclude(tag="")
 
     def _failures(self) -> list[Row]:
-        holds = Hold.objects.visible_to(self.caller).failed().filter(self.where)
-        holds = holds.filter(admitted_at__gte=self.days.start, admitted_at__lt=self.days.end)
-        groups = _grouped(holds, self.days.zone).annotate(failed=Count("pk"))
-        rows = [row for group in groups for row in self._exploded((*group[:-1], *_NO_SUMS, group[-1]))]
+        """Attempts that failed, and calls that were refused."""
+        attempts, refusals = Hold.objects.visible_to(self.caller).failed(), Refusal.objects.visible_to(self.caller)
+        within = Q(admitted_at__gte=self.days.start, admitted_at__lt=self.days.end)
+        rows = [
+            row
+            for failed in (attempts, refusals)
+            for group in _grouped(failed.filter(self.where, within), self.days.zone).annotate(failed=Count("pk"))
+            for row in self._exploded((*group[:-1], *_NO_SUMS, group[-1]))
+        ]
         return sorted(rows, key=_newest_first)
 
     def _moved(self) -> Iterator[tuple[Row, date]]:

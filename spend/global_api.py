@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from spend import labels, totals
 from spend.logs import key_pks
-from spend.models import Hold
+from spend.models import Hold, Refusal
 from spend.query import Days, days, last_days, names
 from teams.api_base import ApiError, ManagementView, whole_number
 from teams.models import Platform
@@ -170,9 +170,8 @@ class GlobalActivityModels(SpendView):
 
 
 class GlobalActivityExceptions(SpendView):
-    """GET /global/activity/exceptions: attempts that failed, per day; per deployment with `by_deployment`.
-
-    The books keep no reasons, so how many of them were rate limits is not known, and null.
+    """GET /global/activity/exceptions: attempts that failed and calls that were refused, per day; with `by_deployment`
+    the former alone, per deployment. How many a provider's rate limit failed is not known.
     """
 
     by_deployment: ClassVar[bool] = False
@@ -181,17 +180,24 @@ class GlobalActivityExceptions(SpendView):
     def get(self, request: Request) -> Response:
         query = request.query_params
         span = self.days(query)
-        failed = Hold.objects.visible_to(self.caller).failed()
-        failed = failed.filter(admitted_at__gte=span.start, admitted_at__lt=span.end)
-        if query.get("model_group"):
-            failed = failed.filter(model=query["model_group"])
+        wanted = Q(admitted_at__gte=span.start, admitted_at__lt=span.end)
+        wanted &= Q(model=query["model_group"]) if query.get("model_group") else Q()
+        failed = Hold.objects.visible_to(self.caller).failed().filter(wanted)
         dated = failed.order_by().annotate(on=TruncDate("admitted_at", tzinfo=UTC), place=self._place())
         by: dict[str, dict[date, int]] = {}
         for place, day, count in dated.values_list("place", "on").annotate(n=Count("pk")).order_by("on", "place"):
             by.setdefault(place, {})[day] = count
         if self.by_deployment:
             return Response([{"api_base": "", "model_id": name} | _exceptions(days) for name, days in by.items()])
-        return Response(_exceptions(by.get("", {})))
+        refused = (
+            Refusal.objects.visible_to(self.caller).filter(wanted).annotate(on=TruncDate("admitted_at", tzinfo=UTC))
+        )
+        limited: dict[date, int] = {}
+        failures = dict(by.get("", {}))
+        for kind, day, count in refused.order_by().values_list("kind", "on").annotate(n=Count("pk")):
+            failures[day] = failures.get(day, 0) + count
+            limited[day] = limited.get(day, 0) + (count if kind == "rate_limit_error" else 0)
+        return Response(_exceptions(dict(sorted(failures.items())), limited))
 
     def _place(self) -> F | Value:
         return F("deployment") if self.by_deployment else Value("")
@@ -265,12 +271,13 @@ def _activity(rows: Iterable[tuple[Any, ...]]) -> dict[str, Any]:
     }
 
 
-def _exceptions(days: dict[date, int]) -> dict[str, Any]:
+def _exceptions(days: dict[date, int], limited: dict[date, int] | None = None) -> dict[str, Any]:
+    known = limited if limited is None else {day: limited.get(day, 0) for day in days}
     return {
         "daily_data": [
-            {"date": f"{day:%b %d}", "num_exceptions": count, "num_rate_limit_exceptions": None}
+            {"date": f"{day:%b %d}", "num_exceptions": count, "num_rate_limit_exceptions": known and known[day]}
             for day, count in days.items()
         ],
         "sum_num_exceptions": sum(days.values()),
-        "sum_num_rate_limit_exceptions": None,
+        "sum_num_rate_limit_exceptions": None if known is None else sum(known.values()),
     }

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from spend.models import Hold, LedgerEntry
+from spend.models import Hold, LedgerEntry, Refusal
 from teams.money import usd_from_nano
 
 #: What a row shows of others, to be selected with it.
@@ -52,12 +52,30 @@ def failed_row(hold: Hold) -> dict[str, Any]:
     }
 
 
+def refused_row(refusal: Refusal) -> dict[str, Any]:
+    """A call that was refused before anything was held, and what its caller was told."""
+    told = {"error_code": str(refusal.status), "error_class": refusal.kind, "error_message": refusal.message}
+    return {
+        "request_id": refusal.request_id,
+        "spend": usd_from_nano(0),
+        "total_tokens": 0,
+        "prompt_tokens": 0,
+        "completion_tokens": 0,
+        "endTime": refusal.admitted_at,
+        "completionStartTime": None,
+        "request_duration_ms": 0,
+        **_attribution(refusal),
+        "status": "failure",
+        "metadata": _whose(refusal) | {"status": "failure", "error_information": {**told, "llm_provider": ""}},
+    }
+
+
 def started(row: dict[str, Any]) -> datetime:
     at: datetime = row["startTime"]
     return at
 
 
-def _attribution(row: Hold | LedgerEntry) -> dict[str, Any]:
+def _attribution(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
     return {
         "litellm_call_id": row.request_id,
         "call_type": _CALL_TYPES.get(row.call_type, row.call_type),
@@ -86,7 +104,7 @@ def _attribution(row: Hold | LedgerEntry) -> dict[str, Any]:
     }
 
 
-def _whose(row: Hold | LedgerEntry) -> dict[str, Any]:
+def _whose(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
     """Whose call it was."""
     return {
         "user_api_key": row.token,

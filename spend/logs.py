@@ -1,4 +1,4 @@
-"""The spend log: charges of the ledger and attempts that failed, filtered, merged and cut into pages.
+"""The spend log: charges of the ledger, attempts that failed and calls that were refused, merged and cut into pages.
 
 Each step is carried by an index or stops at a cap, so that its cost does not grow with the ledger.
 """
@@ -14,8 +14,8 @@ from django.db.models import F, Model, Q, QuerySet, Value
 
 from keys.models import RetiredSecret, VirtualKey
 from keys.serializers import token_from
-from spend.log_rows import OWNERS, failed_row, log_row
-from spend.models import Hold, LedgerEntry
+from spend.log_rows import OWNERS, failed_row, log_row, refused_row
+from spend.models import Hold, LedgerEntry, Refusal
 from spend.query import Query, nano
 from teams.api_types import ApiError
 from teams.callers import Caller
@@ -42,7 +42,8 @@ _FAILURES: dict[str, Any] = {
 }  # fmt: skip
 _SORTS, _BY_TIME = tuple(_CHARGES), "startTime"
 #: Filters that no index carries.
-_LOOKED_FOR = ("model", "model_id", "model_group", "min_spend", "max_spend")
+_LOOKED_FOR = ("model", "model_id", "model_group", "min_spend", "max_spend", "error_code", "error_message")
+_KINDS = ("charges", "failures", "refusals")
 _OWNED_BY: dict[str, tuple[type[Model], str, str]] = {
     "user_id": (User, "public_id", "user_id"),
     "team_id": (Team, "public_id", "team_id"),
@@ -54,21 +55,30 @@ _OWNED_BY: dict[str, tuple[type[Model], str, str]] = {
 
 @dataclass(frozen=True)
 class Log:
-    """What of the log is asked for: charges, and attempts that failed."""
+    """What of the log is asked for: charges, attempts that failed, and calls that were refused."""
 
     charges: QuerySet[LedgerEntry]
     failures: QuerySet[Hold]
+    refusals: QuerySet[Refusal]
     is_cut: bool = False
     """Whether there is more of what was asked for than was looked through."""
 
     @classmethod
     def of(cls, caller: Caller) -> "Log":
-        return cls(LedgerEntry.objects.visible_to(caller), Hold.objects.visible_to(caller).failed())
+        attempts, refusals = Hold.objects.visible_to(caller), Refusal.objects.visible_to(caller)
+        return cls(LedgerEntry.objects.visible_to(caller), attempts.failed(), refusals)
 
     def only(self, *conditions: Any, **columns: Any) -> "Log":
-        """By what charges and failures have in common."""
-        charges = self.charges.filter(*conditions, **columns)
-        return replace(self, charges=charges, failures=self.failures.filter(*conditions, **columns))
+        """By what all of them have in common."""
+        return replace(
+            self,
+            charges=self.charges.filter(*conditions, **columns),
+            failures=self.failures.filter(*conditions, **columns),
+            refusals=self.refusals.filter(*conditions, **columns),
+        )
+
+    def without(self, *kinds: str) -> "Log":
+        return replace(self, **{kind: getattr(self, kind).none() for kind in kinds})
 
     def between(self, start: datetime, end: datetime) -> "Log":
         """Admitted in `[start, end)`."""
@@ -78,29 +88,30 @@ class Log:
         return self.page(_BY_TIME, "desc", 0, count)
 
     def cut(self) -> "Log":
-        """Without what is older than the newest MOST rows of either kind."""
-        charges, failures = _edge(self.charges), _edge(self.failures)
-        return Log(
-            self.charges.filter(admitted_at__gt=charges) if charges else self.charges,
-            self.failures.filter(admitted_at__gt=failures) if failures else self.failures,
-            is_cut=bool(charges or failures),
-        )
+        """Without what is older than the newest MOST rows of each kind."""
+        edges = {kind: _edge(getattr(self, kind)) for kind in _KINDS}
+        newer = {kind: getattr(self, kind).filter(admitted_at__gt=edge) for kind, edge in edges.items() if edge}
+        return replace(self, **newer, is_cut=bool(newer))
 
     def count(self) -> int:
         """At most MOST + 1."""
-        return sum(rows.order_by()[: MOST + 1].count() for rows in (self.charges, self.failures))
+        rows: tuple[QuerySet[Any], ...] = (self.charges, self.failures, self.refusals)
+        return sum(each.order_by()[: MOST + 1].count() for each in rows)
 
     def page(self, sort: str, order: str, start: int, size: int) -> list[dict[str, Any]]:
-        """Rows from number `start` on, in one order over both kinds."""
+        """Rows from number `start` on, in one order over all kinds."""
         down, end = order == "desc", start + size
         charges = _places(self.charges, (_CHARGES[sort], "pk"), down, end)
-        failures = _places(self.failures, (_FAILURES[sort], "admitted_at"), down, end)
-        merged = heapq.merge(charges, failures, key=lambda place: place[0], reverse=down)
+        others = [_places(rows, (_FAILURES[sort], "admitted_at"), down, end) for rows in (self.failures, self.refusals)]
+        merged = heapq.merge(charges, *others, key=lambda place: place[0], reverse=down)
         wanted = [pk for _, pk in islice(merged, start, end)]
         entries = _with_owners(LedgerEntry.objects.filter(pk__in=_ints(wanted)).order_by(), size)
         failed = _with_owners(Hold.objects.filter(pk__in=_texts(wanted)), size)
         shown: dict[Any, dict[str, Any]] = {entry.pk: log_row(entry) for entry in entries}
         shown |= {hold.pk: failed_row(hold) for hold in failed}
+        if missing := [pk for pk in _texts(wanted) if pk not in shown]:
+            refused = _with_owners(Refusal.objects.filter(pk__in=missing), size)
+            shown |= {refusal.pk: refused_row(refusal) for refusal in refused}
         return [shown[pk] for pk in wanted]
 
 
@@ -118,7 +129,7 @@ def of_request(log: Log, wanted: str) -> Log:
     by_call = log.charges.filter(request_id=wanted).order_by().values_list("pk", flat=True)[:MOST]
     by_answer = log.charges.exclude(response_id="").filter(response_id=wanted).order_by()
     found = {*by_call, *by_answer.values_list("pk", flat=True)[:MOST]}
-    return replace(log, charges=log.charges.filter(pk__in=found), failures=log.failures.filter(request_id=wanted))
+    return replace(log.only(request_id=wanted), charges=log.charges.filter(pk__in=found))
 
 
 def filtered(log: Log, query: Query) -> Log:
@@ -136,7 +147,7 @@ def filtered(log: Log, query: Query) -> Log:
             log = log.only(**{column: query[name]})
     if query.get("model"):
         log = log.only(Q(upstream_model=query["model"]) | Q(model=query["model"]))
-    return _by_amount(log, query)
+    return _by_amount(_by_reason(log, query), query)
 
 
 def order_of(query: Query) -> tuple[str, str]:
@@ -180,7 +191,8 @@ def _searched(log: Log, text: str) -> Log:
         )
     owned = log.only(owners)
     charges = log.charges.filter(Q(pk__in=by_request.charges.values("pk")) | owners)
-    return replace(log, charges=charges, failures=by_request.failures | owned.failures)
+    failures, refusals = by_request.failures | owned.failures, by_request.refusals | owned.refusals
+    return replace(log, charges=charges, failures=failures, refusals=refusals)
 
 
 def _by_amount(log: Log, query: Query) -> Log:
@@ -188,26 +200,39 @@ def _by_amount(log: Log, query: Query) -> Log:
         if query.get(name):
             edge = nano(query, name)
             fits = edge <= 0 if name == "min_spend" else edge >= 0
-            failures = log.failures if fits else log.failures.none()
-            log = replace(log, charges=log.charges.filter(**{lookup: edge}), failures=failures)
+            log = replace(
+                log if fits else log.without("failures", "refusals"), charges=log.charges.filter(**{lookup: edge})
+            )
     return log
 
 
 def _by_outcome(log: Log, query: Query) -> Log:
-    """Why an attempt failed is not in the books, and no answer ever comes from a cache: such filters find nothing."""
+    """Why an attempt failed is not in the books, only why a call was refused; and no answer comes from a cache."""
     status = query.get("status_filter") or ""
     if status not in ("", "success", "failure"):
         raise ApiError(400, "status_filter: write success or failure", param="status_filter")
     hit = (query.get("cache_hit_filter") or "").lower()
     if hit in ("true", "hit", "cache_hit"):
-        return replace(log, charges=log.charges.none(), failures=log.failures.none())
+        return log.without(*_KINDS)
     if status == "success":
-        log = replace(log, failures=log.failures.none())
-    if status == "failure" or query.get("error_code") or query.get("error_message"):
-        log = replace(log, charges=log.charges.none())
-    if query.get("error_code") or query.get("error_message"):
-        log = replace(log, failures=log.failures.none())
+        log = log.without("failures", "refusals")
+    if status == "failure":
+        log = log.without("charges")
     return log
+
+
+def _by_reason(log: Log, query: Query) -> Log:
+    code, words = query.get("error_code"), query.get("error_message")
+    if not code and not words:
+        return log
+    refusals = log.refusals.filter(message__icontains=words) if words else log.refusals
+    if code:
+        refusals = (
+            refusals.filter(status=int(code))
+            if code.isascii() and code.isdigit() and len(code) < 5
+            else refusals.none()
+        )
+    return replace(log.without("charges", "failures"), refusals=refusals)
 
 
 def _places(rows: QuerySet[Any], by: tuple[Any, str], down: bool, end: int) -> list[tuple[Any, Any]]:

@@ -15,7 +15,7 @@ from teams.models import Customer, Organization, Team, User
 
 __all__ = [
     "MOST_HOURS", "PACKAGED", "Activity", "Attribution", "Crossing", "Hold", "LedgerEntry", "Markup", "Price",
-    "PriceReload", "Rollup", "SpendReset",
+    "PriceReload", "Refusal", "Rollup", "SpendReset",
 ]  # fmt: skip
 
 
@@ -96,6 +96,33 @@ class Hold(Attribution):
 
     def __str__(self) -> str:
         return f"{self.id} ({self.state})"
+
+
+class RefusalQuerySet(models.QuerySet["Refusal"]):
+    def visible_to(self, caller: Caller) -> Self:
+        """As the ledger."""
+        return self if caller.reads_spend else self.filter(_own(caller))
+
+
+class Refusal(Attribution):
+    """A call of a known key that was refused before anything was held. Kept for a while only: it is no part of the
+    books, and under a flood of refusals not every one is noted."""
+
+    id = models.CharField(max_length=32, primary_key=True)
+    status = models.PositiveSmallIntegerField()
+    kind = models.CharField(max_length=64)
+    message = models.CharField(max_length=500)
+
+    objects = RefusalQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["admitted_at"], name="spend_refusal_time"),
+            models.Index(fields=["request_id"], name="spend_refusal_request"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.kind} {self.request_id}"
 
 
 def _own(caller: Caller) -> Q:

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any
 
 from spend.bulk import Insert, Row
-from spend.models import Hold, LedgerEntry
-from spend.wire import ORPHAN, Intent, Posting
+from spend.models import Hold, LedgerEntry, Refusal
+from spend.wire import ORPHAN, Intent, Posting, RefusedCall
 
 _ATTRIBUTION = (
     "organization_id", "key_id", "team_id", "member_id", "user_id", "customer_id", "request_id", "call_type",
@@ -28,6 +28,18 @@ ENTRIES = Insert(
         "overrun", "response_id", "scopes", "finished_at", "first_byte_at", "posted_at",
     ),
 )  # fmt: skip
+
+
+REFUSALS = Insert(Refusal, (*_ATTRIBUTION, "id", "status", "kind", "message"))
+
+
+def refusal_row(call: RefusedCall) -> Row:
+    owners = call.owners
+    return (
+        owners.organization_id, owners.key_id, owners.team_id, owners.member_id, owners.user_id, None, call.request_id,
+        call.call_type, call.model, "", "", "", call.at, call.token, call.tags, False, call.refusal_id, call.status,
+        call.kind, call.message,
+    )  # fmt: skip
 
 
 def hold_row(intent: Intent, state: Hold.State = Hold.State.PENDING) -> Row:

@@ -8,8 +8,8 @@ import orjson
 from django.db import connection, transaction
 
 from spend import activity, fence, rollups, wire
-from spend.models import Crossing, Hold, LedgerEntry
-from spend.rows import ENTRIES, HOLDS, attribution_of, entry_row, hold_row, orphan_row
+from spend.models import Crossing, Hold, LedgerEntry, Refusal
+from spend.rows import ENTRIES, HOLDS, REFUSALS, attribution_of, entry_row, hold_row, orphan_row, refusal_row
 from spend.wire import Intent, Posting
 from teams import audit, changes
 from teams.actors import Actor
@@ -162,6 +162,16 @@ def note_crossings(crossings: Iterable[wire.Crossing], *, now: datetime) -> None
     """Write down that soft budgets were crossed, each once per window, however many workers noticed it."""
     rows = (Crossing(scope=c.scope, counter=c.counter, amount_nano=c.soft_nano, at=now) for c in crossings)
     Crossing.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def note_refusals(calls: Iterable[wire.RefusedCall]) -> None:
+    """Write down calls that were refused before anything was held, for who reads the spend log."""
+    REFUSALS.run([refusal_row(call) for call in calls])
+
+
+def forget_refusals(*, before: datetime) -> int:
+    """Delete refusals that are older. Returns how many."""
+    return Refusal.objects.filter(admitted_at__lt=before).delete()[0]
 
 
 def raise_epoch(organization_pk: int, *, seen: int, above: int = 0) -> tuple[int, bool]:

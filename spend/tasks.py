@@ -1,15 +1,25 @@
-"""Scheduled work on the price book."""
+"""Scheduled work on the price book and on what is kept for a while only."""
+
+from datetime import datetime, timedelta
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
-from spend import book, reload_services
+from spend import book, reload_services, services
 
 
 @shared_task
 def seed_prices(**_: object) -> int:
     """Add prices that the packaged list has and the book has not. Repeatable."""
     return book.seed_prices(now=timezone.now())
+
+
+@shared_task
+def forget_refusals(*, now: str | None = None, **_: object) -> int:
+    """Delete refused calls that were kept long enough. Repeatable."""
+    at = datetime.fromisoformat(now) if now else timezone.now()
+    return services.forget_refusals(before=at - timedelta(days=settings.REFUSALS_KEPT_DAYS))
 
 
 @shared_task

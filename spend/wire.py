@@ -98,6 +98,23 @@ class Posting:
 
 
 @dataclass(frozen=True, slots=True)
+class RefusedCall:
+    """A call that was refused before anything was held, and what its caller was told."""
+
+    refusal_id: str
+    owners: Owners
+    token: str
+    tags: tuple[str, ...]
+    request_id: str
+    call_type: str
+    model: str
+    at: datetime
+    status: int
+    kind: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class CounterRef:
     """Names one budget window of one scope; `model` is an entry as in model lists, '' for every model."""
 

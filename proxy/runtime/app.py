@@ -22,6 +22,7 @@ from proxy.runtime.settlement import Settlement
 from proxy.runtime.spooling import Spooling
 from proxy.runtime.store_protocol import StoreFacts
 from proxy.runtime.streams import Streams
+from proxy.runtime.turned_away import TurnedAway
 from proxy.runtime.upstream import AiohttpClient, UpstreamClient
 
 log = structlog.get_logger()
@@ -49,6 +50,7 @@ class Gateway:
         self.spooling = Spooling(journal, self.store, self.grants, config, clock)
         self.holds = Holds(self.store, journal, self.epochs, config, clock, self.spooling)
         self.settlement = Settlement(journal, self.store, self.holds, config.lease_seconds, clock, self.spooling)
+        self.turned_away = TurnedAway(journal, clock)
         self.streams = Streams(
             stall_seconds=config.client_stall_seconds,
             drain_seconds=config.drain_seconds,
@@ -71,6 +73,7 @@ class Gateway:
             asyncio.create_task(self._cut_expired(), name="cut-expired"),
             asyncio.create_task(metrics.keep_shared(), name="share-metrics"),
             asyncio.create_task(self.settlement.run(), name="post"),
+            asyncio.create_task(self.turned_away.run(), name="note-refusals"),
             asyncio.create_task(self.settlement.keep_leases(), name="keep-leases"),
             asyncio.create_task(self.spooling.follow(), name="follow-spool"),
         ]
@@ -81,6 +84,7 @@ class Gateway:
         metrics.share()
         for task in self._background:
             task.cancel()
+        await self.turned_away.flush()
         await self.store.stop()
         await self.spooling.stop()
         await self.journal.stop()

@@ -33,7 +33,11 @@ async def serve(gateway: "Gateway", request: Request, request_id: str, route: Ro
     timing, config = Timing(), gateway.config
     token = identify(request.headers, config.master_token, config.rules.key_header, gateway.grants.known)
     grant = await gateway.grants.get(token)
-    call = read_call(route, await read_body(request, config), path_model, request.headers, config.rules)
+    try:
+        call = read_call(route, await read_body(request, config), path_model, request.headers, config.rules)
+    except errors.GatewayError as refusal:
+        gateway.turned_away.note(refusal, grant, request_id, route.call_type)
+        raise
     models = several.named(call, await gateway.grants.catalog(), grant.owners.team_id)
     if not models:
         await _attempts(gateway, request, request_id, token, call, timing)
@@ -83,7 +87,17 @@ async def _next_hold(
                 if instead and course.cannot_afford(refusal, instead):
                     continue
             if not course.passes_over(refusal):
-                raise course.told(refusal) from refusal
+                told = course.told(refusal)
+                _note(gateway, told, token, request_id, course)
+                raise told from refusal
+
+
+def _note(gateway: "Gateway", told: errors.GatewayError, token: str, request_id: str, course: Course) -> None:
+    """A call of which nothing was sent is in the books of no attempt."""
+    grant = gateway.grants.at_hand(token)
+    if grant is not None and course.attempt == 1:
+        call = course.asked
+        gateway.turned_away.note(told, grant, request_id, call.route.call_type, call.model)
 
 
 async def admit_and_hold(

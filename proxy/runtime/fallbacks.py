@@ -40,6 +40,11 @@ class Course:
     def __post_init__(self) -> None:
         self._asked, self._waiting = self.call, list(self.call.fallbacks)
 
+    @property
+    def asked(self) -> Call:
+        """As the client made it."""
+        return self._asked
+
     def goes_on(self, failed: GatewayError, kind: str, model: str, most_retries: int, known: Fallbacks) -> bool:
         """After a failed attempt: whether there is another one, at this model or at the next.
 

@@ -57,6 +57,10 @@ class Grants:
         """Tokens whose grants were read already."""
         return self._grants
 
+    def at_hand(self, token: str) -> Grant | None:
+        """A grant that was read already."""
+        return self._grants.get(token)
+
     def is_over(self, token: str) -> bool:
         """Whether the known grant of a token has expired or was rotated out."""
         grant, now = self._grants.get(token), self._clock()

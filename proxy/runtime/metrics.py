@@ -29,6 +29,7 @@ UNKNOWN = Counter("latchkey_unknown_outcomes_total", "Attempts charged as held: 
 ESTIMATED = Counter("latchkey_estimated_charges_total", "Answers without usage, charged by estimate.")
 OVERRUNS = Counter("latchkey_overruns_total", "Charges above their hold: a price or an estimate is wrong.")
 CUT = Counter("latchkey_streams_cut_total", "Open streams that were ended because their key is no longer good.")
+UNNOTED = Counter("latchkey_refusals_not_noted_total", "Refused calls that the spend log does not show, as many were.")
 
 
 _answered: defaultdict[int, int] = defaultdict(int)

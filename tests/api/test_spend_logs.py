@@ -5,8 +5,14 @@ from typing import Any
 
 import pytest
 
+from keys.grants import Owners
+from keys.models import VirtualKey
+from proxy.runtime.ids import hold_id
 from spend import api as spend_api
 from spend import logs
+from spend import services as ledger
+from spend.tasks import forget_refusals
+from spend.wire import RefusedCall
 from teams.models import Team, User
 from tests.api.conftest import Api
 from tests.api.spending import DAY, spend
@@ -124,3 +130,68 @@ def test_everybody_sees_their_own_calls_and_those_of_whom_they_lead(
         assert api.get("/spend/logs/ui/team", bearer=secret).status == (200 if secret == leader else 404)
     assert api.get("/spend/logs", {"user_id": linus.public_id}, bearer=leader).json == []
     assert len(api.get("/spend/logs").json) == 3
+
+
+def refuse(key: VirtualKey, *, status: int = 429, kind: str = "rate_limit_error", **fields: Any) -> None:
+    """A call of the key is refused at noon."""
+    owners = Owners(key.organization_id, key.pk, key.team_id, None, key.user_id)
+    values = {"request_id": "refused", "model": "demo", "at": NOON, "message": "Rate limit exceeded"} | fields
+    call = RefusedCall(hold_id(), owners, key.token, (), call_type="chat", status=status, kind=kind, **values)
+    ledger.note_refusals([call])
+
+
+def test_a_refused_call_is_shown_with_what_its_caller_was_told(api: Api) -> None:
+    key, _ = issue()
+    refuse(key)
+    (row,) = api.get(V2, DAY | {"status_filter": "failure"}).json["data"]
+    assert (row["request_id"], row["status"], row["spend"], row["api_key"]) == ("refused", "failure", 0, key.token)
+    assert row["metadata"]["error_information"] == {
+        "error_code": "429", "error_class": "rate_limit_error", "error_message": "Rate limit exceeded",
+        "llm_provider": "",
+    }  # fmt: skip
+    assert api.get("/spend/logs/ui/refused").json == row
+    assert api.get("/spend/logs", {"api_key": key.token}).json == [row]
+    for query in ({"status_filter": "success"}, {"min_spend": "0.1"}, {"error_code": "403"}, {"error_message": "no"}):
+        assert api.get(V2, DAY | query).json["total"] == 0, query
+    for query in ({"error_code": "429"}, {"error_message": "limit"}, {"model": "demo"}, {"search": "refused"}):
+        assert api.get(V2, DAY | query).json["data"] == [row], query
+
+
+def test_refusals_stand_in_order_among_charges_and_failures(api: Api) -> None:
+    key, _ = issue()
+    for n, how in enumerate((10, None, "refused", 20, "refused")):
+        at = NOON + timedelta(minutes=n)
+        if isinstance(how, str):
+            refuse(key, at=at, request_id=f"r{n}")
+        else:
+            spend(key, how, at=at, request_id=f"r{n}")
+    shown = api.get(V2, DAY).json
+    assert (calls(shown["data"]), shown["total"]) == (["r4", "r3", "r2", "r1", "r0"], 5)
+    assert calls(api.get(V2, DAY | {"page": 2, "page_size": 2}).json["data"]) == ["r2", "r1"]
+    assert calls(api.get(V2, DAY | {"sort_by": "spend"}).json["data"])[:2] == ["r3", "r0"]
+
+
+def test_only_who_sees_a_key_s_calls_sees_its_refusals(api: Api, grace: User, linus: User) -> None:
+    own, secret = issue(user=grace)
+    refuse(own)
+    assert calls(api.get("/spend/logs", bearer=secret).json) == ["refused"]
+    assert api.get("/spend/logs", bearer=issue(user=linus)[1]).json == []
+
+
+def test_refusals_count_as_failed_and_as_exceptions(api: Api) -> None:
+    key, _ = issue()
+    spend(key, None)
+    refuse(key)
+    refuse(key, status=403, kind="key_model_access_denied")
+    days = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
+    found = api.get("/global/activity/exceptions", days).json
+    assert (found["sum_num_exceptions"], found["sum_num_rate_limit_exceptions"]) == (3, 1)
+    assert api.get("/user/daily/activity", days).json["metadata"]["total_failed_requests"] == 3
+
+
+def test_refusals_are_kept_for_a_while(api: Api) -> None:
+    key, _ = issue()
+    refuse(key, at=NOON - timedelta(days=31), request_id="old")
+    refuse(key)
+    assert forget_refusals(now=NOON.isoformat()) == 1
+    assert calls(api.get("/spend/logs").json) == ["refused"]
