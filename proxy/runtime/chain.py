@@ -38,7 +38,7 @@ async def serve(gateway: "Gateway", request: Request, request_id: str, route: Ro
     except errors.GatewayError as refusal:
         gateway.turned_away.note(refusal, grant, request_id, route.call_type)
         raise
-    models = several.named(call, await gateway.grants.catalog(), grant.owners.team_id)
+    models = await _models(gateway, call, grant.owners.team_id)
     if not models:
         await _attempts(gateway, request, request_id, token, call, timing)
         return
@@ -47,6 +47,15 @@ async def serve(gateway: "Gateway", request: Request, request_id: str, route: Ro
         await _attempts(gateway, part, request_id, token, one, Timing())
 
     await several.serve(request, call, models, attempt)
+
+
+async def _models(gateway: "Gateway", call: Call, team: int | None) -> tuple[str, ...]:
+    """The models of a call to several. No name is taken apart by a catalog that it was added to meanwhile."""
+    catalog = await gateway.grants.catalog()
+    names = several.named(call, catalog, team)
+    if all(catalog.shelf_of(name, team) for name in names) or not await gateway.grants.has_news():
+        return names
+    return several.named(call, await gateway.grants.catalog(), team)
 
 
 async def _attempts(
