@@ -123,6 +123,11 @@ class VirtualKey(Limits):
             models.Index(fields=["team", "-id"], name="keys_by_team"),
             models.Index(fields=["user", "-id"], name="keys_by_user"),
             models.Index(fields=["expires_at"], name="keys_by_expiry"),
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(expiry_noted_at__isnull=True, deleted_at__isnull=True),
+                name="keys_expiring",
+            ),
             # Orders of lists.
             *(
                 models.Index(fields=[column, "id"], condition=Q(deleted_at__isnull=True), name=f"keys_by_{column}")

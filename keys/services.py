@@ -153,7 +153,7 @@ def note_expired_keys(*, now: datetime, actor: Actor) -> int:
 
     The gateway itself compares `expires_at` at every call, so a late run lets nobody in.
     """
-    due = VirtualKey.objects.live().filter(expires_at__lte=now, expiry_noted_at__isnull=True)
+    due = VirtualKey.objects.live().filter(expires_at__lte=now, expiry_noted_at__isnull=True).order_by("expires_at")
     return sum(_note_expired(pk, now, actor) for pk in due.values_list("pk", flat=True))
 
 
