@@ -63,11 +63,14 @@ def _virtual_caller(token: str, now: datetime) -> Caller:
 def _caller(grant: Grant) -> Caller:
     """The owner's rights, with which key they are used: with a key of a team only those inside the team.
 
-    A key of nobody has its team's, if it is a service account.
+    A key of nobody has its team's, if it is a service account. One of an organization that is not its owner's own is
+    nobody's here: whoever administers that organization may have made it and know its secret.
     """
     owners = grant.owners
     actor = Actor(f"key:{grant.public_id}", owners.user_id, grant.token, grant.user_public_id)
     user = User.objects.filter(pk=owners.user_id).first() if owners.user_id else None
+    if user is not None and not owners.team_id and user.organization_id not in (None, owners.organization_id):
+        return _with(Caller(actor), grant)
     known = caller_of(user, actor=actor) if user is not None else Caller(actor)
     if user is not None and owners.team_id:
         known = known.inside_team(owners.team_id)
@@ -75,6 +78,11 @@ def _caller(grant: Grant) -> Caller:
         known = replace(
             known, teams=frozenset({owners.team_id}), granted={"/key/generate": frozenset({owners.team_id})}
         )
+    return _with(known, grant)
+
+
+def _with(known: Caller, grant: Grant) -> Caller:
+    owners = grant.owners
     return replace(
         known,
         key_pk=owners.key_id,

@@ -114,7 +114,8 @@ def owners_of(key: VirtualKey) -> list[Limits]:
     place = places.filter(organization=key.organization_id, user=key.user_id).first() if key.user_id else None
     above: list[Limits] = [place] if place else []
     if key.team is None:
-        return [*above, key.user] if key.user else above
+        is_home = key.user is not None and key.user.organization_id in (None, key.organization_id)
+        return [*above, key.user] if key.user and is_home else above
     member = key.team.memberships.select_related("user", "shared_budget").filter(user=key.user_id).first()
     return [*above, key.team, *(scope for scope in (member, key.project) if scope)]
 

@@ -27,7 +27,7 @@ class KeyForm(LimitsForm):
         super().__init__(*args, **kwargs)
         helps = {
             "alias": "What people call it; at most one living key has it.",
-            "organization": "Only for a key without a team and without a user.",
+            "organization": "Only for a key without a team: of nobody, or of a member of this organization.",
             "project": "One of the team's, whose limits hold too.",
             "service_account": "Name of the program that owns the key, instead of a user.",
             "expires_at": "Empty: never.",

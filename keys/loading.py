@@ -56,7 +56,7 @@ def grant_of(
     if key.team is not None:
         scopes.append(key.team)
         scopes += [scope for scope in (member, key.project) if scope]
-    elif key.user is not None:
+    elif key.user is not None and key.user.organization_id in (None, key.organization_id):
         scopes.append(key.user)
     return Grant(
         token=old.token if old else key.token,
@@ -71,7 +71,7 @@ def grant_of(
         zone=key.organization.timezone,
         chain=(
             *(policy_of(scope, epoch=epoch) for scope in scopes),
-            policy_of(key, epoch=epoch, owner=key.user if key.team else None),
+            policy_of(key, epoch=epoch, owner=None if key.user in scopes else key.user),
         ),
         platform=platform_policy(platform),
         platform_zone=platform.timezone,

@@ -10,7 +10,7 @@ from typing import Any
 from keys.bounds import inherit, owners_of, refuse_beyond_minter, refuse_beyond_owners, refuse_own_budget
 from keys.models import VirtualKey
 from keys.serializers import find_key, no_project
-from keys.services import place
+from keys.services import is_guest, place
 from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.models import Membership, Project, Team
@@ -177,6 +177,9 @@ def _judge_place(caller: Caller, key: VirtualKey, route: str) -> None:
         _judge_team(caller, key, key.team, route)
     elif not caller.personal:
         raise ApiError(403, "team_id: a key of a team makes keys for its own team only", param="team_id")
+    elif is_guest(key) and not caller.manages_organization(key.organization_id):
+        told = "organization_id: only its admins may make keys in an organization for who is at home elsewhere"
+        raise ApiError(403, told, param="organization_id")
     elif key.user is None and not caller.manages_organization(key.organization_id):
         raise ApiError(403, "organization_id: only admins may make keys that belong to nobody", param="organization_id")
     elif key.user_id not in (None, caller.user_pk) and not caller.manages_organization(key.organization_id):

@@ -11,6 +11,7 @@ from rest_framework import serializers
 from keys import secrets
 from keys.extras import ROUTES_OF_TYPE, ExtrasSerializer, refuse_promises
 from keys.models import RetiredSecret, VirtualKey
+from keys.services import is_guest
 from teams.actors import Actor
 from teams.api_fields import AliasesField, DayOrInstantField, NamesField, TextField, ValidityField
 from teams.api_types import ApiError
@@ -105,17 +106,18 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
 
     def _place(self, key: VirtualKey) -> None:
         organization = find_organization(self.validated_data)
+        owner = key.team or (key.user if key.user and key.user.organization else None)
         if organization is None:
             if not key.organization_id:
-                key.organization = default_organization()
+                key.organization = (owner and owner.organization) or default_organization()
             return
-        owner = key.team or (key.user if key.user and key.user.organization else None)
-        if owner is not None and owner.organization != organization:
+        key.organization = organization
+        if owner is not None and owner.organization != organization and (key.team is not None or not is_guest(key)):
             raise ApiError(
-                400, "organization_id: the key's team or user belongs to another organization",
+                400, "organization_id: the key's team or user belongs to another organization; make the user a member "
+                "of this one with /organization/member_add",
                 param="organization_id",
             )  # fmt: skip
-        key.organization = organization
 
     def _move_tags(self, attrs: dict[str, Any]) -> None:
         """Clients may write tags inside `metadata`; we keep them in one place."""

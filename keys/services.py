@@ -179,13 +179,27 @@ def _set_blocked(key: VirtualKey, blocked: bool, actor: Actor) -> VirtualKey:
 
 
 def place(key: VirtualKey) -> None:
-    """A key lives in the organization of its team, else of its user, else where it was put."""
+    """A key lives in the organization of its team, else of its user, else where it was put.
+
+    A person may have keys in another organization than the own, if a member there.
+    """
     if key.team is not None:
         key.organization = key.team.organization
-    elif key.user is not None and key.user.organization is not None:
+    elif key.user is not None and key.user.organization is not None and not is_guest(key):
         key.organization = key.user.organization
     elif not key.organization_id:
         key.organization = default_organization()
+
+
+def is_guest(key: VirtualKey) -> bool:
+    """Whether a key belongs to an organization that is not its owner's own, and may: as a member's, or an old one."""
+    user, organization = key.user, key.organization_id
+    if user is None or not organization or user.organization_id in (None, organization):
+        return False
+    return (
+        user.organization_memberships.filter(organization=organization).exists()
+        or VirtualKey.objects.filter(pk=key.pk, user=user, organization=organization).exists()
+    )
 
 
 def _plan_rotation(key: VirtualKey, now: datetime) -> None:

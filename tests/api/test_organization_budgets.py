@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from keys.loading import load_grants
+from keys.models import VirtualKey
 from spend import services as ledger
 from teams import services
 from teams.actors import SYSTEM
@@ -102,3 +103,32 @@ def test_nobody_raises_or_leaves_an_own_limit(api: Api, mia: User) -> None:
     services.join_organization(place, actor=SYSTEM)
     assert _update(api, {LIMIT: 12}, bearer=key_of(colleague)).json[LIMIT] == 12
     assert api.delete("/organization/member_delete", gone, bearer=key_of(colleague)).status == 200
+
+
+def test_a_member_from_elsewhere_gets_keys_there_that_spend_by_the_membership_alone(api: Api) -> None:
+    north = organization_of("north")
+    guest, lead = person("guest", max_budget_nano=1), person("lead", organization=north)
+    asked = {"user_id": "guest", "organization_id": "north", "max_budget": 3}
+    refused = api.post("/key/generate", asked)
+    assert (refused.status, "/organization/member_add" in refused.text) == (400, True)
+    place = OrganizationMembership(organization=north, user=guest, max_budget_nano=4 * 10**9)
+    services.join_organization(place, actor=SYSTEM)
+    assert api.post("/key/generate", asked, bearer=key_of(guest)).status == 403
+    OrganizationMembership.objects.filter(user=lead).update(role="org_admin")
+    assert api.post("/key/generate", asked | {"max_budget": 5}, bearer=key_of(lead)).status == 400
+    made = api.post("/key/generate", asked, bearer=key_of(lead)).json
+    assert made["organization_id"] == "north"
+    key = VirtualKey.objects.get(token=made["token"])
+    assert _chain(key) == ["org", "place", "key"]
+    # Who made it knows its secret, and is nobody to what else is its owner's.
+    assert api.get("/user/info", {"user_id": "guest"}, bearer=made["key"]).status in (401, 403)
+    assert api.get("/key/list", bearer=made["key"]).status == 401
+    assert api.get("/key/info", bearer=made["key"]).status == 200
+    # Its owner's deactivation reaches the key, though the owner is no link of the chain.
+    assert guest.scope in dict(load_grants([key.token])[key.token].chain[-1].versions)
+    assert api.post("/key/update", {"key": key.token, "key_alias": "a"}).json["organization_id"] == "north"
+    assert api.post("/key/generate", {"user_id": "guest"}).json["organization_id"] == "default"
+    gone = {"organization_id": "north", "user_id": "guest"}
+    assert api.delete("/organization/member_delete", gone).status == 200
+    assert api.post("/key/update", {"key": key.token, "key_alias": "b"}).json["organization_id"] == "north"
+    assert api.post("/key/generate", asked).status == 400

@@ -46,3 +46,15 @@ def test_a_limit_that_is_set_or_left_behind_counts_at_once(latchkey: Running, bo
     member = {"user_id": who["user_id"], "role": "internal_user"}
     latchkey.manage("POST", "/organization/member_add", json={**who, "member": member, LIMIT: 0})
     assert [refused(latchkey.chat(key), 429) for key in keys] == ["budget_exceeded"] * 2
+
+
+def test_a_member_from_elsewhere_is_held_there_too(latchkey: Running, books: Books) -> None:
+    organization = latchkey.manage("POST", "/organization/new", json={"organization_alias": "G"})["organization_id"]
+    user = latchkey.manage("POST", "/user/new", json={"auto_create_key": False, "max_budget": 0})["user_id"]
+    who = {"organization_id": organization, "user_id": user}
+    member = {"user_id": user, "role": "internal_user"}
+    latchkey.manage("POST", "/organization/member_add", json={**who, "member": member, LIMIT: 1.5 * COST / 10**9})
+    key = latchkey.new_key(**who)
+    assert latchkey.chat(key).status_code == 200
+    assert refused(latchkey.chat(key), 429) == "budget_exceeded"
+    assert books.total_nano == COST
