@@ -81,6 +81,7 @@ class Books:
                     self._rollups(f"e.id > {last}"),
                     self._activity(f"e.id > {last}"),
                 )
+        self.execute("DELETE FROM spend_dailytotal", self._totals())
         self.analyze()
 
     def analyze(self) -> None:
@@ -146,6 +147,18 @@ class Books:
             f"INSERT INTO spend_activity ({', '.join(labels)}, {names}) SELECT {', '.join(labels.values())}, {sums} "
             f"FROM spend_ledgerentry e WHERE {which} GROUP BY {', '.join(map(str, range(1, len(labels) + 1)))} "
             f"ON CONFLICT ({', '.join(labels)}) DO UPDATE SET {updates}"
+        )
+
+    def _totals(self) -> str:
+        """The totals of all activity, of which there are few."""
+        labels = "day, organization_id, model, upstream_model, provider, call_type"
+        sums = [
+            name for name in self._columns("spend_dailytotal") if name not in {"id", "of_team", *labels.split(", ")}
+        ]
+        return (
+            f"INSERT INTO spend_dailytotal ({labels}, of_team, {', '.join(sums)}) SELECT {labels}, team_id > 0, "
+            f"{', '.join(f'sum({name})' for name in sums)} FROM spend_activity WHERE tag = '' "
+            f"GROUP BY {labels}, team_id > 0"
         )
 
     def _with_key(self, old: int, new: str) -> str:

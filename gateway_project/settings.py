@@ -252,6 +252,7 @@ CELERY_BEAT_SCHEDULE = {
     "forget-refusals": {"task": "spend.tasks.forget_refusals", "schedule": 3600.0},
     "seed-prices": {"task": "spend.tasks.seed_prices", "schedule": 86400.0},
     "reload-prices": {"task": "spend.tasks.reload_prices", "schedule": 300.0},
+    "close-days": {"task": "spend.tasks.close_days", "schedule": 900.0},
     "forget-policy-changes": {"task": "teams.tasks.forget_policy_changes", "schedule": 3600.0},
 }
 

@@ -1,12 +1,14 @@
 """Sums of the ledger per day and everything that reports tell apart, added in the transaction of each posting."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from django.db import connection
+
 from spend.bulk import Insert
-from spend.models import Activity, Hold, LedgerEntry
+from spend.models import Activity, DailyTotal, Hold, LedgerEntry
 from spend.wire import Posting
 
 #: What one row is about, in the order of its unique constraint (rows are added in sorted order).
@@ -16,7 +18,20 @@ _LABELS = (
 )  # fmt: skip
 SUMS = ("amount_nano", "requests", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens")
 _ADDED = ", ".join(f"{name} = spend_activity.{name} + excluded.{name}" for name in SUMS)
-_ADD = Insert(Activity, (*_LABELS, *SUMS), conflict=f"({', '.join(_LABELS)}) DO UPDATE SET {_ADDED}")
+#: The same for all keys of an organization together.
+TOTAL_LABELS = ("day", "organization_id", "of_team", "model", "upstream_model", "provider", "call_type")
+ADDED_TOTALS = ", ".join(f"{name} = spend_dailytotal.{name} + excluded.{name}" for name in SUMS)
+_ONCE_TOTAL = f"({', '.join(TOTAL_LABELS)}) DO UPDATE SET {ADDED_TOTALS}"
+_ADD_TOTAL = Insert(DailyTotal, (*TOTAL_LABELS, *SUMS), conflict=_ONCE_TOTAL)
+#: PostgreSQL does both at once, which costs a call much less; it comes to the totals, which many postings have in
+#: common, after all rows of activity.
+_FROM_GIVEN = ", ".join("team_id > 0" if name == "of_team" else name for name in TOTAL_LABELS)
+_ADD_BOTH = (
+    f"INSERT INTO spend_dailytotal ({', '.join((*TOTAL_LABELS, *SUMS))}) "  # noqa: S608
+    f"SELECT {_FROM_GIVEN}, {', '.join(f'sum({name})' for name in SUMS)} FROM given WHERE tag = '' "
+    f"GROUP BY {_FROM_GIVEN} ORDER BY {_FROM_GIVEN} ON CONFLICT {_ONCE_TOTAL}"
+)
+_ADD = Insert(Activity, (*_LABELS, *SUMS), conflict=f"({', '.join(_LABELS)}) DO UPDATE SET {_ADDED}", with_it=_ADD_BOTH)
 
 _Amounts = tuple[int, int, int, int, int, int]
 
@@ -68,7 +83,22 @@ def add(deeds: Iterable[Deed]) -> None:
             rows[row] = deed.amounts if known is None else (
                 known[0] + a, known[1] + b, known[2] + c, known[3] + d, known[4] + e, known[5] + f
             )  # fmt: skip
-    _ADD.run([(*row, *rows[row]) for row in sorted(rows)])
+    given = [(*row, *rows[row]) for row in sorted(rows)]
+    _ADD.run(given)
+    if connection.vendor != "postgresql":
+        _ADD_TOTAL.run(_totals(given))
+
+
+def _totals(rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    totals: dict[tuple[Any, ...], list[int]] = {}
+    for _, day, model, upstream, provider, call_type, tag, _, _, team, organization, *amounts in rows:
+        if not tag:
+            sums = totals.setdefault(
+                (day, organization, team > 0, model, upstream, provider, call_type), [0] * len(SUMS)
+            )
+            for n, amount in enumerate(amounts):
+                sums[n] += amount
+    return [(*row, *totals[row]) for row in sorted(totals)]
 
 
 def _day(at: datetime) -> date:

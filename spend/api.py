@@ -1,21 +1,23 @@
 """The spend log as clients of LiteLLM read it: rows, pages of rows, and sums per day."""
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import QuerySet, Sum
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from spend import totals
 from spend.labels import key_labels, user_labels
 from spend.logs import MOST, Log, common, filtered, key_pks, of_request, order_of
-from spend.models import Activity
 from spend.query import Days, Query, day, instant, refuse_odd_range
+from spend.shares import Shares
 from teams.api_base import ApiError, ManagementView, required_text, whole_number
+from teams.callers import Caller
 from teams.models import User
 from teams.money import usd_from_nano
 
@@ -32,8 +34,7 @@ class SpendLogs(ManagementView):
         if first and last:
             refuse_odd_range(first, last)
             if query.get("summarize", "true").lower() != "false" and not query.get("request_id"):
-                rows = _activity(Activity.objects.visible_to(self.caller).filter(tag=""), query)
-                return Response(per_day(rows, Days(first, last)))
+                return Response(per_day(_shares(self.caller, Days(first, last), query), Days(first, last)))
         log = common(Log.of(self.caller), query)
         if first or last:
             log = log.between(Days(first or _EVER, first or _EVER).start, Days(last or _AGES, last or _AGES).end)
@@ -91,47 +92,48 @@ def _page(log: Log, query: Query, sort: str, order: str) -> dict[str, Any]:
     }
 
 
-def _activity(rows: QuerySet[Activity], query: Query) -> QuerySet[Activity]:
+def _shares(caller: Caller, days: Days, query: Query) -> Shares:
+    rows = totals.seen(caller, days)
+    if caller.reads_spend and not query.get("api_key") and not query.get("user_id"):
+        return Shares(rows, totals.every(days), days)
     if query.get("api_key"):
         rows = rows.filter(key_id__in=key_pks(query["api_key"]))
     if query.get("user_id"):
         users = User.objects.filter(public_id=query["user_id"]).values_list("pk", flat=True)
         rows = rows.filter(user_id__in=list(users))
-    return rows
+    return Shares(rows)
 
 
-def per_day(rows: QuerySet[Activity], days: Days) -> list[dict[str, Any]]:
+def per_day(shares: Shares, days: Days) -> list[dict[str, Any]]:
     """One object per day: the day's spend, and its shares per user, model and key. Shares add up exactly."""
-    rows = rows.filter(day__gte=days.first, day__lte=days.last).order_by()
-    owned = list(rows.values_list("day", "key_id", "user_id").annotate(total=Sum("amount_nano")))
-    keys = key_labels({key for _, key, _, _ in owned})
-    users = user_labels({user for _, _, user, _ in owned})
-    shares: dict[Any, _Day] = {each: _Day() for each in days}
-    for at, key, user, nano in owned:
-        shares[at].add(keys[key].token, users[user].name, nano)
-    for at, model, nano in rows.values_list("day", "upstream_model").annotate(total=Sum("amount_nano")):
-        shares[at].models[model] = nano
-    return [share.row() | {"startTime": at} for at, share in shares.items()]
+    most = totals.most_named(days)
+    columns = {column: shares.leaders(column, most) for column in ("key_id", "user_id")}
+    found = shares.sums(("day", "upstream_model"), columns)
+    keys = {pk: key.token for pk, key in key_labels(columns["key_id"]).items()}
+    users = {pk: user.name for pk, user in user_labels(columns["user_id"]).items()}
+    rows: dict[Any, _Day] = {each: _Day() for each in days}
+    for at, model, key, user, nano, *_ in found:
+        rows[at].add(keys[key], users[user], model, nano)
+    return [row.row() | {"startTime": at} for at, row in rows.items()]
 
 
 class _Day:
     """Sums of one day in nano-USD."""
 
     def __init__(self) -> None:
-        self.total = 0
-        self.keys: dict[str, int] = {}
-        self.users: dict[str, int] = {}
-        self.models: dict[str, int] = {}
+        self.keys: Counter[str] = Counter()
+        self.users: Counter[str] = Counter()
+        self.models: Counter[str] = Counter()
 
-    def add(self, key: str, user: str, nano: int) -> None:
-        self.total += nano
-        self.keys[key] = self.keys.get(key, 0) + nano
-        self.users[user] = self.users.get(user, 0) + nano
+    def add(self, key: str, user: str, model: str, nano: int) -> None:
+        self.keys[key] += nano
+        self.users[user] += nano
+        self.models[model] += nano
 
     def row(self) -> dict[str, Any]:
         return {
             **_in_usd(self.keys.items()),
-            "spend": usd_from_nano(self.total),
+            "spend": usd_from_nano(self.keys.total()),
             "users": _in_usd(self.users.items()),
             "models": _in_usd(self.models.items()),
         }

@@ -22,13 +22,16 @@ _SIZES = (64, 16, 4, 1)
 class Insert:
     """INSERT of rows given as tuples in the order of `columns`.
 
-    `conflict` says what becomes of a row whose key exists; by default it is left as it is.
+    `conflict` says what becomes of a row whose key exists; by default it is left as it is. `with_it` is a statement
+    about the `given` rows that PostgreSQL carries out in the same breath; SQLite knows nothing like it.
     """
 
-    def __init__(self, model: type[models.Model], columns: Sequence[str], *, conflict: str = "DO NOTHING") -> None:
+    def __init__(
+        self, model: type[models.Model], columns: Sequence[str], *, conflict: str = "DO NOTHING", with_it: str = ""
+    ) -> None:
         fields = {field.column: field for field in model._meta.concrete_fields}
         self._fields = [fields[name] for name in columns]
-        self._columns, self._conflict = tuple(columns), conflict
+        self._columns, self._conflict, self._with_it = tuple(columns), conflict, with_it
         self._into = f"INSERT INTO {model._meta.db_table} ({', '.join(columns)})"
         self._texts = [i for i, f in enumerate(self._fields) if isinstance(f, models.JSONField | models.DateTimeField)]
         self._plain: dict[int, str] = {}
@@ -38,7 +41,7 @@ class Insert:
         written = 0
         for some in _portions(rows):
             if len(some) not in self._plain:
-                self._plain[len(some)] = f"WITH {self.given(len(some))} {self.statement('WHERE true')}"
+                self._plain[len(some)] = f"WITH {self.given(len(some))}{self._further} {self.statement('WHERE true')}"
             with connection.cursor() as cursor:
                 execute(cursor, self._plain[len(some)], self.parameters(some))
                 written += int(cursor.rowcount)
@@ -50,6 +53,10 @@ class Insert:
             return f"given AS (SELECT * FROM jsonb_to_recordset(%s::jsonb) AS given({self._types}))"  # noqa: S608
         row = f"({', '.join('?' * len(self._columns))})"
         return f"given({', '.join(self._columns)}) AS (VALUES {', '.join([row] * rows)})"
+
+    @property
+    def _further(self) -> str:
+        return f", with_it AS ({self._with_it})" if self._with_it and connection.vendor == "postgresql" else ""
 
     def statement(self, where: str) -> str:
         """SQL that writes those of the `given` rows that a condition on them (or a join before it) leaves over."""

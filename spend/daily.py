@@ -4,26 +4,30 @@ A zone's day is the UTC day, less what its last hours move to the day after (or 
 these hours are read from the ledger, so that zones cost little and add up exactly.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from operator import attrgetter
 from typing import Any, Self
 
-from django.db.models import Case, Count, F, IntegerField, Q, QuerySet, Sum, Value, When
-from django.db.models.functions import Coalesce, TruncDate
+from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models.functions import TruncDate
 
 from spend.activity import SUMS
-from spend.models import Activity, Hold, LedgerEntry, Refusal
+from spend.models import Activity, DailyTotal, Hold, LedgerEntry, Refusal
 from spend.query import Days
+from spend.shares import Shares, Shown, owner
 from teams.callers import Caller
 
 OWNERS = ("organization_id", "team_id", "user_id", "key_id", "customer_id")
 KINDS = ("model", "upstream_model", "provider", "call_type")
 _LABELS = ("day", *OWNERS, "tag", *KINDS)
+_EVERY: Shown = dict.fromkeys(OWNERS)
 _NO_SUMS = (0,) * len(SUMS)
 _LEDGER_SUMS: dict[str, Any] = {
     f"sum_of_{name}": Count("pk", filter=Q(kind="charge")) if name == "requests" else Sum(name) for name in SUMS
 }
+_get_labels = attrgetter(*_LABELS[1:])
 #: SQL takes only so many alternatives in one condition.
 _MIDNIGHTS_AT_ONCE = 200
 
@@ -82,103 +86,149 @@ class Selection:
     where: Q
     tags: tuple[str, ...] | None = None
     """Count calls once for each of their tags among these; empty for all tags."""
+    totals: Q | None = None
+    """Which of the daily totals are the same calls, where there are such: of everybody, and nothing left out."""
 
-    def rows(self) -> list[Row]:
-        """All of them, the newest day first."""
-        if not self.days.zone.utcoffset(None):
-            return [*self.page(0, None), *self._failures()]
+    def rows(self, shown: Shown = _EVERY) -> list[Row]:
+        """Sums of the owners to be shown apart, the newest day first; all others are 0."""
         found: dict[tuple[Any, ...], Row] = {}
-        for row in self.page(0, None):
+        for row in self._activity_rows(shown):
             _add(found, row, row.day)
-        for row, to in self._moved():
+        for row, to in self._moved(shown, self._in_utc().days) if self.days.zone.utcoffset(None) else ():
             _add(found, row, row.day, -1)
             _add(found, row, to)
-        kept = [row for row in found.values() if row.sums and self.days.first <= row.day <= self.days.last]
-        return [*sorted(kept, key=_newest_first), *self._failures()]
+        kept = [row for row in found.values() if row.sums and self._is_within(row.day)]
+        return [*sorted(kept, key=_newest_first), *self._failures(shown)]
+
+    def summed(self, columns: Sequence[str], most: int) -> list[Row]:
+        """As `rows`, but of each column only those that spent most apart."""
+        return self.rows({column: self._shares().leaders(column, most) for column in columns})
 
     def turned_to(self, start: int, size: int) -> tuple[list[Row], int]:
-        """Some of `rows`, and how many there are; without reading the others, unless another zone's days need them."""
-        if self.days.zone.utcoffset(None):
-            rows = self.rows()
-            return rows[start : start + size], len(rows)
-        count, failures, end = self._activity().count(), self._failures(), start + size
-        shown = [*self.page(start, end), *failures[max(0, start - count) : max(0, end - count)]]
-        return shown, count + len(failures)
+        """Some rows, the newest UTC day first, and how many there are; without reading the others."""
+        activity, end = self._in_utc()._activity(), start + size
+        count = activity.count()
+        rows = [Row.of(row) for row in activity.order_by("-day", "-id").values_list(*_LABELS, *SUMS)[start:end]]
+        shown = list(self._shifted(rows)) if self.days.zone.utcoffset(None) and rows else rows
+        failed, all_failed = self._failed(max(0, start - count), max(0, end - count))
+        return [*shown, *failed], count + all_failed
 
-    def page(self, start: int, end: int | None) -> Iterator[Row]:
-        """Rows of UTC days, the newest first; failures come after them."""
-        rows = self._activity().order_by("-day", "-pk")[start:end]
-        return map(Row.of, rows.values_list(*_LABELS, *SUMS))
+    def _in_utc(self) -> Self:
+        """The same of all UTC days that the zone's days reach into."""
+        first, last = self.days.start.astimezone(UTC), self.days.end.astimezone(UTC) - timedelta(microseconds=1)
+        return replace(self, days=Days(first.date(), last.date()))
 
-    def summed(self, most_keys: int) -> list[Row]:
-        """As `rows`, but only the keys that spent most apart; all others together as key 0."""
-        rows = self._activity()
-        if self.days.zone.utcoffset(None):
-            return self.rows()
-        keys = rows.order_by().values("key_id").annotate(total=Sum("amount_nano")).order_by("-total", "key_id")
-        top = list(keys.values_list("key_id", flat=True)[: most_keys + 1])
-        if len(top) <= most_keys:
-            return self.rows()
-        shown = Case(When(key_id__in=top[:most_keys], then=F("key_id")), default=Value(0), output_field=IntegerField())
-        grouped = (
-            rows.order_by()
-            .annotate(shown=shown)
-            .values_list(*("shown" if name == "key_id" else name for name in _LABELS))
-            .annotate(*(Sum(name) for name in SUMS))
-            .order_by("-day")
-        )
-        return [*map(Row.of, grouped), *self._failures()]
+    def _shifted(self, rows: Sequence[Row]) -> Iterator[Row]:
+        """What of each row belongs to its day in the zone, and what to the day beside it."""
+        keys = {row.key_id for row in rows}
+        only = Q(key_id__in=keys) | Q(key_id__isnull=True) if 0 in keys else Q(key_id__in=keys)
+        moved = {
+            _labels(part, part.day): (part, to) for part, to in self._moved(_EVERY, {row.day for row in rows}, only)
+        }
+        for row in rows:
+            part, to = moved.get(_labels(row, row.day), (None, row.day))
+            if part is not None:
+                row.sums.add(part.sums, -1)
+                part.day = to
+            yield from (each for each in (row, part) if each and each.sums and self._is_within(each.day))
+
+    def _is_within(self, day: date) -> bool:
+        return self.days.first <= day <= self.days.last
+
+    def _activity_rows(self, shown: Shown) -> Iterator[Row]:
+        labels = ("day", *KINDS) if self.tags is None else ("day", *KINDS, "tag")
+        for day, *rest in self._shares().sums(labels, shown):
+            kinds, tags, values = rest[: len(KINDS)], rest[len(KINDS) : len(labels) - 1], rest[len(labels) - 1 :]
+            yield _row(
+                day, kinds, tags[0] if tags else "", dict(zip(shown, values, strict=False)), values[len(shown) :]
+            )
+
+    def _shares(self) -> Shares:
+        totals = None
+        if self.totals is not None:
+            rows = DailyTotal.objects.filter(day__gte=self.days.first, day__lte=self.days.last)
+            totals = rows.filter(self.totals)
+        return Shares(self._activity(), totals, self.days)
 
     def _activity(self) -> QuerySet[Activity]:
         rows = Activity.objects.visible_to(self.caller).filter(self.where)
         rows = rows.filter(day__gte=self.days.first, day__lte=self.days.last)
         if self.tags is None:
             return rows.filter(tag="")
-        return rows.filter(tag__in=self.tags) if self.tags else rows.exclude(tag="")
+        return rows.filter(~Q(tag=""), tag__in=self.tags) if self.tags else rows.filter(~Q(tag=""))
 
-    def _failures(self) -> list[Row]:
+    def _unpaid(self) -> list[QuerySet[Any]]:
         """Attempts that failed, and calls that were refused."""
         attempts, refusals = Hold.objects.visible_to(self.caller).failed(), Refusal.objects.visible_to(self.caller)
-        within = Q(admitted_at__gte=self.days.start, admitted_at__lt=self.days.end)
+        wanted = self.where & Q(admitted_at__gte=self.days.start, admitted_at__lt=self.days.end)
+        wanted = wanted if self.tags is None else wanted & ~Q(tags=[])
+        return [rows.filter(wanted) for rows in (attempts, refusals)]
+
+    def _failed(self, start: int, end: int) -> tuple[list[Row], int]:
+        """Some failures, each a row of its own (with tags, sums of them), and how many there are."""
+        if self.tags is not None:
+            sums = self._failures(_EVERY)
+            return sums[start:end], len(sums)
+        found: list[Row] = []
+        total = 0
+        for rows in self._unpaid():
+            first, last = max(0, start - total), max(0, end - total)
+            dated = rows.annotate(on=TruncDate("admitted_at", tzinfo=self.days.zone))
+            labels = dated.order_by("-admitted_at", "pk").values_list("on", *OWNERS, *KINDS)[first:last]
+            for day, *rest in labels if last > first else ():
+                found.append(_row(day, rest[len(OWNERS) :], "", dict(zip(OWNERS, rest, strict=False)), _NO_SUMS, 1))
+            total += rows.count()
+        return found, total
+
+    def _failures(self, shown: Shown) -> list[Row]:
         rows = [
             row
-            for failed in (attempts, refusals)
-            for group in _grouped(failed.filter(self.where, within), self.days.zone).annotate(failed=Count("pk"))
-            for row in self._exploded((*group[:-1], *_NO_SUMS, group[-1]))
+            for unpaid in self._unpaid()
+            for *group, failed in self._grouped(unpaid, self.days.zone, shown).annotate(failed=Count("pk"))
+            for row in self._exploded(group, shown, _NO_SUMS, failed)
         ]
         return sorted(rows, key=_newest_first)
 
-    def _moved(self) -> Iterator[tuple[Row, date]]:
-        """Sums of the hours around midnights that belong to another day than in UTC, and which."""
+    def _moved(self, shown: Shown, days: Iterable[date], only: Q | None = None) -> Iterator[tuple[Row, date]]:
+        """Sums of the hours of UTC days that belong to another day in the zone, and to which."""
         by = self.days.zone.utcoffset(None) or timedelta(0)
-        first = datetime.combine(self.days.first, time(), UTC)
-        midnights = [first + timedelta(days=n) for n in range((self.days.last - self.days.first).days + 2)]
+        ends = timedelta(days=1 if by > timedelta(0) else 0)
+        midnights = [datetime.combine(day, time(), UTC) + ends for day in days]
         for start in range(0, len(midnights), _MIDNIGHTS_AT_ONCE):
             hours = Q()
             for midnight in midnights[start : start + _MIDNIGHTS_AT_ONCE]:
                 from_, to = sorted((midnight, midnight - by))
                 hours |= Q(admitted_at__gte=from_, admitted_at__lt=to)
-            entries = LedgerEntry.objects.visible_to(self.caller).filter(self.where).filter(hours)
-            for group in _grouped(entries, UTC).annotate(**_LEDGER_SUMS):
-                for row in self._exploded(group):
+            entries = (
+                LedgerEntry.objects.visible_to(self.caller).filter(self.where).filter(hours & only if only else hours)
+            )
+            for group in self._grouped(entries, UTC, shown).annotate(**_LEDGER_SUMS):
+                for row in self._exploded(group[: -len(SUMS)], shown, group[-len(SUMS) :]):
                     yield row, row.day + timedelta(days=1 if by > timedelta(0) else -1)
 
-    def _exploded(self, group: tuple[Any, ...]) -> Iterator[Row]:
+    def _grouped(self, rows: QuerySet[Any], zone: tzinfo, shown: Shown) -> QuerySet[Any, Any]:
+        owners = {f"shown_{column}": owner(column, pks) for column, pks in shown.items()}
+        dated: QuerySet[Any, Any] = rows.order_by().annotate(on=TruncDate("admitted_at", tzinfo=zone), **owners)
+        return dated.values_list("on", *owners, *KINDS, *(() if self.tags is None else ("tags",)))
+
+    def _exploded(self, group: Sequence[Any], shown: Shown, sums: Sequence[int], failed: int = 0) -> Iterator[Row]:
         """One row for all, or one for each of the tags that are asked for."""
-        day_and_owners, kinds, tags, sums = group[:6], group[6:10], group[10], group[11:]
-        for tag in [""] if self.tags is None else tags:
+        day, owned, rest = group[0], dict(zip(shown, group[1:], strict=False)), group[1 + len(shown) :]
+        for tag in [""] if self.tags is None else rest[len(KINDS)]:
             if not self.tags or tag in self.tags:
-                yield Row.of((*day_and_owners, tag, *kinds, *sums))
+                yield _row(day, rest[: len(KINDS)], tag, owned, sums, failed)
 
 
-def _grouped(rows: QuerySet[Any], zone: tzinfo) -> QuerySet[Any, Any]:
-    owners = {f"by_{name}": Coalesce(F(name), Value(0)) for name in OWNERS}
-    dated: QuerySet[Any, Any] = rows.order_by().annotate(on=TruncDate("admitted_at", tzinfo=zone), **owners)
-    return dated.values_list("on", *owners, *KINDS, "tags")
+def _row(day: date, kinds: Iterable[str], tag: str, owned: dict[str, int], sums: Iterable[int], failed: int = 0) -> Row:
+    return Row.of((day, *(owned.get(name) or 0 for name in OWNERS), tag, *kinds, *sums, failed))
+
+
+def _labels(row: Row, day: date) -> tuple[Any, ...]:
+    return (day, *_get_labels(row))
 
 
 def _add(found: dict[tuple[Any, ...], Row], row: Row, day: date, sign: int = 1) -> None:
-    labels = (day, *(getattr(row, name) for name in _LABELS[1:]))
+    labels = _labels(row, day)
     if labels not in found:
         found[labels] = Row.of(labels)
     found[labels].sums.add(row.sums, sign)

@@ -14,13 +14,14 @@ from spend import labels
 from spend.daily import Row, Selection, Sums
 from spend.labels import KeyLabel, Label
 from spend.logs import key_pks
-from spend.query import days, names, offset_zone
+from spend.query import Days, days, names, offset_zone
 from teams.api_base import ManagementView, whole_number
 from teams.models import Customer, Organization, Team, User
 from teams.money import usd_from_nano
 
-#: Answers without pages name so many keys, those that spent most; the others are summed up under an empty name.
-MOST_KEYS = 100
+#: Answers without pages name so many keys, and as many people, teams or customers: those that spent most, fewer where
+#: there are more days. All others are summed up under an empty name.
+MOST, LEAST, ON_ALL_DAYS = 100, 10, 600
 _ENDPOINTS = {
     "chat": "/chat/completions",
     "completion": "/completions",
@@ -38,6 +39,8 @@ class DailyActivity(ManagementView):
     #: The column that names the entities of this view, the parameters that choose among them, and their rows.
     column: ClassVar[str] = "user_id"
     chosen_by: ClassVar[tuple[str, ...]] = ("user_id", "user_ids")
+    #: Which of the daily totals are calls of all entities; None where totals do not tell.
+    totals: ClassVar[Q | None] = Q()
     entity: ClassVar[type[Model]] = User
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
@@ -46,17 +49,21 @@ class DailyActivity(ManagementView):
         page, size = whole_number(query, "page", 1, top=10**6), whole_number(query, "page_size", 50, top=1000)
         chosen = self.selection(query)
         if self.everything:
-            return Response(self.answer(chosen.summed(MOST_KEYS), 1, 1))
+            columns = dict.fromkeys(("key_id", self.column) if self.column else ("key_id",))
+            return Response(self.answer(chosen.summed(tuple(columns), _most_named(chosen.days)), 1, 1))
         rows, total = chosen.turned_to((page - 1) * size, size)
         return Response(self.answer(rows, page, max(1, -(-total // size))))
 
     def selection(self, query: Mapping[str, str]) -> Selection:
-        where = self.chosen(query)
+        where, totals = self.chosen(query), self.totals
+        if not self.caller.reads_spend or where != self.all_entities():
+            totals = None
         if query.get("model"):
-            where &= Q(model=query["model"]) | Q(upstream_model=query["model"])
+            where, totals = where & (Q(model=query["model"]) | Q(upstream_model=query["model"])), None
         if query.get("api_key"):
-            where &= Q(key_id__in=[pk for each in names(query, "api_key") for pk in key_pks(each)])
-        return Selection(self.caller, days(query, zone=offset_zone(query)), where)
+            pks = [pk for each in names(query, "api_key") for pk in key_pks(each)]
+            where, totals = where & Q(key_id__in=pks), None
+        return Selection(self.caller, days(query, zone=offset_zone(query)), where, totals=totals)
 
     def chosen(self, query: Mapping[str, str]) -> Q:
         """Of the caller's entities those that are named; everything else is left out by `visible_to`."""
@@ -67,6 +74,8 @@ class DailyActivity(ManagementView):
 
     def all_entities(self) -> Q:
         """Calls of any entity; about people: everybody's for admins, else the caller's own."""
+        if self.column == "organization_id":
+            return Q()
         if self.column != "user_id":
             return Q(**{f"{self.column}__gt": 0})
         if self.caller.reads_spend:
@@ -100,7 +109,7 @@ class DailyActivity(ManagementView):
 
 
 class TeamDailyActivity(DailyActivity):
-    column, chosen_by, entity = "team_id", ("team_ids", "team_id"), Team
+    column, chosen_by, entity, totals = "team_id", ("team_ids", "team_id"), Team, Q(of_team=True)
 
 
 class OrganizationDailyActivity(DailyActivity):
@@ -109,12 +118,13 @@ class OrganizationDailyActivity(DailyActivity):
 
 class CustomerDailyActivity(DailyActivity):
     column, chosen_by, entity = "customer_id", ("end_user_ids", "customer_ids", "end_user_id"), Customer
+    totals = None
 
 
 class TagDailyActivity(DailyActivity):
     """A call with several tags counts for each of them."""
 
-    chosen_by = ("tags", "tag")
+    column, chosen_by, totals = "", ("tags", "tag"), None
 
     def selection(self, query: Mapping[str, str]) -> Selection:
         chosen = super().selection(query)
@@ -129,6 +139,10 @@ class TagDailyActivity(DailyActivity):
 
     def named(self, entities: set[Any]) -> dict[Any, Label]:
         return {tag: Label(tag) for tag in entities}
+
+
+def _most_named(days: Days) -> int:
+    return max(LEAST, min(MOST, ON_ALL_DAYS // len(list(days))))
 
 
 class _Breakdown:

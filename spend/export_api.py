@@ -24,6 +24,7 @@ from spend.daily_api import (
     metrics,
 )
 from spend.labels import KeyLabel, Label
+from spend.shares import Shown
 from teams.api_base import ApiError
 
 Line = dict[str, Any]
@@ -50,7 +51,7 @@ class ActivityExport(DailyActivity):
     def get(self, request: Request) -> Any:
         query = request.query_params
         kind, form = _one_of(query, "export_type", TYPES), _one_of(query, "format", FORMATS)
-        lines = self._lines(self.selection(query).rows(), kind)
+        lines = self._lines(self.selection(query).rows(self._shown(kind)), kind)
         name = f"{request.path.split('/')[1]}-{kind}.{form}"
         if form == "json":
             answer: Any = Response(lines)
@@ -58,6 +59,10 @@ class ActivityExport(DailyActivity):
             answer = HttpResponse(_csv(lines, _columns(kind)), content_type="text/csv; charset=utf-8")
         answer["Content-Disposition"] = f'attachment; filename="{name}"'
         return answer
+
+    def _shown(self, kind: str) -> Shown:
+        columns = [self.column] if self.column else []
+        return dict.fromkeys([*columns, "key_id"] if kind == "daily_with_keys" else columns)
 
     def _lines(self, rows: list[Row], kind: str) -> list[Line]:
         keys = labels.key_labels({row.key_id for row in rows})

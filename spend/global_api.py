@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, date
 from typing import Any, ClassVar
 
-from django.db.models import Count, F, Q, Value
+from django.db.models import Count, F, Q, QuerySet, Value
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -14,14 +14,20 @@ from rest_framework.response import Response
 
 from spend import labels, totals
 from spend.logs import key_pks
-from spend.models import Hold, Refusal
+from spend.models import DailyTotal, Hold, Refusal
 from spend.query import Days, days, last_days, names
+from spend.shares import Shares
 from teams.api_base import ApiError, ManagementView, whole_number
 from teams.models import Platform
 from teams.money import usd_from_nano
 from teams.rows import usd
 
 _SHOWN = extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+#: Parameters that choose among owners, and the columns of these.
+_OWNERS = {
+    "user_id": "user_id", "internal_user_id": "user_id", "team_id": "team_id", "customer_id": "customer_id",
+    "end_user_id": "customer_id", "organization_id": "organization_id",
+}  # fmt: skip
 
 
 class SpendView(ManagementView):
@@ -31,14 +37,23 @@ class SpendView(ManagementView):
         """As asked, else the last thirty."""
         return days(query, default=last_days(timezone.now()))
 
+    def sums(self, query: Any) -> totals.Rows | QuerySet[DailyTotal]:
+        """As `rows`, but not by owner: of everybody there are sums already."""
+        return totals.every(self.days(query)) if self._is_whole(query) else self.rows(query)
+
+    def shares(self, query: Any) -> Shares:
+        """As `rows`, for reports that name only those who spent most."""
+        whole = totals.every(self.days(query)) if self._is_whole(query) else None
+        return Shares(self.rows(query), whole, self.days(query))
+
+    def _is_whole(self, query: Any) -> bool:
+        return self.caller.reads_spend and not any(query.get(name) for name in ("api_key", *_OWNERS))
+
     def rows(self, query: Any, **how: Any) -> totals.Rows:
         rows = totals.seen(self.caller, self.days(query), **how)
         if query.get("api_key"):
             rows = rows.filter(key_id__in=key_pks(query["api_key"]))
-        return totals.chosen(
-            rows, query, user_id="user_id", internal_user_id="user_id", team_id="team_id", customer_id="customer_id",
-            end_user_id="customer_id", organization_id="organization_id",
-        )  # fmt: skip
+        return totals.chosen(rows, query, **_OWNERS)
 
 
 class GlobalSpend(SpendView):
@@ -46,7 +61,7 @@ class GlobalSpend(SpendView):
 
     @_SHOWN
     def get(self, request: Request) -> Response:
-        total = totals.usd_total(self.rows(request.query_params))
+        total = totals.usd_total(self.sums(request.query_params))
         platform = Platform.objects.visible_to(self.caller).first()
         return Response({"spend": total, "max_budget": usd(platform.max_budget_nano) if platform else None})
 
@@ -57,7 +72,7 @@ class GlobalSpendLogs(SpendView):
     @_SHOWN
     def get(self, request: Request) -> Response:
         query = request.query_params
-        found = {day: nano for day, nano, _, _ in totals.per_day(self.rows(query))}
+        found = {day: nano for day, nano, _, _ in totals.per_day(self.sums(query))}
         key = {"api_key": query["api_key"]} if query.get("api_key") else {}
         if key and key["api_key"].startswith("sk-"):
             key = {"api_key": next(iter(labels.key_labels(key_pks(key["api_key"])).values())).token}
@@ -68,21 +83,21 @@ class GlobalSpendKeys(SpendView):
     @_SHOWN
     def get(self, request: Request) -> Response:
         query = request.query_params
-        return Response(totals.key_rows(self.rows(query), whole_number(query, "limit", 10, top=1000)))
+        return Response(totals.key_rows(self.shares(query), whole_number(query, "limit", 10, top=1000)))
 
 
 class GlobalSpendModels(SpendView):
     @_SHOWN
     def get(self, request: Request) -> Response:
         query = request.query_params
-        found = totals.top(self.rows(query), "upstream_model", limit=whole_number(query, "limit", 10, top=1000))
+        found = totals.top(self.sums(query), "upstream_model", limit=whole_number(query, "limit", 10, top=1000))
         return Response([{"model": model, "total_spend": usd_from_nano(nano)} for model, nano, *_ in found])
 
 
 class GlobalSpendProvider(SpendView):
     @_SHOWN
     def get(self, request: Request) -> Response:
-        found = totals.top(self.rows(request.query_params), "provider")
+        found = totals.top(self.sums(request.query_params), "provider")
         return Response([{"provider": provider, "spend": usd_from_nano(nano)} for provider, nano, *_ in found])
 
 
@@ -91,12 +106,15 @@ class GlobalSpendTeams(SpendView):
 
     @_SHOWN
     def get(self, request: Request) -> Response:
-        found = totals.per_day(self.rows(request.query_params), "team_id")
-        teams = labels.team_labels({team for _, team, *_ in found})
+        shares = self.shares(request.query_params)
+        of_teams = shares.only("team_id")
+        pks = of_teams.leaders("team_id", totals.most_named(self.days(request.query_params)))
+        teams = {pk: team_name(team) for pk, team in labels.team_labels(pks).items() if pk} | {0: ""}
+        found = [(day, teams[pk], nano) for day, pk, nano, *_ in of_teams.sums(("day",), {"team_id": pks})]
+        found += [(day, team_name(labels.Label()), nano) for day, nano, *_ in shares.of_no_team().sums(("day",), {})]
         shown: dict[date, dict[str, int]] = {}
         every: dict[str, int] = {}
-        for day, team, nano, *_ in found:
-            name = team_name(teams[team])
+        for day, name, nano in sorted(found):
             per_day = shown.setdefault(day, {})
             per_day[name] = per_day.get(name, 0) + nano
             every[name] = every.get(name, 0) + nano
@@ -156,14 +174,14 @@ class GlobalActivity(SpendView):
 
     @_SHOWN
     def get(self, request: Request) -> Response:
-        return Response(_activity([row[:1] + row[2:] for row in totals.per_day(self.rows(request.query_params))]))
+        return Response(_activity([row[:1] + row[2:] for row in totals.per_day(self.sums(request.query_params))]))
 
 
 class GlobalActivityModels(SpendView):
     @_SHOWN
     def get(self, request: Request) -> Response:
         by_model: dict[str, list[tuple[Any, ...]]] = {}
-        for day, model, _, calls, tokens in totals.per_day(self.rows(request.query_params), "upstream_model"):
+        for day, model, _, calls, tokens in totals.per_day(self.sums(request.query_params), "upstream_model"):
             by_model.setdefault(model, []).append((day, calls, tokens))
         found = [{"model": model} | _activity(rows) for model, rows in by_model.items()]
         return Response(sorted(found, key=lambda one: -one["sum_api_requests"]))
@@ -208,16 +226,17 @@ class GlobalCacheHits(SpendView):
 
     @_SHOWN
     def get(self, request: Request) -> Response:
-        rows = totals.with_few_keys(self.rows(request.query_params), most=1000)
-        found = totals.top(rows, "shown_key", "call_type", "upstream_model")
-        keys = labels.key_labels({key for key, *_ in found})
+        shares = self.shares(request.query_params)
+        named = {"key_id": shares.leaders("key_id", totals.MOST)}
+        found = sorted(shares.sums(("call_type", "upstream_model"), named), key=lambda row: -row[3])
+        keys = labels.key_labels(named["key_id"])
         return Response(
             [
                 {
                     "api_key": keys[key].token, "call_type": call_type, "model": model, "cache_hit_true_rows": 0,
                     "cached_completion_tokens": 0, "generated_completion_tokens": written, "total_rows": calls,
                 }
-                for key, call_type, model, _, calls, _, written in found
+                for call_type, model, key, _, calls, _, written, *_ in found
             ]
         )  # fmt: skip
 

@@ -9,13 +9,14 @@ from django.db.models import Q
 from django.utils import timezone
 
 from keys.models import VirtualKey
+from spend.daily_models import DailyLeader, DailySums, DailyTotal
 from spend.price_models import MOST_HOURS, PACKAGED, Markup, Price, PriceReload
 from teams.callers import Caller
 from teams.models import Customer, Organization, Team, User
 
 __all__ = [
-    "MOST_HOURS", "PACKAGED", "Activity", "Attribution", "Crossing", "Hold", "LedgerEntry", "Markup", "Price",
-    "PriceReload", "Refusal", "Rollup", "SpendReset",
+    "MOST_HOURS", "PACKAGED", "Activity", "Attribution", "Crossing", "DailyLeader", "DailyTotal", "Hold",
+    "LedgerEntry", "Markup", "Price", "PriceReload", "Refusal", "Rollup", "SpendReset",
 ]  # fmt: skip
 
 
@@ -256,37 +257,31 @@ class ActivityQuerySet(models.QuerySet["Activity"]):
         return self if caller.reads_spend else self.filter(_own(caller))
 
 
-class Activity(models.Model):
+class Activity(DailySums):
     """Sums of the ledger per UTC day and everything that reports tell apart; written with each posting.
 
     The row whose `tag` is empty counts every call once; further rows count it for each of its tags. Owners are
     primary keys, 0 for none, as SQL takes no two NULLs for the same.
     """
 
-    day = models.DateField()
-    organization_id = models.BigIntegerField()
     team_id = models.BigIntegerField()
     user_id = models.BigIntegerField()
     key_id = models.BigIntegerField()
     customer_id = models.BigIntegerField()
     tag = models.CharField(max_length=255)
-    model = models.CharField(max_length=255)
-    upstream_model = models.CharField(max_length=255)
-    provider = models.CharField(max_length=64)
-    call_type = models.CharField(max_length=32)
-    amount_nano = models.BigIntegerField(default=0)
-    requests = models.BigIntegerField(default=0)
-    input_tokens = models.BigIntegerField(default=0)
-    output_tokens = models.BigIntegerField(default=0)
-    cached_tokens = models.BigIntegerField(default=0)
-    cache_write_tokens = models.BigIntegerField(default=0)
 
     objects = ActivityQuerySet.as_manager()
 
     class Meta:
         verbose_name_plural = "activity"
+        # What a report of ... needs:
         indexes = [
-            models.Index(fields=["day"], name="spend_activity_day"),
+            # everybody, page by page, and how many rows there are;
+            models.Index(fields=["-day", "-id"], condition=Q(tag=""), name="spend_activity_page"),
+            # tags, and customers, which few calls have;
+            models.Index(fields=["day"], condition=~Q(tag=""), name="spend_activity_tagged"),
+            models.Index(fields=["customer_id", "day"], condition=Q(customer_id__gt=0), name="spend_activity_customer"),
+            # whom callers see, and who is named.
             models.Index(fields=["organization_id", "day"], name="spend_activity_org"),
             models.Index(fields=["team_id", "day"], name="spend_activity_team"),
             models.Index(fields=["user_id", "day"], name="spend_activity_user"),

@@ -3,20 +3,23 @@
 from datetime import date
 from typing import Any, ClassVar
 
-from django.db.models import Sum
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from spend import labels, totals
-from spend.global_api import SpendView, only, team_name
+from spend.global_api import SpendView, team_name
+from spend.labels import Label
 from spend.query import day, days
+from spend.shares import Shares
 from teams.api_base import ApiError, required_text, whole_number
 from teams.money import usd_from_nano
 
 _SHOWN = extend_schema(request=None, responses=OpenApiTypes.OBJECT)
 _GROUPS = ("team", "customer", "api_key")
+#: What chooses among owners where no days are named.
+_CHOSEN = {name: name for name in ("user_id", "team_id", "organization_id")}
 
 
 class SpendReport(SpendView):
@@ -25,15 +28,19 @@ class SpendReport(SpendView):
     @_SHOWN
     def get(self, request: Request) -> Response:
         query = request.query_params
-        days(query)
-        by, rows = query.get("group_by") or "team", self.rows(query)
+        span, by = days(query), query.get("group_by") or "team"
         if by not in _GROUPS:
             raise ApiError(400, f"group_by: write one of {', '.join(_GROUPS)}", param="group_by")
+        shares, most = self.shares(query), totals.most_named(span)
         if by == "api_key" or query.get("api_key") or query.get("internal_user_id"):
-            return Response(owner_rows(rows, "key_id", "api_key"))
+            return Response(owner_rows(shares, "key_id", "api_key"))
         if by == "customer" or query.get("customer_id"):
-            return Response(_per_day(only(rows, "customer_id"), "customer_id", "customers", "customer"))
-        return Response(_per_day(rows, "team_id", "teams", "team_name"))
+            parts, names = _parts(shares.only("customer_id"), "customer_id", most)
+            return Response(_per_day([(*part, names[part[1]].name) for part in parts], "customers", "customer"))
+        parts, names = _parts(shares.only("team_id"), "team_id", most)
+        named = [(*part, team_name(names[part[1]]) if part[1] else "") for part in parts]
+        of_none, _ = _parts(shares.of_no_team(), "", most)
+        return Response(_per_day([*named, *((*part, team_name(Label())) for part in of_none)], "teams", "team_name"))
 
 
 class OwnSpendReport(SpendView):
@@ -44,10 +51,9 @@ class OwnSpendReport(SpendView):
 
     @_SHOWN
     def get(self, request: Request) -> Response:
-        rows = self.rows(request.query_params)
-        return Response(
-            owner_rows(rows if self.column == "key_id" else only(rows, self.column), self.column, self.label)
-        )
+        shares = self.shares(request.query_params)
+        only = shares.only("team_id") if self.column == "team_id" else shares
+        return Response(owner_rows(only, self.column, self.label))
 
 
 class SpendKeys(SpendView):
@@ -55,8 +61,8 @@ class SpendKeys(SpendView):
 
     @_SHOWN
     def get(self, request: Request) -> Response:
-        rows, limit = _in_days(self, request), whole_number(request.query_params, "limit", 1000, top=10_000)
-        found = totals.top(only(rows, "key_id"), "key_id", limit=limit)
+        shares, limit = _shares(self, request), whole_number(request.query_params, "limit", 1000, top=10_000)
+        found = totals.leading(shares, "key_id", limit)
         keys = labels.key_labels({pk for pk, *_ in found})
         return Response(
             [
@@ -75,8 +81,8 @@ class SpendUsers(SpendView):
 
     @_SHOWN
     def get(self, request: Request) -> Response:
-        rows, limit = _in_days(self, request), whole_number(request.query_params, "limit", 1000, top=10_000)
-        found = totals.top(only(rows, "user_id"), "user_id", limit=limit)
+        shares, limit = _shares(self, request), whole_number(request.query_params, "limit", 1000, top=10_000)
+        found = totals.leading(shares, "user_id", limit)
         users = labels.user_labels({pk for pk, *_ in found})
         return Response(
             [
@@ -149,8 +155,8 @@ class TagDistinct(SpendView):
         return Response({"results": [{"tag": tag} for tag in tags]})
 
 
-def owner_rows(rows: totals.Rows, column: str, label: str) -> list[dict[str, Any]]:
-    found = totals.models_of(rows, column)
+def owner_rows(shares: Shares, column: str, label: str) -> list[dict[str, Any]]:
+    found = totals.models_of(shares, column)
     pks = {row["owner"] for row in found}
     if column == "key_id":
         named = {pk: key.token for pk, key in labels.key_labels(pks).items()}
@@ -165,25 +171,40 @@ def _in_days(view: SpendView, request: Request, **how: Any) -> totals.Rows:
     if day(query, "start_date") or day(query, "end_date"):
         return view.rows(query, **how)
     rows = totals.seen(view.caller, **how)
-    return totals.chosen(rows, query, user_id="user_id", team_id="team_id", organization_id="organization_id")
+    return totals.chosen(rows, query, **_CHOSEN)
 
 
-def _per_day(rows: totals.Rows, column: str, plural: str, label: str) -> list[dict[str, Any]]:
-    """Per day the owners of one kind, each with what its keys spent on which models."""
-    few = totals.with_few_keys(rows)
-    found = few.values_list("day", column, "shown_key", "upstream_model").annotate(
-        nano=Sum("amount_nano"), tokens=totals.TOKENS
-    )
-    parts = list(found.order_by("day", column))
-    keys = labels.key_labels({key for _, _, key, *_ in parts})
-    owners = labels.OWNERS[column]({owner for _, owner, *_ in parts})
+def _shares(view: SpendView, request: Request) -> Shares:
+    """Of the days that are named; of all days if none is."""
+    query = request.query_params
+    if day(query, "start_date") or day(query, "end_date"):
+        return view.shares(query)
+    whole = view.caller.reads_spend and not any(query.get(name) for name in _CHOSEN)
+    return Shares(_in_days(view, request), totals.every() if whole else None)
+
+
+#: Day, owner, key, model, nano-USD, tokens.
+_Part = tuple[date, int, str, str, int, int]
+
+
+def _parts(shares: Shares, column: str, most: int) -> tuple[list[_Part], dict[int, Label]]:
+    """What the keys and owners that spent most spent on which models, and how the owners are called."""
+    named = {name: shares.leaders(name, most) for name in ("key_id", column) if name}
+    keys = {pk: key.token for pk, key in labels.key_labels(named["key_id"]).items()}
+    found: list[_Part] = []
+    for at, model, key, *rest in shares.sums(("day", "upstream_model"), named):
+        owner, (nano, _, read, written, *_) = (rest[0], rest[1:]) if column else (0, rest)
+        found.append((at, owner, keys[key], model, nano, read + written))
+    return found, labels.OWNERS[column](named[column]) if column else {}
+
+
+def _per_day(parts: list[tuple[Any, ...]], plural: str, label: str) -> list[dict[str, Any]]:
+    """Per day the owners of one kind, by the names at the end of the parts, each with what its keys spent."""
     days_: dict[date, dict[str, dict[str, Any]]] = {}
-    for at, owner, key, model, nano, tokens in parts:
-        name = team_name(owners[owner]) if column == "team_id" else owners[owner].name
+    for at, _, key, model, nano, tokens, name in sorted(parts):
         one = days_.setdefault(at, {}).setdefault(name, {"nano": 0, "metadata": []})
         one["nano"] += nano
-        spent = {"spend": usd_from_nano(nano), "total_tokens": tokens, "api_key": keys[key].token}
-        one["metadata"].append({"model": model, **spent})
+        one["metadata"].append({"model": model, "spend": usd_from_nano(nano), "total_tokens": tokens, "api_key": key})
     return [
         {
             "group_by_day": at,

@@ -1,4 +1,4 @@
-"""Scheduled work on the price book and on what is kept for a while only."""
+"""Scheduled work on the price book, on days that are over, and on what is kept for a while only."""
 
 from datetime import datetime, timedelta
 
@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from spend import book, reload_services, services
+from spend import book, closed_days, reload_services, services
 
 
 @shared_task
@@ -26,3 +26,9 @@ def forget_refusals(*, now: str | None = None, **_: object) -> int:
 def reload_prices(**_: object) -> int | None:
     """The same, as often as an admin has asked for."""
     return reload_services.reload_if_due(now=timezone.now())
+
+
+@shared_task
+def close_days(**_: object) -> int:
+    """Note who spent most on days that are over, for reports. Repeatable."""
+    return closed_days.close_days(now=timezone.now())

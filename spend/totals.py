@@ -1,21 +1,23 @@
-"""Sums over whole days of what a caller may see, out of the daily rollup."""
+"""Sums over whole days of what a caller may see, out of the daily rollups."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.db.models import Case, F, IntegerField, Q, QuerySet, Sum, Value, When
+from django.db.models import F, Q, QuerySet, Sum
 
 from spend.labels import key_labels
-from spend.models import Activity
+from spend.models import Activity, DailyTotal
 from spend.query import Days, Query
+from spend.shares import Shares
 from teams.callers import Caller
 from teams.models import Customer, Organization, Team, User
 from teams.money import usd_from_nano
 
 Rows = QuerySet[Activity]
 
-#: Answers that list calls by key name so many, those that spent most; the others are summed up under an empty name.
-MOST_KEYS = 50
+#: Answers name so many keys, people, teams or customers, those that spent most; the others are summed up under an
+#: empty name. Where every day has its own, fewer for more days.
+MOST, LEAST, ON_ALL_DAYS = 200, 10, 600
 _MODELS: Mapping[str, Any] = {
     "user_id": User.objects,
     "team_id": Team.objects,
@@ -32,7 +34,18 @@ def seen(caller: Caller, days: Days | None = None, *, tagged: bool = False) -> R
     return rows.filter(day__gte=days.first, day__lte=days.last).order_by() if days else rows.order_by()
 
 
-def top(rows: Rows, *labels: str, limit: int | None = None) -> list[tuple[Any, ...]]:
+def every(days: Days | None = None) -> QuerySet[DailyTotal]:
+    """What everybody did together, by organization and kind of call."""
+    rows = DailyTotal.objects.order_by()
+    return rows.filter(day__gte=days.first, day__lte=days.last) if days else rows
+
+
+def most_named(days: Days) -> int:
+    """How many a report names on each of these days."""
+    return max(LEAST, min(MOST, ON_ALL_DAYS // ((days.last - days.first).days + 1)))
+
+
+def top(rows: Rows | QuerySet[DailyTotal], *labels: str, limit: int | None = None) -> list[tuple[Any, ...]]:
     """(labels..., nano-USD, calls, input tokens, output tokens), the dearest first."""
     summed = rows.values_list(*labels).annotate(
         nano=Sum("amount_nano"), calls=Sum("requests"), read=Sum("input_tokens"), written=Sum("output_tokens")
@@ -40,23 +53,20 @@ def top(rows: Rows, *labels: str, limit: int | None = None) -> list[tuple[Any, .
     return list(summed.order_by("-nano", *labels)[:limit])
 
 
-def per_day(rows: Rows, *labels: str) -> list[tuple[Any, ...]]:
+def per_day(rows: Rows | QuerySet[DailyTotal], *labels: str) -> list[tuple[Any, ...]]:
     """(day, labels..., nano-USD, calls, tokens), the oldest day first."""
     summed = rows.values_list("day", *labels).annotate(nano=Sum("amount_nano"), calls=Sum("requests"), tokens=TOKENS)
     return list(summed.order_by("day", *labels))
 
 
-def with_few_keys(rows: Rows, most: int = MOST_KEYS) -> Rows:
-    """Annotated with `shown_key`: the key, if it is among those that spent most, else 0."""
-    keys = rows.values("key_id").annotate(total=Sum("amount_nano")).order_by("-total", "key_id")
-    found = list(keys.values_list("key_id", flat=True)[: most + 1])
-    if len(found) <= most:
-        return rows.annotate(shown_key=F("key_id"))
-    named = When(key_id__in=found[:most], then=F("key_id"))
-    return rows.annotate(shown_key=Case(named, default=Value(0), output_field=IntegerField()))
+def leading(shares: Shares, column: str, limit: int) -> list[tuple[int, int, int, int, int]]:
+    """(owner, nano-USD, calls, input tokens, output tokens) of those that spent most, the dearest first."""
+    pks = shares.leaders(column, limit)
+    found = shares.named(column, pks)
+    return sorted(((pk, *sums[:4]) for pk, *sums in found), key=lambda row: (-row[1], row[0]))
 
 
-def usd_total(rows: Rows) -> Any:
+def usd_total(rows: Rows | QuerySet[DailyTotal]) -> Any:
     return usd_from_nano(rows.aggregate(total=Sum("amount_nano"))["total"] or 0)
 
 
@@ -74,12 +84,11 @@ def pks_named(column: str, wanted: Sequence[str]) -> list[int]:
     return list(found.values_list("pk", flat=True))
 
 
-def models_of(rows: Rows, column: str) -> list[dict[str, Any]]:
+def models_of(shares: Shares, column: str) -> list[dict[str, Any]]:
     """What each owner spent on which models; keys by their hash, the dearest owner first."""
     found: dict[Any, dict[str, Any]] = {}
-    shown = "shown_key" if column == "key_id" else column
-    rows = with_few_keys(rows, most=1000) if column == "key_id" else rows
-    for owner, model, nano, _, read, written in top(rows, shown, "upstream_model"):
+    parts = shares.sums(("upstream_model",), {column: shares.leaders(column, MOST)})
+    for model, owner, nano, _, read, written, *_ in sorted(parts, key=lambda part: (-part[2], part[:2])):
         part = found.setdefault(owner, {"nano": 0, "read": 0, "written": 0, "models": []})
         part["nano"] += nano
         part["read"] += read
@@ -98,8 +107,8 @@ def models_of(rows: Rows, column: str) -> list[dict[str, Any]]:
     ]
 
 
-def key_rows(rows: Rows, limit: int) -> list[dict[str, Any]]:
-    found = top(rows, "key_id", limit=limit)
+def key_rows(shares: Shares, limit: int) -> list[dict[str, Any]]:
+    found = leading(shares, "key_id", limit)
     keys = key_labels({pk for pk, *_ in found})
     return [
         {

@@ -131,13 +131,20 @@ def test_owners_keys_and_models_are_chosen(api: Api, keys: list[VirtualKey], sea
 
 
 def test_one_answer_names_the_keys_that_spent_most(
-    api: Api, keys: list[VirtualKey], monkeypatch: pytest.MonkeyPatch
+    api: Api, keys: list[VirtualKey], linus: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(daily_api, "MOST_KEYS", 1)
+    monkeypatch.setattr(daily_api, "LEAST", 1)
+    monkeypatch.setattr(daily_api, "MOST", 1)
+    spend(issue(user=linus, alias="little")[0], 1)
     whole = api.get("/user/daily/activity/aggregated", MARCH | {"end_date": "2026-03-10"}).json
     (day,) = whole["results"]
-    assert day["breakdown"]["api_keys"].keys() == {"", keys[1].token}
-    assert day["metrics"]["spend"] == Decimal(10**6 + 15).scaleb(-9)
+    assert day["metrics"]["spend"] == Decimal(10**6 + 16).scaleb(-9)
+    parts = day["breakdown"]
+    for rows, names in ((parts["api_keys"], {"", keys[1].token}), (parts["entities"], {"", linus.public_id})):
+        assert rows.keys() == names
+        assert sum(row["metrics"]["spend"] for row in rows.values()) == day["metrics"]["spend"]
+        assert sum(row["metrics"]["failed_requests"] for row in rows.values()) == 1
+    assert parts["entities"][linus.public_id]["metrics"]["api_requests"] == 3
 
 
 @pytest.mark.parametrize(

@@ -75,14 +75,24 @@ def test_a_report_of_one_owner_shows_its_models(api: Api, keys: list[VirtualKey]
     assert api.get("/global/spend/report", MARCH | {"group_by": "x"}).status == 400
 
 
-def test_the_keys_that_spent_little_are_summed_up(
-    api: Api, keys: list[VirtualKey], monkeypatch: pytest.MonkeyPatch
+def test_those_who_spent_little_are_summed_up(
+    api: Api, keys: list[VirtualKey], linus: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(totals.with_few_keys, "__defaults__", (1,))
+    monkeypatch.setattr(totals, "MOST", 1)
+    monkeypatch.setattr(totals, "LEAST", 1)
     report = api.get("/global/spend/report", MARCH).json
     parts = [part for day in report for team in day["teams"] for part in team["metadata"]]
     assert {part["api_key"] for part in parts} == {"", keys[1].token}
     assert sum(part["spend"] for part in parts) == total()
+    for path, field, names in (
+        ("/key/spend/report", "api_key", {"", keys[1].token}), ("/user/spend/report", "user_id", {"", linus.public_id}),
+    ):  # fmt: skip
+        rows = api.get(path, MARCH).json
+        assert {row[field] for row in rows} == names, path
+        assert sum(row["total_cost"] for row in rows) == total(), path
+    logs = api.get("/spend/logs", MARCH).json
+    assert sum(row["spend"] for row in logs) == sum(sum(row["users"].values()) for row in logs) == total()
+    assert {name for row in logs for name in row["users"]} == {"", linus.public_id}
 
 
 def test_tags_count_a_call_once_for_each(api: Api, keys: list[VirtualKey]) -> None:

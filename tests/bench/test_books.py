@@ -26,6 +26,9 @@ CREATE TABLE spend_activity (id INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT, org
   call_type TEXT, amount_nano INTEGER, requests INTEGER, input_tokens INTEGER, output_tokens INTEGER,
   cached_tokens INTEGER, cache_write_tokens INTEGER, UNIQUE (key_id, day, model, upstream_model, provider, call_type,
   tag, customer_id, user_id, team_id, organization_id));
+CREATE TABLE spend_dailytotal (id INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT, organization_id INTEGER, of_team INTEGER,
+  model TEXT, upstream_model TEXT, provider TEXT, call_type TEXT, amount_nano INTEGER, requests INTEGER,
+  input_tokens INTEGER, output_tokens INTEGER, cached_tokens INTEGER, cache_write_tokens INTEGER);
 CREATE INDEX spend_entry_at ON spend_ledgerentry (admitted_at);
 CREATE UNIQUE INDEX spend_one_charge ON spend_ledgerentry (hold_id);
 INSERT INTO keys_virtualkey VALUES (7, 'real', 'hash', 'bench', 100);
@@ -75,7 +78,8 @@ def test_rollups_add_up_to_the_new_postings_on_every_scope(books: Books) -> None
         "SELECT sum(requests), sum(amount_nano), sum(input_tokens) FROM spend_rollup WHERE scope = 'organization:1'"
     )
     activity = books.execute("SELECT sum(requests), sum(amount_nano), sum(input_tokens) FROM spend_activity")
-    assert activity == sums
+    totals = books.execute("SELECT sum(requests), sum(amount_nano), sum(input_tokens) FROM spend_dailytotal")
+    assert totals == activity == sums
     keys = books.execute("SELECT sum(requests) FROM spend_rollup WHERE scope LIKE 'key:%'")
     assert (sums, keys) == ([(199, 199 * 190, 199 * 12)], [(199,)])
     assert books.execute("SELECT count(*) FROM spend_rollup WHERE strftime('%M', quarter) % 15 <> 0") == [(0,)]

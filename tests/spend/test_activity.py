@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.apps import apps
 from django.db import connection
-from django.db.models import Sum
+from django.db.models import Model, Sum
 
 from keys.models import VirtualKey
 from spend import services
-from spend.models import Activity, LedgerEntry
+from spend.activity import SUMS
+from spend.daily import KINDS
+from spend.models import Activity, DailyTotal, LedgerEntry
 from teams.actors import MASTER
 from teams.models import Team, User
 from tests.factories import NOON, intent_for, issue, posting_of
@@ -34,9 +36,9 @@ def key(search: Team, grace: User) -> VirtualKey:
     return key
 
 
-def rows() -> list[tuple[object, ...]]:
-    names = [field.name for field in Activity._meta.concrete_fields if field.name != "id"]
-    return sorted(Activity.objects.values_list(*names))
+def rows(model: type[Model] = Activity) -> list[tuple[object, ...]]:
+    names = [field.name for field in model._meta.concrete_fields if field.name != "id"]
+    return sorted(model._default_manager.values_list(*names))
 
 
 def test_it_adds_up_to_the_ledger(key: VirtualKey) -> None:
@@ -59,12 +61,26 @@ def test_owners_are_those_of_the_entry(key: VirtualKey, search: Team, grace: Use
     assert list(owners) == [(key.pk, search.pk, grace.pk, key.organization_id, 0)]
 
 
-def test_the_migration_makes_the_same_rows_from_the_ledger(key: VirtualKey) -> None:
-    written = rows()
+def test_totals_are_the_sums_of_activity(key: VirtualKey) -> None:
+    own = issue(user=User.objects.get(pk=key.user_id))[0]
+    services.write_intents([intent := intent_for(own)])
+    services.post([posting_of(intent, 5)], now=NOON)
+    sums = [Sum(name) for name in SUMS]
+    for of_team, team in ((True, key.team_id), (False, 0)):
+        whole = DailyTotal.objects.filter(of_team=of_team).order_by("day").values_list("day", *KINDS).annotate(*sums)
+        parts = Activity.objects.filter(tag="", team_id=team).order_by("day").values_list("day", *KINDS)
+        assert list(whole) == list(parts.annotate(*sums))
+    assert DailyTotal.objects.count() == 3
+
+
+def test_the_migrations_make_the_same_rows_from_the_ledger(key: VirtualKey) -> None:
+    written, totals = rows(), rows(DailyTotal)
     Activity.objects.all().delete()
-    migration = importlib.import_module("spend.migrations.0009_activity")
-    migration.fill(apps, Editor)
+    DailyTotal.objects.all().delete()
+    for name in ("0009_activity", "0019_daily_totals"):
+        importlib.import_module(f"spend.migrations.{name}").fill(apps, Editor)
     assert rows() == written
+    assert rows(DailyTotal) == totals
 
 
 class Editor:

@@ -1,0 +1,58 @@
+"""What reports of everybody read, so that they need not look at what each key did."""
+
+from django.db import models
+
+
+class DailySums(models.Model):
+    """Sums of the ledger per UTC day, organization and kind of call."""
+
+    day = models.DateField()
+    organization_id = models.BigIntegerField()
+    model = models.CharField(max_length=255)
+    upstream_model = models.CharField(max_length=255)
+    provider = models.CharField(max_length=64)
+    call_type = models.CharField(max_length=32)
+    amount_nano = models.BigIntegerField(default=0)
+    requests = models.BigIntegerField(default=0)
+    input_tokens = models.BigIntegerField(default=0)
+    output_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    cache_write_tokens = models.BigIntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+
+class DailyTotal(DailySums):
+    """What all keys of an organization did together, those of its teams and those of none.
+
+    Written with each posting, and few: reports of everybody read these. Always the sum of `Activity` without tags.
+    """
+
+    of_team = models.BooleanField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["day", "organization_id", "of_team", "model", "upstream_model", "provider", "call_type"],
+                name="spend_dailytotal_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} org:{self.organization_id} {self.model}"
+
+
+class DailyLeader(models.Model):
+    """One of those that spent most on a day that is over: among them reports find whom to name, and then read sums."""
+
+    day = models.DateField()
+    column = models.CharField(max_length=16)
+    owner_id = models.BigIntegerField()
+    amount_nano = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["column", "day", "owner_id"], name="spend_leader_once")]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.column} {self.owner_id}"
