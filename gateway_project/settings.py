@@ -209,7 +209,7 @@ except BadDuration as error:
 DURABILITY = env.choice("LATCHKEY_DURABILITY", "strict", ("strict", "fast"))
 MAX_BODY_BYTES = env.number("LATCHKEY_MAX_BODY_BYTES", 20 * 1024 * 1024, least=1024)
 HOLD_LEASE_SECONDS = env.number("LATCHKEY_HOLD_LEASE_SECONDS", 60, least=5)
-REFUSALS_KEPT_DAYS = env.number("LATCHKEY_REFUSALS_KEPT_DAYS", 30, least=1)
+REFUSALS_KEPT_DAYS = env.number("LATCHKEY_REFUSALS_KEPT_DAYS", 7, least=1)
 DEFAULT_OUTPUT_TOKENS = env.number("LATCHKEY_DEFAULT_OUTPUT_TOKENS", 16384, least=1)
 UNBUDGETED_WITHOUT_STORE = env.choice("LATCHKEY_UNBUDGETED_WITHOUT_STORE", "allow", ("allow", "deny")) == "allow"
 BUDGETS_WITHOUT_STORE = env.choice("LATCHKEY_BUDGETS_WITHOUT_STORE", "deny", ("deny", "pg_exact", "allowance"))

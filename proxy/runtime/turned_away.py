@@ -15,7 +15,7 @@ from proxy.runtime.journal import BooksUnavailable, Journal
 from spend.wire import RefusedCall
 
 #: Per minute and worker.
-MOST_OF_A_KEY, MOST = 30, 600
+MOST_OF_A_KEY, MOST = 30, 300
 _EVERY_SECONDS = 1.0
 _MOST_MESSAGE = 500
 
