@@ -16,7 +16,7 @@ from django.db.backends.utils import CursorWrapper
 
 Row = tuple[Any, ...]
 #: Rows that one statement takes on SQLite, which prepares each of these sizes once.
-_SIZES = (64, 16, 4, 1)
+_SIZES = (64, 16, 4, 3, 2, 1)
 
 
 class Insert:
