@@ -59,7 +59,8 @@ def spent_in(stretches: Iterable[Stretch]) -> dict[Stretch, int]:
     """Nano-USD posted on each stretch, by the instant of admission. One or two queries per start that a scope has."""
     spent = dict.fromkeys(stretches, 0)
     for starts, members in _layers(spent):
-        for scope, model, amount in chain(_sums(starts), _edges(starts)):
+        by_model = any(stretch.model for own in members.values() for stretch in own)
+        for scope, model, amount in chain(_sums(starts, by_model=by_model), _edges(starts)):
             for stretch in members[scope]:
                 if stretch.counts(model):
                     spent[stretch] += amount
@@ -77,16 +78,20 @@ def _layers(stretches: Iterable[Stretch]) -> Iterator[tuple[dict[str, datetime |
         by_scope = defaultdict(dict, {scope: starts for scope, starts in by_scope.items() if starts})
 
 
-def _sums(starts: Mapping[str, datetime | None]) -> Iterable[tuple[str, str, int]]:
-    """Sums of whole quarters of an hour, by scope and model."""
+def _sums(starts: Mapping[str, datetime | None], *, by_model: bool) -> Iterator[tuple[str, str, int]]:
+    """Sums of whole quarters of an hour, by scope and model; of all models together where nobody asks for one."""
     grouped: dict[datetime | None, list[str]] = defaultdict(list)
     for scope, start in starts.items():
         grouped[_next_quarter(start) if start else None].append(scope)
     wanted = Q()
     for start, scopes in grouped.items():
         wanted |= Q(scope__in=scopes, quarter__gte=start) if start else Q(scope__in=scopes)
-    rows = Rollup.objects.filter(wanted).order_by().values("scope", "model").annotate(total=Sum("amount_nano"))
-    return rows.values_list("scope", "model", "total")
+    rows = Rollup.objects.filter(wanted).order_by()
+    if by_model:
+        yield from rows.values_list("scope", "model").annotate(total=Sum("amount_nano"))
+    else:
+        summed = rows.values_list("scope").annotate(total=Sum("amount_nano"))
+        yield from ((scope, "", total) for scope, total in summed)
 
 
 def _edges(starts: Mapping[str, datetime | None]) -> Iterator[tuple[str, str, int]]:
