@@ -111,7 +111,7 @@ def policy_of(limits: Limits, *, epoch: int, owner: User | None = None) -> Scope
     shared = limits.shared_budget
     return ScopePolicy(
         scope=limits.scope,
-        label=f"{limits.scope_kind.value} '{limits}'",
+        label=f"{limits.scope_kind.value.replace('_', ' ')} '{limits}'",
         version=limits.version,
         epoch=epoch,
         blocked=limits.blocked or getattr(limits, "deleted_at", None) is not None,

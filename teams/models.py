@@ -155,7 +155,7 @@ class User(AbstractUser, Archived, Limits):
 class OrganizationMembership(Limits):
     """One person in one organization: a role there, and limits of all keys that the person has there, also in teams."""
 
-    scope_kind = ScopeKind.PLACE
+    scope_kind = ScopeKind.ORGANIZATION_MEMBER
 
     class Role(models.TextChoices):
         ADMIN = "org_admin", "Organization admin"

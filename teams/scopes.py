@@ -13,7 +13,7 @@ class ScopeKind(StrEnum):
     PLATFORM = "platform"
     ORGANIZATION = "org"
     #: One person in one organization.
-    PLACE = "place"
+    ORGANIZATION_MEMBER = "org_member"
     TEAM = "team"
     MEMBER = "member"
     PROJECT = "project"

@@ -21,7 +21,7 @@ _NO_GROUPS: frozenset[str] = frozenset()
 _EMPTY = Catalog()
 _LEVEL = {
     ScopeKind.ORGANIZATION: "org",
-    ScopeKind.PLACE: "user",
+    ScopeKind.ORGANIZATION_MEMBER: "user",
     ScopeKind.TEAM: "team",
     ScopeKind.MEMBER: "user",
     ScopeKind.PROJECT: "project",
@@ -32,7 +32,7 @@ _LEVEL = {
 }
 _NAME = {
     ScopeKind.ORGANIZATION: "Organization",
-    ScopeKind.PLACE: "Member of the organization",
+    ScopeKind.ORGANIZATION_MEMBER: "Member of the organization",
     ScopeKind.TEAM: "Team",
     ScopeKind.MEMBER: "Team member",
     ScopeKind.PROJECT: "Project",

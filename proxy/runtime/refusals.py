@@ -16,7 +16,7 @@ KINDS = {"RPM": "requests", "TPM": "tokens", "SLOTS": "max_parallel_requests"}
 RATE_SCOPES = {
     ScopeKind.PLATFORM: "proxy",
     ScopeKind.ORGANIZATION: "organization",
-    ScopeKind.PLACE: "organization_member",
+    ScopeKind.ORGANIZATION_MEMBER: "organization_member",
     ScopeKind.TEAM: "team",
     ScopeKind.MEMBER: "team_member",
     ScopeKind.PROJECT: "project",
@@ -29,7 +29,7 @@ _MODEL_SCOPES = {ScopeKind.KEY: "model_per_key"}
 _NAMES = {
     ScopeKind.PLATFORM: "Platform",
     ScopeKind.ORGANIZATION: "Organization",
-    ScopeKind.PLACE: "OrganizationMember",
+    ScopeKind.ORGANIZATION_MEMBER: "OrganizationMember",
     ScopeKind.TEAM: "Team",
     ScopeKind.MEMBER: "TeamMember",
     ScopeKind.PROJECT: "Project",
@@ -38,11 +38,13 @@ _NAMES = {
     ScopeKind.CUSTOMER: "End User",
     ScopeKind.TAG: "Tag",
 }
-_SEEN = frozenset({ScopeKind.KEY, ScopeKind.PLACE, ScopeKind.MEMBER, ScopeKind.USER, ScopeKind.PROJECT, ScopeKind.TEAM})
+_SEEN = frozenset(
+    {ScopeKind.KEY, ScopeKind.ORGANIZATION_MEMBER, ScopeKind.MEMBER, ScopeKind.USER, ScopeKind.PROJECT, ScopeKind.TEAM}
+)
 #: Who can raise a budget, beside platform admins.
 _RAISED_BY = {
     ScopeKind.KEY: "an admin of its team or ",
-    ScopeKind.PLACE: "an admin of the organization or ",
+    ScopeKind.ORGANIZATION_MEMBER: "an admin of the organization or ",
     ScopeKind.MEMBER: "an admin of the team or ",
     ScopeKind.PROJECT: "an admin of its team or ",
     ScopeKind.TEAM: "an admin of its organization or ",

@@ -43,8 +43,8 @@ def test_it_governs_personal_keys_and_keys_of_teams_there_alike(mia: User) -> No
     team = services.create_team(Team(organization=place.organization), actor=SYSTEM)
     services.add_member(Membership(team=team, user=mia), actor=SYSTEM)
     elsewhere = services.create_team(Team(), actor=SYSTEM)
-    assert _chain(issue(user=mia, organization=place.organization)[0]) == ["org", "place", "user", "key"]
-    assert _chain(issue(user=mia, team=team)[0]) == ["org", "place", "team", "member", "key"]
+    assert _chain(issue(user=mia, organization=place.organization)[0]) == ["org", "org_member", "user", "key"]
+    assert _chain(issue(user=mia, team=team)[0]) == ["org", "org_member", "team", "member", "key"]
     assert _chain(issue(user=mia, team=elsewhere)[0]) == ["org", "team", "key"]
     assert _chain(issue(team=team, service_account="robot")[0]) == ["org", "team", "key"]
 
@@ -75,7 +75,7 @@ def test_who_joins_and_leaves_is_governed_otherwise_from_the_next_call_on(api: A
     services.join_organization(OrganizationMembership(organization=place.organization, user=mia), actor=SYSTEM)
     mia.refresh_from_db()
     assert dict(known)[mia.scope] < mia.version
-    assert _chain(key) == ["org", "place", "user", "key"]
+    assert _chain(key) == ["org", "org_member", "user", "key"]
     assert load_grants([key.token])[key.token].chain[1].versions != before
 
 
@@ -119,7 +119,7 @@ def test_a_member_from_elsewhere_gets_keys_there_that_spend_by_the_membership_al
     made = api.post("/key/generate", asked, bearer=key_of(lead)).json
     assert made["organization_id"] == "north"
     key = VirtualKey.objects.get(token=made["token"])
-    assert _chain(key) == ["org", "place", "key"]
+    assert _chain(key) == ["org", "org_member", "key"]
     # Who made it knows its secret, and is nobody to what else is its owner's.
     assert api.get("/user/info", {"user_id": "guest"}, bearer=made["key"]).status in (401, 403)
     assert api.get("/key/list", bearer=made["key"]).status == 401

@@ -29,6 +29,7 @@ def test_no_number_of_calls_by_keys_of_one_person_gets_past_it(latchkey: Running
     served = [answer for answer in answers if answer.status_code == 200]
     told = next(answer for answer in answers if answer.status_code != 200)
     assert refused(told, 429) == "budget_exceeded" and "OrganizationMember=" in told.text
+    assert f"org member '{who['user_id']} in P'" in told.text
     spent = sum(amount for key in keys for (amount,) in latchkey.key_rows(key))
     assert spent == len(served) * COST == books.total_nano
     assert 8 <= len(served) <= 10
