@@ -14,7 +14,7 @@ import aiohttp
 
 from tests.scenarios.rig.bill import say
 
-PATIENCE = 30
+PATIENCE = 60
 
 
 @dataclass(slots=True)
