@@ -3,7 +3,8 @@
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import structlog
 from django.db import Error, InterfaceError, OperationalError, connection, connections, transaction
@@ -14,7 +15,7 @@ from keys.grants import Grant, ScopePolicy
 from proxy import shelves
 from proxy.runtime import faults
 from proxy.runtime.catalog import Catalog, Target
-from proxy.runtime.journal import BooksUnavailable, Handler, Lane
+from proxy.runtime.journal import Asks, BooksUnavailable, Handler, Lane
 from spend import commits, rollups, sql_holds
 from spend import services as ledger
 from spend.wire import Authority, CounterLoad, CounterRef, Crossing, Intent, Posting, RefusedCall, SqlHold
@@ -22,6 +23,8 @@ from teams import changes
 from teams.models import Organization, PolicyChange
 
 log = structlog.get_logger()
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 def grants(tokens: Sequence[str]) -> list[Grant | None]:
@@ -30,15 +33,15 @@ def grants(tokens: Sequence[str]) -> list[Grant | None]:
 
 
 def teams(items: Sequence[tuple[str, int | None, bool]]) -> list[tuple[tuple[ScopePolicy, ...], int, Any] | None]:
-    return [shelves.team_view(*item) for item in items]
+    return _each_once(items, lambda item: shelves.team_view(*item))
 
 
 def customers(items: Sequence[tuple[int, str]]) -> list[ScopePolicy | None]:
-    return [loading.load_customer(organization_id, name) for organization_id, name in items]
+    return _each_once(items, lambda item: loading.load_customer(*item))
 
 
 def tags(items: Sequence[tuple[int, tuple[str, ...]]]) -> list[dict[str, ScopePolicy]]:
-    return [loading.load_tags(organization_id, names) for organization_id, names in items]
+    return _each_once(items, lambda item: loading.load_tags(*item))
 
 
 def intents(items: Sequence[Intent]) -> list[bool]:
@@ -91,7 +94,7 @@ def organizations(items: Sequence[None]) -> list[list[int]]:
 
 
 def epochs(items: Sequence[int]) -> list[Authority]:
-    return [sql_holds.authority_of(organization_pk) for organization_pk in items]
+    return _each_once(items, sql_holds.authority_of)
 
 
 def raise_epochs(items: Sequence[tuple[int, int, int]]) -> list[tuple[int, bool]]:
@@ -127,7 +130,13 @@ def catalogs(items: Sequence[None]) -> list[Catalog]:
 
 
 def concretes(items: Sequence[tuple[int | None, str]]) -> list[tuple[Target, ...]]:
-    return [shelves.concrete(model, team, timezone.now()) for team, model in items]
+    return _each_once(items, lambda item: shelves.concrete(item[1], item[0], timezone.now()))
+
+
+def _each_once(items: Sequence[K], look: Callable[[K], V]) -> list[V]:
+    """Of many callers who ask the same, as after a start, the first one's answer serves all."""
+    found = {item: look(item) for item in dict.fromkeys(items)}
+    return [found[item] for item in items]
 
 
 def _guarded(handler: Callable[[Sequence[Any]], Sequence[Any]]) -> Handler:
@@ -155,14 +164,19 @@ def _once_more(handler: Callable[[Sequence[Any]], Sequence[Any]], items: Sequenc
         return handler(items)
 
 
-def _own_connection() -> None:
+def _own_connection(asks: Asks) -> None:
     """A connection of this thread's own: no pool to wait in, and no statement that runs for ever."""
-    if connection.vendor != "postgresql":
-        return
-    own = connections.create_connection("default")
-    options = {name: value for name, value in own.settings_dict["OPTIONS"].items() if name != "pool"}
-    own.settings_dict = {**own.settings_dict, "OPTIONS": options | _IMPATIENT}
-    connections["default"] = own
+    if connection.vendor == "postgresql":
+        own = connections.create_connection("default")
+        options = {name: value for name, value in own.settings_dict["OPTIONS"].items() if name != "pool"}
+        own.settings_dict = {**own.settings_dict, "OPTIONS": options | _IMPATIENT}
+        connections["default"] = own
+    connection.execute_wrappers.append(partial(_asked, asks))
+
+
+def _asked(asks: Asks, execute: Callable[..., Any], *statement: Any) -> Any:
+    asks()
+    return execute(*statement)
 
 
 def _close() -> None:

@@ -44,7 +44,10 @@ class Epochs:
     async def current(self, organization: int) -> int:
         """The epoch as this worker last saw it. Raises BooksUnavailable."""
         known = self._known.get(organization)
-        return await self._look(organization) if known is None else known
+        if known is None:
+            found: int = await self._once.run(("look", organization), lambda: self._look(organization))
+            return found
+        return known
 
     def in_sql(self, organization: int) -> bool:
         """Whether SQL judges the organization's budgets, as far as this worker knows."""

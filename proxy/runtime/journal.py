@@ -2,7 +2,8 @@
 
 Each lane is a thread with a connection of its own and one batch at a time: when idle a request is handed over at
 once; while one batch commits the next one gathers, so commits grow with the load instead of waiting for a clock. A
-database that keeps silent holds up its thread, but no caller for long.
+database that keeps silent holds up its thread, but no caller for long. One that answers each statement of a batch is
+not silent, however long a busy machine takes for all of them.
 """
 
 import asyncio
@@ -18,8 +19,10 @@ import structlog
 log = structlog.get_logger()
 _MOST_WAITING = 20_000
 _TICK = 0.05
+_MOST_PATIENCE = 5
 Handler = Callable[[Sequence[Any]], Sequence[Any]]
 """Takes the waiting items of one kind and answers with one result for each, or raises for all."""
+Asks = Callable[[], None]
 _Jobs = list[tuple[Any, "asyncio.Future[Any]"]]
 _Batch = dict[str, _Jobs]
 
@@ -38,17 +41,18 @@ class BooksUnavailable(Exception):
 class Lane:
     """One thread, one connection. `handlers` in order of urgency; `opened` and `closed` run in the thread.
 
-    All of it but `_run` and what that calls belongs to the event loop.
+    `opened` is given what is to be called before each statement. All of it but `_run` and what that calls belongs to
+    the event loop.
     """
 
-    def __init__(self, handlers: Mapping[str, Handler], *, opened: Callable[[], None], closed: Callable[[], None]):
+    def __init__(self, handlers: Mapping[str, Handler], *, opened: Callable[[Asks], None], closed: Callable[[], None]):
         self.handlers, self._opened, self._closed = handlers, opened, closed
         self._waiting: _Batch = {kind: [] for kind in handlers}
         self._count = 0
         self._in_flight: _Batch = {}
         self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
-        self._busy_since = 0.0
+        self._busy_since, self._asked_at = 0.0, 0.0
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -66,13 +70,15 @@ class Lane:
         self._count += 1
         return future
 
-    def busy_for(self) -> float:
-        """Seconds for which the thread has been inside one batch; a database that keeps silent makes this grow."""
-        since = self._busy_since
-        return time.monotonic() - since if since else 0.0
+    def keeps_silent(self, patience: float) -> bool:
+        """Whether the database has answered nothing for so many seconds, or not all of a batch for many times that."""
+        now, busy_since, asked_at = time.monotonic(), self._busy_since, self._asked_at
+        return busy_since > 0 and (now - asked_at >= patience or now - busy_since >= patience * _MOST_PATIENCE)
 
     def give_up(self) -> None:
         """Tell everybody who waits: what was handed over may have been written, the rest was never tried."""
+        if self._in_flight or self._count:
+            log.warning("the database keeps silent", doing=",".join(self._in_flight), waiting=self._count)
         _fail(self._in_flight, BooksUnavailable("the database did not answer in time"))
         _fail(self._taken(), BooksUnavailable("the database did not answer in time", never=True))
 
@@ -99,15 +105,18 @@ class Lane:
             self._hand_over()
 
     def _run(self) -> None:
-        self._opened()
+        self._opened(self._asks)
         while (batch := self._batches.get()) is not None:
             for number, (kind, jobs) in enumerate(batch.items(), 1):
                 handled = partial(self._handled, jobs, self._results(kind, jobs), last=number == len(batch))
                 self._loop.call_soon_threadsafe(handled)
         self._closed()
 
+    def _asks(self) -> None:
+        self._asked_at = time.monotonic()
+
     def _results(self, kind: str, jobs: _Jobs) -> Sequence[Any]:
-        self._busy_since = time.monotonic()
+        self._busy_since = self._asked_at = time.monotonic()
         try:
             return self.handlers[kind]([item for item, _ in jobs])
         except BooksUnavailable as error:
@@ -154,7 +163,7 @@ class Journal:
         while True:
             await asyncio.sleep(_TICK)
             for lane in self._lanes:
-                if lane.busy_for() >= self._patience:
+                if lane.keeps_silent(self._patience):
                     lane.give_up()
 
 

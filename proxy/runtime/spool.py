@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import orjson
 import structlog
 
-from proxy.runtime.journal import BooksUnavailable, Journal, Lane
+from proxy.runtime.journal import Asks, BooksUnavailable, Journal, Lane
 from spend.wire import Intent, Posting
 
 log = structlog.get_logger()
@@ -166,5 +166,5 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _nothing() -> None:
+def _nothing(asks: Asks) -> None:
     pass

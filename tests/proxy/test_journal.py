@@ -2,12 +2,13 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from proxy.runtime.journal import BooksUnavailable, Journal, Lane
+from proxy.runtime.journal import Asks, BooksUnavailable, Journal, Lane
 
 
 class Table:
@@ -24,7 +25,7 @@ class Table:
 
 
 def journal_of(table: Table, **options: Any) -> Journal:
-    return Journal([Lane({"numbers": table}, opened=lambda: None, closed=lambda: None)], **options)
+    return Journal([Lane({"numbers": table}, opened=lambda asks: None, closed=lambda: None)], **options)
 
 
 async def until_handed_over(table: Table) -> None:
@@ -62,6 +63,37 @@ async def test_a_silent_database_is_given_up_and_what_it_never_saw_says_so() -> 
     table.open.set()
     assert await journal.ask("numbers", 3) == 6
     assert journal.available and [2] not in table.batches
+    await journal.stop()
+
+
+async def test_a_database_that_answers_one_statement_after_the_other_is_not_given_up() -> None:
+    told: list[Asks] = []
+
+    def statements(items: Sequence[Any]) -> list[Any]:
+        for _ in range(8):
+            told[0]()
+            time.sleep(0.05)
+        return list(items)
+
+    journal = Journal([Lane({"numbers": statements}, opened=told.append, closed=lambda: None)], patience_seconds=0.2)
+    journal.start()
+    assert await journal.ask("numbers", 1) == 1
+    await journal.stop()
+
+
+async def test_a_batch_that_never_comes_to_its_end_is_given_up_all_the_same() -> None:
+    told: list[Asks] = []
+
+    def statements(items: Sequence[Any]) -> list[Any]:
+        for _ in range(40):
+            told[0]()
+            time.sleep(0.02)
+        return list(items)
+
+    journal = Journal([Lane({"numbers": statements}, opened=told.append, closed=lambda: None)], patience_seconds=0.05)
+    journal.start()
+    with pytest.raises(BooksUnavailable, match="in time"):
+        await journal.ask("numbers", 1)
     await journal.stop()
 
 
