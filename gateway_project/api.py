@@ -43,6 +43,7 @@ from proxy.group_services import keys_of
 from proxy.groups_api import GrantsView, GrantView, GroupDelete, GroupInfo, GroupList, GroupNew, GroupUpdate
 from proxy.info_api import ModelGroupInfo, ModelInfo, ModelInfoPaged
 from proxy.markup_api import CostDiscounts, CostMargins
+from proxy.pools_api import GroupBudget, ProviderBudgets
 from proxy.router_api import FallbackOfModel, FallbackView, RouterFields, RouterSettings
 from spend import reload_api
 from spend.reports import (
@@ -248,6 +249,7 @@ MODELS = [
     at("access_group/<str:group>/info", GroupInfo, ADMIN),
     at("access_group/<str:group>/update", GroupUpdate, ADMIN),
     at("access_group/<str:group>/delete", GroupDelete, ADMIN),
+    at("access_group/<str:group>/budget", GroupBudget, ADMIN),
     at("v1/access_group", GrantsView, ADMIN),
     at("v1/access_group/<str:group_id>", GrantView, ADMIN),
 ]
@@ -284,7 +286,7 @@ HEALTH = [
 
 SETTINGS = [
     at("get/config/callbacks", api_settings.ConfigCallbacks, ADMIN),
-    at("provider/budgets", api_settings.ProviderBudgets, ADMIN),
+    at("provider/budgets", ProviderBudgets, ADMIN),
     at("get/internal_user_settings", api_settings.InternalUserSettings, ADMIN, http_method_names=["get", "options"]),
     at(
         "update/internal_user_settings",

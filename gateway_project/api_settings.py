@@ -147,14 +147,6 @@ class InternalUserSettings(ManagementView):
         raise refused("litellm_settings.default_internal_user_params")
 
 
-class ProviderBudgets(ManagementView):
-    """GET /provider/budgets: none; what calls to `openai/*` may cost together is a limit of the platform."""
-
-    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
-    def get(self, request: Request) -> Response:
-        return Response({"providers": {}})
-
-
 class ConfigField(ManagementView):
     """GET /config/field/info?field_name=."""
 

@@ -12,12 +12,13 @@ from keys import secrets
 from keys.making import hook_at
 from keys.models import VirtualKey
 from keys.services import ensure_master_key, issue_key
+from proxy import pool_services
 from proxy.from_config import ModelRefused, apply_models
 from proxy.models import Deployment
 from proxy.services import sync_providers
 from spend.book import seed_prices
+from teams import platform_services
 from teams.actors import SYSTEM
-from teams.platform_services import apply_file
 from teams.services import default_organization, ensure_admin, update_limits
 
 _DEMO_PRICES = {"input_cost_per_token": "0.00000015", "output_cost_per_token": "0.0000006"}
@@ -42,7 +43,8 @@ def prepare(*, now: datetime) -> None:
     seed_prices(now=now)
     ensure_master_key(settings.MASTER_KEY)
     _set_zone(settings.ZONE)
-    apply_file(settings.PLATFORM_LIMITS, zone=settings.ZONE, actor=SYSTEM, now=now)
+    platform_services.apply_file(settings.PLATFORM_LIMITS, zone=settings.ZONE, actor=SYSTEM, now=now)
+    pool_services.apply_file(settings.PROVIDER_BUDGETS, actor=SYSTEM, now=now)
     try:
         apply_models(settings.CONFIG.models, Deployment.Source.CONFIG, actor=SYSTEM, now=now)
     except ModelRefused as error:

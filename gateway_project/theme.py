@@ -65,6 +65,7 @@ UNFOLD: dict[str, Any] = {
                 _item("Deployments", "lan", "proxy_deployment"),
                 _item("Credentials", "vpn_key", "proxy_credential"),
                 _item("Providers", "cloud", "proxy_provider"),
+                _item("Pools", "account_balance_wallet", "proxy_pool"),
                 _item("Prices", "price_change", "spend_price"),
             ),
             _group(

@@ -80,6 +80,8 @@ class Grant:
     platform: ScopePolicy | None = None
     """What all organizations together may do, if that is limited. Its `epoch` is one of its own."""
     platform_zone: str = "UTC"
+    platform_epoch: int = 0
+    """The platform's when this was read: a catalog that is older may not know of every pool."""
     expires_at: datetime | None = None
     retires_at: datetime | None = None
     """When a rotated-out secret stops working; None for a current one."""

@@ -75,6 +75,7 @@ def grant_of(
         ),
         platform=platform_policy(platform),
         platform_zone=platform.timezone,
+        platform_epoch=platform.epoch,
         expires_at=key.expires_at,
         retires_at=old.valid_until if old else None,
         aliases={**((key.team and key.team.model_aliases) or {}), **(key.aliases or {})},
@@ -133,17 +134,22 @@ def platform_policy(platform: Platform) -> ScopePolicy | None:
     """None where it limits nothing: no call pays for asking it then."""
     if platform.sets_nothing:
         return None
+    return policy_above(platform, epoch=platform.epoch, label="the platform", ident="all keys together")
+
+
+def policy_above(row: Terms, *, epoch: int, label: str, ident: str) -> ScopePolicy:
+    """The policy of what is above every organization; `epoch` is the platform's, read no later than `row`."""
     return ScopePolicy(
-        scope=platform.scope,
-        label="the platform",
-        version=platform.version,
-        epoch=platform.epoch,
-        budgets=platform.budgets(),
-        rpm_limit=platform.rpm_limit,
-        tpm_limit=platform.tpm_limit,
-        parallel_limit=platform.max_parallel_requests,
-        model_rates=_model_rates(platform),
-        ident="all keys together",
+        scope=row.scope,
+        label=label,
+        version=row.version,
+        epoch=epoch,
+        budgets=row.budgets(),
+        rpm_limit=row.rpm_limit,
+        tpm_limit=row.tpm_limit,
+        parallel_limit=row.max_parallel_requests,
+        model_rates=_model_rates(row),
+        ident=ident,
     )
 
 

@@ -1,4 +1,4 @@
-"""Models, deployments, providers and credentials in the admin."""
+"""Models, deployments, providers, their pools and credentials in the admin."""
 
 from itertools import chain
 from typing import Any, ClassVar
@@ -8,9 +8,9 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from proxy import services
+from proxy import pool_services, services
 from proxy.forms import CredentialForm, DeploymentForm
-from proxy.models import Credential, Deployment, LanguageModel, Provider
+from proxy.models import Credential, Deployment, LanguageModel, Pool, Provider
 from spend import book
 from spend.forms import per_million
 from spend.pricing import usd_from_pico
@@ -26,6 +26,9 @@ from teams.admin_base import (
     may_change,
     when,
 )
+from teams.admin_limits import TermsAdmin
+from teams.forms import TermsForm
+from teams.money import format_usd
 
 PRICES = (("input_price", "output_price"), ("cached_price", "cache_write_price"), "is_free")
 CALLS = (("timeout_seconds", "max_retries"), ("max_input_tokens", "max_output_tokens"), "params", "model_info")
@@ -187,3 +190,49 @@ class DeploymentAdmin(ServiceAdmin):
         cards = book.cards_at(timezone.now(), items)
         for row in rows:
             row.cards = cards  # type: ignore[attr-defined]
+
+
+@admin.register(Pool)
+class PoolAdmin(TermsAdmin):
+    """Providers' budgets that the configuration file names are set by it at every start."""
+
+    form = TermsForm
+    list_display = ("pool", "budget", "spent", "limits", "changed")
+    list_filter = (("kind", ChoicesDropdownFilter),)
+    search_fields = ("name",)
+    fields_at_creation = ("kind", "name")
+    actions = None
+    fieldsets = (
+        (None, {"fields": (("kind", "name"),)}),
+        ("Budget", {"fields": (("max_budget_nano", "budget_duration"), "budget_limits", "soft_budget_nano")}),
+        ("Limits", {"fields": (("rpm_limit", "tpm_limit", "max_parallel_requests"), "model_limits")}),
+    )
+
+    def create(self, obj: Pool, form: Any, actor: Actor) -> Pool:
+        return pool_services.save_pool(obj, actor=actor, now=timezone.now())
+
+    update = create
+
+    def remove(self, obj: Pool, actor: Actor) -> None:
+        pool_services.delete_pool(obj, actor=actor)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_change(request.user)
+
+    def prepare_page(self, rows: list[Pool]) -> None:
+        spent = pool_services.spending(rows, timezone.now())
+        for row in rows:
+            row.spending = spent[row.scope]  # type: ignore[attr-defined]
+
+    @display(description="Everybody's calls to", ordering="name")
+    def pool(self, obj: Pool) -> str:
+        return str(obj)
+
+    @display(description="Spent in the present period")
+    def spent(self, obj: Any) -> str:
+        until = f" until {when(obj.spending.until)}" if obj.spending.until else ""
+        return f"{format_usd(obj.spending.nano)}{until}"
+
+    @display(description="Changed", ordering="updated_at")
+    def changed(self, obj: Pool) -> str:
+        return when(obj.updated_at)

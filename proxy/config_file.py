@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from keys import key_rules
-from proxy import fallback_rules, gate_rules
+from proxy import fallback_rules, gate_rules, pool_rules
 from proxy.providers import REGISTRY, ProviderSpec, usual_address
 from spend import markups
 from teams import people_rules, platform_rules
@@ -27,7 +27,7 @@ _LITELLM = {
     *gate_rules.LITELLM_NAMES, *fallback_rules.NAMES, *people_rules.NAMES, *key_rules.NAMES, *platform_rules.NAMES,
     *markups.NAMES,
 }  # fmt: skip
-_ROUTER = {*gate_rules.ROUTER_NAMES, *fallback_rules.NAMES}
+_ROUTER = {*gate_rules.ROUTER_NAMES, *fallback_rules.NAMES, *pool_rules.NAMES}
 _MODEL = {"model_name", "litellm_params", "model_info"}
 _FROM_ENVIRONMENT = "os.environ/"
 #: Settings by which a model says where its secret goes.

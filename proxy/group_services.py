@@ -7,7 +7,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from keys.models import KeyQuerySet, VirtualKey
-from proxy.models import AccessGroup, Deployment
+from proxy import pool_services
+from proxy.models import AccessGroup, Deployment, Pool
 from teams import audit, changes
 from teams.access_groups import FIELD, assigns_groups
 from teams.actors import Actor
@@ -29,7 +30,9 @@ def members(name: str) -> list[Deployment]:
 def set_members(name: str, wanted: Iterable[Deployment], *, actor: Actor) -> int:
     """Have exactly these deployments in the group; returns how many rows changed. Raises ValidationError."""
     keep = {row.pk for row in wanted}
-    changed = 0
+    changed, pool = 0, pool_services.find(Pool.Kind.ACCESS_GROUP, name)
+    if pool is not None and not keep:
+        pool_services.delete_pool(pool, actor=actor)
     for row in Deployment.objects.with_owners().select_for_update(of=("self",), no_key=True):
         if row.pk in keep and name not in row.groups:
             changed += _set_groups(row, [*row.access_groups, name], actor)
@@ -40,6 +43,7 @@ def set_members(name: str, wanted: Iterable[Deployment], *, actor: Actor) -> int
                 )
             changed += _set_groups(row, [group for group in row.access_groups if group != name], actor)
     if changed:
+        pool_services.joined([name])
         changes.publish_catalog()
     return changed
 

@@ -14,6 +14,7 @@ from keys import secrets
 from keys.models import VirtualKey
 from proxy import group_services
 from proxy.models import AccessGroup, Deployment
+from proxy.pools_api import group_budgets
 from teams.api_base import ApiError, ManagementView, listed, required_text
 from teams.api_fields import NamesField, TextField
 from teams.models import Team
@@ -45,7 +46,9 @@ class GroupList(ManagementView):
         for row in Deployment.objects.with_owners().visible_to(self.caller):
             for name in row.groups:
                 found.setdefault(name, []).append(row)
-        return Response({"access_groups": [_group_row(name, rows) for name, rows in sorted(found.items())]})
+        budgets = group_budgets(found)
+        rows = [{**_group_row(name, rows), **budgets[name]} for name, rows in sorted(found.items())]
+        return Response({"access_groups": rows})
 
 
 class GroupInfo(ManagementView):
@@ -53,7 +56,7 @@ class GroupInfo(ManagementView):
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request, group: str) -> Response:
-        return Response(_group_row(group, _known(group)))
+        return Response({**_group_row(group, _known(group)), **group_budgets([group])[group]})
 
 
 class GroupUpdate(ManagementView):

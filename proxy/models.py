@@ -9,11 +9,16 @@ from keys.loading import load_grants
 from keys.models import VirtualKey
 from proxy import fallback_rules
 from proxy.fallback_rules import Fallbacks
+from proxy.pool_models import Pool
 from proxy.runtime import permit
 from proxy.runtime.catalog import Catalog
 from teams.callers import Caller, Standing
 from teams.models import Team, new_public_id
 from teams.validators import validate_names, validate_object
+
+__all__ = [
+    "AccessGroup", "Credential", "Deployment", "Fallback", "HealthCheck", "LanguageModel", "Pool", "Provider",
+]  # fmt: skip
 
 
 class Provider(models.Model):

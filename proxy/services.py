@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from keys import vault
+from proxy import pool_services
 from proxy.models import Credential, Deployment, LanguageModel, Provider
 from proxy.providers import REGISTRY
 from spend import book
@@ -109,6 +110,7 @@ def add_deployment(
     if price is not None:
         set_own_price(deployment, price, actor=actor, now=now)
     _list_with_team(deployment, actor)
+    pool_services.joined(deployment.groups)
     audit.record("model.created", deployment, actor=actor)
     changes.publish_catalog()
     return deployment
@@ -129,6 +131,7 @@ def update_deployment(deployment: Deployment, *, actor: Actor, model_name: str =
         _unlist_with_team(stored, actor)
         _list_with_team(deployment, actor)
         _forget_unserved(stored)
+    pool_services.joined(deployment.groups - stored.groups)
     audit.record("model.updated", deployment, actor=actor, before=before)
     changes.publish_catalog()
     return deployment

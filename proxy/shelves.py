@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,9 +12,9 @@ from django.db.models import Max
 
 from keys import vault
 from keys.grants import ScopePolicy
-from keys.loading import policy_of
+from keys.loading import policy_above, policy_of
 from proxy import services
-from proxy.models import AccessGroup, Deployment, Fallback
+from proxy.models import AccessGroup, Deployment, Fallback, Pool
 from proxy.providers import REGISTRY
 from proxy.runtime.catalog import Catalog, Shelf, Target, by_precision, captured, filled
 from proxy.wildcards import behind
@@ -23,7 +23,7 @@ from spend.models import Markup
 from spend.pricing import PriceCard
 from teams.actors import MASTER
 from teams.callers import Caller
-from teams.models import PolicyChange, Team, User
+from teams.models import Platform, PolicyChange, Team, User
 from teams.reach import MASTER_ROLE, caller_of
 
 log = structlog.get_logger()
@@ -31,19 +31,20 @@ log = structlog.get_logger()
 
 def load_catalog(now: datetime) -> Catalog:
     # First what was announced: a change that is committed from here on is news.
-    announced = PolicyChange.objects.aggregate(newest=Max("pk"))["newest"] or 0
+    announced, pools = PolicyChange.objects.aggregate(newest=Max("pk"))["newest"] or 0, _pools()
     by_team: dict[int | None, list[Deployment]] = defaultdict(list)
     for row in _rows():
         by_team[row.team_id].append(row)
     priced = _prices([row for rows in by_team.values() for row in rows], now)
     items = book.items_at(now) if any(row.is_wildcard for rows in by_team.values() for row in rows) else []
-    shelves = {team: _shelf(rows, priced, items) for team, rows in by_team.items()}
+    shelves = {team: _shelf(rows, priced, items, pools) for team, rows in by_team.items()}
     return Catalog(
         everybody=shelves.pop(None, Shelf()),
         of_team={team: shelf for team, shelf in shelves.items() if team is not None},
         granted=AccessGroup.granted(),
         fallbacks=Fallback.over(settings.FALLBACKS),
         announced=announced,
+        platform_epoch=pools.epoch,
     )
 
 
@@ -51,15 +52,16 @@ def concrete(model: str, team: int | None, now: datetime) -> tuple[Target, ...]:
     """Deployments of a model that only a wildcard covers, each priced as the model that it then is."""
     rows = [row for row in _rows().filter(team=team, model__name__contains="*") if captured(row.model.name, model)]
     best = next(iter(by_precision({row.model.name for row in rows})), None)
-    targets = []
+    rows = [row for row in rows if row.model.name == best]
+    targets, pools, groups = [], _pools(), frozenset[str]().union(*(row.groups for row in rows))
     for row in rows:
-        if row.model.name == best:
-            row.upstream_model = filled(row.upstream_model, captured(row.model.name, model) or ())
-            row.upstream_model = row.upstream_model.removeprefix(f"{row.provider.slug}/")
-            found = services.listed_item(row)
-            row.max_input_tokens = row.max_input_tokens or (found[1] if found else None)
-            targets.append(_target(row, _prices([row], now)))
-    return tuple(replace(target, model=model) for target in targets if target is not None)
+        row.upstream_model = filled(row.upstream_model, captured(row.model.name, model) or ())
+        row.upstream_model = row.upstream_model.removeprefix(f"{row.provider.slug}/")
+        found = services.listed_item(row)
+        row.max_input_tokens = row.max_input_tokens or (found[1] if found else None)
+        targets.append(_target(row, _prices([row], now)))
+    served = (replace(target, model=model) for target in targets if target is not None)
+    return tuple(pools.joined_by(target, groups) for target in served)
 
 
 def targets_of(model: str, team: int | None, now: datetime) -> tuple[Target, ...]:
@@ -92,7 +94,9 @@ def _rows() -> Any:
     return Deployment.objects.filter(blocked=False).with_owners()
 
 
-def _shelf(rows: Iterable[Deployment], priced: Mapping[str, PriceCard], items: Collection[str]) -> Shelf:
+def _shelf(
+    rows: Iterable[Deployment], priced: Mapping[str, PriceCard], items: Collection[str], pools: "_Pools"
+) -> Shelf:
     models: dict[str, tuple[Target, ...]] = {}
     groups: dict[str, frozenset[str]] = {}
     created, wildcards, listed = {}, set(), dict[str, str]()
@@ -108,7 +112,41 @@ def _shelf(rows: Iterable[Deployment], priced: Mapping[str, PriceCard], items: C
             created |= dict.fromkeys(found, at)
         elif (target := _target(row, priced)) is not None:
             models[name] = (*models.get(name, ()), target)
+    if pools:
+        models = {
+            name: tuple(pools.joined_by(target, groups.get(name, frozenset())) for target in targets)
+            for name, targets in models.items()
+        }
     return Shelf(models, groups, created, by_precision(wildcards), listed, _short(listed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Pools:
+    """What there is of pools, and the platform's epoch, which was read before them."""
+
+    epoch: int
+    policies: Mapping[tuple[str, str], ScopePolicy]
+
+    def __bool__(self) -> bool:
+        return bool(self.policies)
+
+    def joined_by(self, target: Target, groups: frozenset[str]) -> Target:
+        """The target with the pools of its provider and of its model's access groups."""
+        named = [(Pool.Kind.PROVIDER.value, target.provider)]
+        named += [(Pool.Kind.ACCESS_GROUP.value, group) for group in sorted(groups)]
+        pools = tuple(self.policies[name] for name in named if name in self.policies)
+        return replace(target, pools=pools) if pools else target
+
+
+def _pools() -> _Pools:
+    epoch = Platform.objects.values_list("epoch", flat=True).get()
+    return _Pools(
+        epoch,
+        {
+            (row.kind, row.name): policy_above(row, epoch=epoch, label=str(row), ident=f"{row.kind}:{row.name}")
+            for row in Pool.objects.all()
+        },
+    )
 
 
 def _short(listed: Mapping[str, str]) -> dict[str, str]:

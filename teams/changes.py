@@ -1,6 +1,7 @@
 """Making a policy change take effect: version, announcement and, where windows change, a new epoch."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from functools import partial
 
 from django.db import transaction
@@ -53,23 +54,33 @@ def publish_shared(budget: SharedBudget, *, organization_pks: Iterable[int], new
             raise_epoch(organization_pk)
 
 
-def publish_platform(platform: Platform, *, new_windows: bool) -> None:
-    """As `publish`, for the scope above every organization, whose row is locked.
-
-    A call in flight that asked nothing of the platform is fenced by its organization alone. So new windows raise every
-    epoch there is: whoever holds from then on has read them, and whoever held before is in the ledger or refused.
-    """
-    Platform.objects.update(version=F("version") + 1)
-    platform.refresh_from_db(fields=["version"])
-    PolicyChange.objects.create(scope=PLATFORM_SCOPE)
-    transaction.on_commit(partial(store.announce_version, PLATFORM, PLATFORM_SCOPE, platform.version), robust=True)
+def publish_above(row: Terms, *, new_windows: bool) -> None:
+    """As `publish`, for what is above every organization: the platform, whose row is locked, and its pools."""
+    type(row)._default_manager.filter(pk=row.pk).update(version=F("version") + 1)
+    row.refresh_from_db(fields=["version"])
+    PolicyChange.objects.create(scope=row.scope)
+    transaction.on_commit(partial(store.announce_version, PLATFORM, row.scope, row.version), robust=True)
     if new_windows:
-        raise_epoch(PLATFORM)
-        # Locked in the order in which intents lock them.
-        for organization_pk in (
-            Organization.objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
-        ):
-            raise_epoch(organization_pk)
+        raise_every_epoch()
+
+
+def windows_of(row: Terms) -> set[tuple[str, str, datetime]]:
+    """Every window that calls are held on: of which model, how long, from when on."""
+    return {(budget.model, budget.duration, budget.anchor) for budget in row.budgets()}
+
+
+def raise_every_epoch() -> None:
+    """Have every call know what it is to be held on from the commit on. The platform's row is locked.
+
+    A call in flight that asked nothing of the platform is fenced by its organization alone. So every epoch there is
+    ends: whoever holds from then on has read the new windows, and whoever held before is in the ledger or refused.
+    """
+    raise_epoch(PLATFORM)
+    # Locked in the order in which intents lock them.
+    for organization_pk in (
+        Organization.objects.select_for_update(no_key=True).order_by("pk").values_list("pk", flat=True)
+    ):
+        raise_epoch(organization_pk)
 
 
 def epoch_row(organization_pk: int) -> QuerySet[Organization] | QuerySet[Platform]:

@@ -21,6 +21,8 @@ class ScopeKind(StrEnum):
     KEY = "key"
     CUSTOMER = "customer"
     TAG = "tag"
+    #: What all calls to a provider, or to the models of an access group, share; counted beside the platform.
+    POOL = "pool"
     #: No link of a chain itself: limits that links share. Only changes are announced under its name.
     BUDGET = "budget"
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from keys.grants import ScopePolicy
 from proxy.fallback_rules import Fallbacks
 from spend.pricing import PriceCard
 
@@ -34,6 +35,8 @@ class Target:
     """Where it is, e.g. `eu` or `us-east-1`; empty if nobody said."""
     tags: frozenset[str] = _NONE
     """Of calls that this deployment is for, where tags choose among deployments."""
+    pools: tuple[ScopePolicy, ...] = ()
+    """What its provider and the access groups of its model may spend together, whoever calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,8 @@ class Catalog:
     fallbacks: Fallbacks = field(default_factory=Fallbacks)
     announced: int = 0
     """The newest change that was announced when this was read."""
+    platform_epoch: int = 0
+    """The platform's when this was read: pools that were made in a later one are missing."""
     concrete: dict[tuple[int, str], tuple[Target, ...]] = field(default_factory=dict)
     """Deployments of models that were asked for by way of a wildcard, by team (0: everybody) and name."""
 

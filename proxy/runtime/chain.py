@@ -89,8 +89,10 @@ async def _next_hold(
     """A hold for the next attempt; a fallback that the key may not call, or cannot afford, is passed over."""
     while True:
         try:
-            return await admit_and_hold(gateway, request, request_id, token, course.call, course.attempt)
+            return await admit_and_hold(gateway, request, request_id, token, course)
         except errors.GatewayError as refusal:
+            if course.goes_round(refusal):
+                continue
             if refusal.type == errors.BUDGET_EXCEEDED:
                 instead = (await gateway.grants.get(token)).budget_fallbacks.get(course.call.model)
                 if instead and course.cannot_afford(refusal, instead):
@@ -110,14 +112,14 @@ def _note(gateway: "Gateway", told: errors.GatewayError, token: str, request_id:
 
 
 async def admit_and_hold(
-    gateway: "Gateway", request: Request, request_id: str, token: str, call: Call, attempt: int
+    gateway: "Gateway", request: Request, request_id: str, token: str, course: Course
 ) -> tuple[Held, Target]:
     """Every attempt is admitted and held anew; a grant that changed meanwhile is read again."""
     if gateway.settlement.overloaded or not (gateway.journal.available or gateway.spooling.is_open):
         raise errors.unavailable("the ledger")
     for _ in range(_FRESH_GRANTS):
         try:
-            admission = await admit(gateway, request, request_id, token, call, attempt)
+            admission = await admit(gateway, request, request_id, token, course)
             held = await gateway.holds.hold(admission, gateway.settled_shortly)
         except StaleGrant as stale:
             gateway.grants.forget(stale.scopes)
@@ -130,10 +132,9 @@ async def admit_and_hold(
     raise errors.unavailable("the key's policy, which is changing very often,")
 
 
-async def admit(
-    gateway: "Gateway", request: Request, request_id: str, token: str, call: Call, attempt: int
-) -> Admission:
+async def admit(gateway: "Gateway", request: Request, request_id: str, token: str, course: Course) -> Admission:
     """Who calls, whether they may, and which deployment gets this attempt. Raises 400, 401 or 403."""
+    call, attempt = course.call, course.attempt
     grant = await gateway.grants.get(token)
     organization = grant.owners.organization_id
     customer = await gateway.grants.customer(organization, call.customer) if call.customer else None
@@ -155,6 +156,7 @@ async def admit(
     except errors.GatewayError:
         await gateway.holds.refuse_stale(organization, policies)
         raise
+    targets = permit.outside(targets, course.spent)
     target = targets[(gateway.turn() + attempt) % len(targets)]
     return Admission(
         request_id=request_id,
@@ -211,7 +213,8 @@ async def permitted(
         try:
             model = permit.in_full(grant, policies, asked, catalog)
             permit.check_call(grant, policies, model, call.route, path, gateway.clock(), rules, catalog)
-            return model, permit.callable_targets(await gateway.grants.targets(model, grant.owners.team_id), model)
+            targets = await gateway.grants.targets(model, grant.owners.team_id, grant.platform_epoch)
+            return model, permit.callable_targets(targets, model)
         except errors.GatewayError as refusal:
             if last or refusal.param != "model" or not await gateway.grants.has_news():
                 raise

@@ -17,6 +17,8 @@ class GatewayError(Exception):
     message: str
     param: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    scope: str = ""
+    """Whose budget refused the call."""
 
     def body(self) -> bytes:
         error = {"message": self.message, "type": self.type, "param": self.param, "code": str(self.status)}
@@ -35,9 +37,9 @@ def invalid(message: str, param: str | None = None, status: int = 400) -> Gatewa
     return GatewayError(status, "invalid_request_error", message, param, _NO_RETRY)
 
 
-def over_budget(message: str, status: int, retry_after: int | None) -> GatewayError:
+def over_budget(message: str, status: int, retry_after: int | None, scope: str) -> GatewayError:
     headers = _NO_RETRY if retry_after is None else {**_NO_RETRY, "retry-after": str(retry_after)}
-    return GatewayError(status, BUDGET_EXCEEDED, message, None, headers)
+    return GatewayError(status, BUDGET_EXCEEDED, message, None, headers, scope)
 
 
 def rate_limited(message: str, kind: str, retry_after: int, reset_at: str) -> GatewayError:

@@ -7,10 +7,12 @@ from typing import Any
 from proxy.fallback_rules import CONTENT_POLICY, CONTEXT_WINDOW, GENERAL, Fallbacks
 from proxy.runtime.call import Call
 from proxy.runtime.errors import GatewayError
+from teams.scopes import ScopeKind
 
 RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 #: Answers that no other try can change: the key is not good any more, or something of ours is down.
 _FINAL = (401, 503)
+_POOL = f"{ScopeKind.POOL}:"
 _CONTEXT_CODES = ("context_length_exceeded", "string_above_max_length")
 _CONTEXT_WORDS = ("maximum context length", "context window", "prompt is too long", "context length")
 _POLICY_CODES = ("content_policy_violation", "content_filter", "moderation_blocked")
@@ -30,6 +32,8 @@ class Course:
     """At the present model, with the one under way."""
     fallbacks: int = 0
     """Tried so far, with the one under way."""
+    spent: frozenset[str] = frozenset()
+    """Pools that had not enough left for the call."""
     failure: GatewayError | None = None
     """Why the model that was asked for did not serve the call."""
     _asked: Call = field(init=False)
@@ -62,6 +66,13 @@ class Course:
         goes = self._to_next()
         self.attempt += goes
         return goes
+
+    def goes_round(self, refusal: GatewayError) -> bool:
+        """After a refused budget: whether it was that of a pool, which deployments of other providers may be out of."""
+        if not refusal.scope.startswith(_POOL) or refusal.scope in self.spent:
+            return False
+        self.spent |= {refusal.scope}
+        return True
 
     def cannot_afford(self, refusal: GatewayError, others: Iterable[str]) -> bool:
         """After a refused budget: whether one of the models that the key names for this case is left to try."""

@@ -15,13 +15,14 @@ from keys.grants import Grant, ScopePolicy
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.identify import unknown_customer, unknown_key
 from proxy.runtime.journal import BooksUnavailable, Journal
-from teams.scopes import CATALOG, PLATFORM_SCOPE
+from teams.scopes import CATALOG, PLATFORM_SCOPE, ScopeKind
 
 K = TypeVar("K")
 V = TypeVar("V")
 _MOST = 100_000
 _POLL_SECONDS = 0.3
 _LOOK_BACK = timedelta(seconds=10)
+_POOL = f"{ScopeKind.POOL}:"
 
 
 class Grants:
@@ -88,9 +89,15 @@ class Grants:
             self._catalog = await self._read("catalogs", None)
         return self._catalog
 
-    async def targets(self, model: str, team: int | None) -> tuple[Target, ...]:
-        """Every deployment that serves a model for keys of `team`; none for a model that does not exist."""
+    async def targets(self, model: str, team: int | None, platform_epoch: int = 0) -> tuple[Target, ...]:
+        """Every deployment that serves a model for keys of `team`; none for a model that does not exist.
+
+        They know every pool that was made up to an epoch of the platform's, as a grant has read it.
+        """
         catalog = await self.catalog()
+        if catalog.platform_epoch < platform_epoch:
+            self._catalog = None
+            catalog = await self.catalog()
         shelf = catalog.shelf_of(model, team)
         if shelf is None:
             return ()
@@ -121,7 +128,7 @@ class Grants:
     def forget(self, scopes: Iterable[str]) -> None:
         """Drop every snapshot that was read from one of the scopes."""
         gone = set(scopes)
-        if CATALOG in gone:
+        if CATALOG in gone or any(scope.startswith(_POOL) for scope in gone):
             self._catalog = None
         if PLATFORM_SCOPE in gone:
             self._grants.clear()

@@ -136,7 +136,7 @@ class Holds:
         plan = plan_for(admission.policies, target.model, grant.zone, prefix, target.is_free)
         bound = estimate(admission.call, target, self._config.default_output_tokens)
         asking = Asking(admission, bound, now, organization, prefix, plan, plan.at(now), self._lease)
-        above = overall.plan_of(grant, target.model, free=target.is_free)
+        above = overall.plan_of(grant, target)
         if above is not None:
             moment = above.at(now)
             asking.platform = Asking(admission, bound, now, PLATFORM, overall.PREFIX, above, moment, self._lease)
@@ -330,7 +330,7 @@ class Holds:
             epoch=question["e"],
             amount_nano=question["a"],
             counters=asking.moment.counters,
-            scopes=asking.plan.scopes,
+            scopes=(*asking.plan.scopes, *(pool.scope for pool in target.pools)),
             owners=admission.grant.owners,
             customer_id=admission.customer_id,
             request_id=admission.request_id,

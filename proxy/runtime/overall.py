@@ -1,4 +1,4 @@
-"""The second half of a hold, on what is counted over all organizations.
+"""The second half of a hold, on what is counted over all organizations: the platform, and pools.
 
 The counters of all organizations carry a hash tag of their own, with an epoch of their own, and are judged by the same
 scripts. So a call under a policy of the platform is held twice, by one id: on its organization first, which refuses
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from keys.grants import Grant
+from proxy.runtime.catalog import Target
 from proxy.runtime.plan import Line, Moment, Plan, plan_for
 from teams.scopes import PLATFORM, store_prefix
 
@@ -30,11 +31,12 @@ class Half:
     slots: tuple[str, ...]
 
 
-def plan_of(grant: Grant, model: str, *, free: bool) -> Plan | None:
-    """What the platform asks of a call for a model; None if nothing, which costs nothing."""
-    if grant.platform is None:
+def plan_of(grant: Grant, target: Target) -> Plan | None:
+    """What platform and pools ask of a call; None if nothing, which costs nothing."""
+    policies = target.pools if grant.platform is None else (grant.platform, *target.pools)
+    if not policies:
         return None
-    plan = plan_for((grant.platform,), model, grant.platform_zone, PREFIX, free)
+    plan = plan_for(policies, target.model, grant.platform_zone, PREFIX, target.is_free)
     return plan if plan.asks else None
 
 

@@ -24,6 +24,7 @@ RATE_SCOPES = {
     ScopeKind.KEY: "api_key",
     ScopeKind.CUSTOMER: "end_user",
     ScopeKind.TAG: "tag",
+    ScopeKind.POOL: "pool",
 }
 _MODEL_SCOPES = {ScopeKind.KEY: "model_per_key"}
 _NAMES = {
@@ -37,6 +38,7 @@ _NAMES = {
     ScopeKind.KEY: "Key",
     ScopeKind.CUSTOMER: "End User",
     ScopeKind.TAG: "Tag",
+    ScopeKind.POOL: "Pool",
 }
 _SEEN = frozenset(
     {ScopeKind.KEY, ScopeKind.ORGANIZATION_MEMBER, ScopeKind.MEMBER, ScopeKind.USER, ScopeKind.PROJECT, ScopeKind.TEAM}
@@ -66,7 +68,7 @@ def over_budget(
         f"call, which may cost up to {_usd(wanted)} USD. {until} {remedy}, or ask {_RAISED_BY.get(kind, '')}your "
         "platform admin to raise the budget."
     )
-    return errors.over_budget(message, status, wait)
+    return errors.over_budget(message, status, wait, line.policy.scope)
 
 
 def rate_limited(kind: str, rate: Rate, used: int, now: datetime) -> errors.GatewayError:

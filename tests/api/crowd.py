@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from keys.models import VirtualKey
 from keys.services import issue_key
-from proxy import fallback_services, group_services, health, services
+from proxy import fallback_services, group_services, health, pool_services, services
 from proxy.from_litellm import read_model
-from proxy.models import AccessGroup, Credential, Deployment, Fallback, Provider
+from proxy.models import AccessGroup, Credential, Deployment, Fallback, Pool, Provider
 from spend import services as ledger
 from spend.models import LedgerEntry
 from spend.reset_services import reset_spend
@@ -71,6 +71,8 @@ class Crowd:
         group = AccessGroup(name=name, model_names=[name])
         group_services.save_group(group, teams=[self.team], keys=keys, actor=MASTER)
         group_services.set_members(name, [deployment], actor=MASTER)
+        pool = Pool(kind=Pool.Kind.ACCESS_GROUP, name=name, **self._limits(number))
+        pool_services.save_pool(pool, actor=MASTER, now=NOON)
         health.note([health.Health(deployment)], actor=MASTER, now=NOON)
         self._calls([*keys, self.key], name, customer)
         ledger.note_crossings([Crossing(keys[0].scope, f"{keys[0].scope}|lifetime", 1)], now=NOON)

@@ -42,7 +42,8 @@ def test_models_are_put_under_a_name_and_taken_out_again(api: Api) -> None:
         "models_updated": 2,
     }
     info = api.get("/access_group/greek/info").json
-    assert info == {"access_group": "greek", "model_names": ["alpha", "beta"], "deployment_count": 2}
+    shown = {"access_group": "greek", "model_names": ["alpha", "beta"], "deployment_count": 2}
+    assert info == shown | {"spend": 0, "budget": None}
     assert api.get("/access_group/list").json == {"access_groups": [info]}
     assert put(api, "/access_group/greek/update", {"model_names": ["beta"]}).json["models_updated"] == 1
     assert (groups("alpha"), groups("beta")) == ([], ["greek"])

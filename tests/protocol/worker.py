@@ -253,7 +253,7 @@ class Worker:
 
     async def _admission(self, token: str, output_cap: int | None) -> Admission:
         grant = await self.grants.get(token)
-        target = (await self.grants.targets(MODEL, None))[0]
+        target = (await self.grants.targets(MODEL, None, grant.platform_epoch))[0]
         return Admission("request-1", grant, grant.chain, None, (), call_of(output_cap), target, 1)
 
 

@@ -108,7 +108,7 @@ def test_a_refused_fallback_is_passed_over_and_the_first_failure_is_told() -> No
     assert way.goes_on(FAILED, GENERAL, "a", 0, KNOWN)
     assert way.passes_over(forbidden)
     assert (way.call.model, way.fallbacks, way.attempt) == ("c", 1, 2)
-    assert not way.passes_over(errors.over_budget("no", 429, None))
+    assert not way.passes_over(errors.over_budget("no", 429, None, "team:1"))
     told = way.told(forbidden)
     assert told is FAILED
     assert told.headers["x-litellm-attempted-fallbacks"] == "0"
@@ -141,11 +141,20 @@ def test_a_providers_refusal_opens_the_fallbacks_for_its_reason(status: int, err
 
 
 def test_a_refused_budget_goes_on_to_the_models_that_the_key_names_for_it() -> None:
-    refusal, way = errors.over_budget("spent", 429, None), course(1)
+    refusal, way = errors.over_budget("spent", 429, None, "team:1"), course(1)
     assert way.cannot_afford(refusal, ["a", "cheap", "cheaper"])
     assert (way.call.model, way.fallbacks, way.attempt) == ("cheap", 1, 1)
     assert way.passes_over(refusal)
     assert (way.call.model, way.fallbacks) == ("cheaper", 1)
-    assert not way.passes_over(errors.over_budget("spent too", 429, None))
-    assert way.told(errors.over_budget("spent too", 429, None)) is refusal
+    assert not way.passes_over(errors.over_budget("spent too", 429, None, "team:1"))
+    assert way.told(errors.over_budget("spent too", 429, None, "team:1")) is refusal
     assert not course(falls_back=False).cannot_afford(refusal, ["cheap"])
+
+
+def test_a_pool_that_has_not_enough_left_is_gone_round_once_and_no_other_budget_is() -> None:
+    way = course(1)
+    assert way.goes_round(errors.over_budget("spent", 429, None, "pool:3"))
+    assert way.goes_round(errors.over_budget("spent", 429, None, "pool:4"))
+    assert way.spent == {"pool:3", "pool:4"}
+    assert not way.goes_round(errors.over_budget("spent", 429, None, "pool:3"))
+    assert not way.goes_round(errors.over_budget("spent", 429, None, "team:1"))
