@@ -68,6 +68,11 @@ class Held:
         return self.plan.rates + self.above.rates if self.above else self.plan.rates
 
     @property
+    def parallel(self) -> list[Rate]:
+        """Limits of parallel requests that it counts for."""
+        return self.plan.slots + self.above.slots if self.above else self.plan.slots
+
+    @property
     def halves(self) -> Iterator[tuple[str, int, tuple[str, ...]]]:
         """Prefix, epoch and parallel slots wherever it is held."""
         yield self.prefix, self.intent.epoch, self.slots

@@ -245,6 +245,16 @@ class Holds:
                 rates = {"RPM": asking.plan.rpm, "TPM": asking.plan.tpm, "SLOTS": asking.plan.slots}[kind]
                 raise refusals.rate_limited(kind, rates[int(reply[1])], int(reply[2]), asking.now)
 
+    def began(self, held: Held) -> None:
+        """It runs in this worker, which keeps count of parallel requests for a store that goes away."""
+        if held.parallel:
+            self._outage.rates.began(held.intent.hold_id, held.parallel)
+
+    def ended(self, held: Held) -> None:
+        """Its answer is over. Safe to repeat."""
+        if held.parallel:
+            self._outage.rates.ended(held.intent.hold_id, held.parallel)
+
     async def settle(self, due: Sequence[Settled]) -> list[Line]:
         """Release holds and book what they cost on the counters. Safe to repeat.
 

@@ -12,6 +12,8 @@ class LocalRates:
         self._workers = max(1, workers)
         self._minute = 0
         self._used: dict[str, int] = {}
+        self._running: dict[str, set[str]] = {}
+        """Calls of this worker that are not over, by what limits how many there may be."""
 
     def refused(self, rates: Iterable[tuple[Rate, int]], minute: int) -> Rate | None:
         """Count each amount against its rate, or count nothing and name the first that has not enough left."""
@@ -30,3 +32,22 @@ class LocalRates:
         if minute == self._minute:
             for rate, amount in rates:
                 self._used[rate.name] = max(0, self._used.get(rate.name, 0) - amount)
+
+    def full(self, slots: Iterable[Rate]) -> Rate | None:
+        """The first limit of parallel requests whose share of this worker is taken."""
+        return next((slot for slot in slots if self.running(slot) >= slot.limit // self._workers), None)
+
+    def running(self, slot: Rate) -> int:
+        return len(self._running.get(slot.name, ()))
+
+    def began(self, hold_id: str, slots: Iterable[Rate]) -> None:
+        for slot in slots:
+            self._running.setdefault(slot.name, set()).add(hold_id)
+
+    def ended(self, hold_id: str, slots: Iterable[Rate]) -> None:
+        """Safe to repeat."""
+        for slot in slots:
+            calls = self._running.get(slot.name, set())
+            calls.discard(hold_id)
+            if not calls:
+                self._running.pop(slot.name, None)

@@ -41,7 +41,7 @@ class Outage:
     ) -> None:
         self._store, self._journal, self._epochs = store, journal, epochs
         self._config, self._policy, self._clock = config, config.outage, clock
-        self._rates = LocalRates(config.workers)
+        self.rates = LocalRates(config.workers)
         self._allowance = Allowance(store, config.outage.allowance_nano)
         self._missed: dict[int, int] = {}
         """Epochs, by organization, whose counters know nothing of calls that were let through."""
@@ -122,19 +122,24 @@ class Outage:
 
     async def _by_rates(self, held: "Held", judge: Callable[[], Any]) -> list[str]:
         """This worker's share of each rate is taken first, and given back by a call that is not admitted."""
-        now, tokens = held.intent.admitted_at, held.bound.input + held.bound.output
+        now, tokens, hold_id = held.intent.admitted_at, held.bound.input + held.bound.output, held.intent.hold_id
+        full = self.rates.full(held.parallel)
+        if full is not None:
+            raise refusals.rate_limited("SLOTS", full, max(full.limit, self.rates.running(full)), now)
         rates = [(rate, 1 if kind == "requests" else tokens) for rate, kind in held.rates if kind in _PER_MINUTE]
         minute = int(now.timestamp()) // 60
-        refused = self._rates.refused(rates, minute)
+        refused = self.rates.refused(rates, minute)
         if refused is not None:
             kind = _PER_MINUTE[next(kind for rate, kind in held.rates if rate is refused)]
             raise refusals.rate_limited(kind, refused, refused.limit, now)
         answer = None
+        self.rates.began(hold_id, held.parallel)
         try:
             answer = await judge()
         finally:
             if answer is not KEPT:
-                self._rates.give_back(rates, minute)
+                self.rates.give_back(rates, minute)
+                self.rates.ended(hold_id, held.parallel)
         return answer
 
 

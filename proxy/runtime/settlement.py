@@ -58,6 +58,7 @@ class Settlement:
     def opened(self, held: Held) -> None:
         """From now on the hold's lease is renewed."""
         self._open[held.intent.hold_id] = held
+        self._holds.began(held)
 
     def open_holds(self) -> list[Held]:
         return list(self._open.values())
@@ -65,6 +66,7 @@ class Settlement:
     def post(self, held: Held, posting: Posting) -> None:
         """Take over: the caller need not wait, and nothing it does can stop this. Its lease is renewed until then."""
         self._open[held.intent.hold_id] = held
+        self._holds.ended(held)
         self._waiting.append((held, posting))
         self._accepted += 1
         self._wake.set()
@@ -74,6 +76,7 @@ class Settlement:
     def abandon(self, held: Held) -> None:
         """Something unforeseen: the outcome is unknown, so the lease runs out and the sweeper charges the hold."""
         self._open.pop(held.intent.hold_id, None)
+        self._holds.ended(held)
 
     async def idle(self, at_most: float) -> None:
         """Wait until everything that was handed over so far is settled, for at most so many seconds."""

@@ -10,6 +10,7 @@ import pytest
 
 from proxy import drift
 from proxy.runtime.config import GatewayConfig, OutagePolicy
+from proxy.runtime.errors import GatewayError
 from proxy.runtime.held import Held
 from proxy.sweeper import sweep
 from spend import services, sql_holds
@@ -373,3 +374,25 @@ class TestALeaseThatSqlDidNotHearOf:
         clock.now = until + timedelta(seconds=1)
         sweep(now=clock.now)
         assert LedgerEntry.objects.get(hold=held.intent.hold_id).usage_source == ORPHAN
+
+
+def test_without_the_store_each_worker_keeps_its_share_of_the_parallel_requests(
+    house: House, server: Server, clock: Clock, loop: asyncio.AbstractEventLoop
+) -> None:
+    config = GatewayConfig("", "", lease_seconds=LEASE, outage=EXACT, workers=2)
+    worker = Worker(server, config, clock, loop)
+    token = house.tokens[2]
+    change(house.scopes[-1], heard=True, now=START, max_parallel_requests=5)
+    before = worker.hold(token, 1)
+    assert before is not None
+    worker.holds.began(before)
+    worker.store.gone = True
+    during = worker.hold(token, 1)
+    assert during is not None and during.intent.degraded
+    assert worker.hold(token, 1) is None, "two of five, for two workers"
+    assert isinstance(worker.refusal, GatewayError) and worker.refusal.type == "rate_limit_error"
+    assert "max_parallel_requests. Current limit: 5, Remaining: 0" in worker.refusal.message
+    worker.holds.ended(before)
+    worker.holds.ended(before)
+    assert worker.hold(token, 1) is not None
+    assert worker.hold(token, 1) is None
