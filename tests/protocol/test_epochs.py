@@ -101,6 +101,17 @@ def test_a_fast_call_in_an_epoch_that_ended_is_not_charged_while_its_worker_rene
     assert not LedgerEntry.objects.exists()
 
 
+def test_a_call_that_is_settled_after_its_epoch_ended_leaves_nothing_in_the_store(
+    house: House, fast_workers: list[Worker], counters: StoreView
+) -> None:
+    held = fast_workers[0].hold(house.tokens[-1], 8)
+    assert held is not None
+    change(house.scopes[-1], heard=True, now=START, budget_limits=[{"duration": "1h", "max_nano": 12 * PER_TOKEN}])
+    cost = fast_workers[0].post(posting_of(held.intent, 3 * PER_TOKEN))[held.intent.hold_id]
+    assert fast_workers[0].settle(held, cost, 3)
+    assert list(counters.raw.scan_iter("*:holds")) == list(counters.raw.scan_iter("*:hold:*")) == []
+
+
 def test_a_fast_call_that_the_store_forgot_is_counted_once_it_is_posted(
     house: House, server: Server, fast_workers: list[Worker]
 ) -> None:

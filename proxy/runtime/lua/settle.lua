@@ -18,7 +18,10 @@ local release = function(id, cost, tokens, of_hold, how)
   local record, own = base .. ':hold:' .. id, p .. ':' .. of_hold .. ':hold:' .. id
   local money = decoded(record)
   local rates = money
-  if own ~= record then rates = decoded(own) end
+  if own ~= record then
+    rates = decoded(own)
+    redis.call('ZREM', p .. ':' .. of_hold .. ':holds', id)
+  end
   local answer = {money and 'OK' or 'GONE'}
 
   if money then
