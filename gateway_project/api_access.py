@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from keys.secrets import hidden
 from teams.api_types import ApiError
 from teams.budgets import matches
 from teams.callers import Caller, Standing
@@ -73,7 +74,7 @@ class MayCall(BasePermission):
             raise ImproperlyConfigured(f"{type(view).__name__} was routed without an Access")
         caller: Caller = request.user  # type: ignore[assignment]  # set by KeyAuthentication
         if not caller.is_admin and settings.GATE_RULES.is_for_admins(request.path):
-            path = request.path[:200]
+            path = hidden(request.path[:200])
             raise ApiError(403, f"user not allowed to access this route. Route={path} is an admin only route")
         _refuse_narrowed(caller, access, request.path)
         if access.may & caller.standings or (access.spend and caller.opens_spend):
@@ -82,12 +83,14 @@ class MayCall(BasePermission):
             if access.reads or request.method in SAFE_METHODS:
                 return True
             raise ApiError(
-                403, f"user not allowed to access this route, role= {caller.role}. Trying to access: {request.path}"
+                403,
+                f"user not allowed to access this route, role= {caller.role}. "
+                f"Trying to access: {hidden(request.path[:200])}",
             )
         raise ApiError(
             access.refuses,
             "Authentication Error, Only proxy admin can be used to generate, delete, update info for new "
-            f"keys/users/teams/models. Route={request.path[:200]}. Your role={caller.role or 'unknown'}. "
+            f"keys/users/teams/models. Route={hidden(request.path[:200])}. Your role={caller.role or 'unknown'}. "
             f"Your user_id={caller.user_id or 'unknown'}",
         )
 

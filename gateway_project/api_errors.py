@@ -15,6 +15,7 @@ from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import APIView, set_rollback
 
+from keys.secrets import hidden
 from teams.api_base import ApiError, ManagementView
 from teams.api_types import MISSING, WRONG_TYPE, Misshapen, kind_of
 
@@ -75,7 +76,12 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A path that does not exist: a page for people, the error body for programs."""
     if request.path.startswith(("/admin", "/portal")):
         return page_not_found(request, exception)
-    error = {"message": f"there is no {request.path} here", "type": "not_found_error", "param": None, "code": "404"}
+    error = {
+        "message": f"there is no {hidden(request.path[:200])} here",
+        "type": "not_found_error",
+        "param": None,
+        "code": "404",
+    }
     return JsonResponse({"error": error}, status=404)
 
 

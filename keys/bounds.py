@@ -14,6 +14,7 @@ from keys.models import VirtualKey
 from teams.api_types import ApiError
 from teams.budgets import matches
 from teams.models import Limits, OrganizationMembership
+from teams.tag_limits import limited_tags
 from teams.windows import duration_delta
 
 #: Column, name in the API.
@@ -51,6 +52,9 @@ def inherit(key: VirtualKey, minter: VirtualKey) -> None:
     if key.project is None and key.team_id == minter.team_id:
         key.project = minter.project
     key.allowed_models = key.allowed_models or list(minter.allowed_models)
+    key.tags = list(dict.fromkeys([*key.tags, *limited_tags(minter.organization_id, minter.tags)]))
+    if required := [*_required(key), *(name for name in _required(minter) if name not in _required(key))]:
+        key.metadata = {**key.metadata, "enforced_params": required}
     key.budget_limits = key.budget_limits or list(minter.effective("budget_limits"))
     key.model_limits = {**minter.limits_by_model, **key.model_limits}
     key.allowed_routes = key.allowed_routes or list(minter.allowed_routes)
@@ -81,6 +85,8 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
         and not _within_models(key.limits_by_model, minter.limits_by_model),
         "expires": "expires_at" in changed and _outlives(key, minter),
         "project_id": "project_id" in changed and minter.project_id not in (None, key.project_id),
+        "tags": "tags" in changed and _takes_off(key, minter),
+        "enforced_params": "metadata" in changed and not set(_required(minter)) <= set(_required(key)),
     }
     for column, name in _NUMBERS:
         top, wanted = minter.effective(column), key.effective(column)
@@ -108,6 +114,17 @@ def refuse_own_budget(key: VirtualKey, stored: VirtualKey) -> None:
             )  # fmt: skip
 
 
+def refuse_taking_off(key: VirtualKey, stored: VirtualKey) -> None:
+    """ApiError 403 for an owner who takes off what holds the key: a tag with a limit, a field that calls must have."""
+    for name, freed in {
+        "tags": _takes_off(key, stored),
+        "enforced_params": not set(_required(stored)) <= set(_required(key)),
+    }.items():
+        if freed:
+            told = f"{name}: only an admin of the team or the platform may take off what limits the key"
+            raise ApiError(403, told, param=name)
+
+
 def owners_of(key: VirtualKey) -> list[Limits]:
     """Whose limits govern the key from above: its owner's in the organization; a team's and below, or a person's."""
     places = OrganizationMembership.objects.select_related("user", "organization", "shared_budget")
@@ -118,6 +135,17 @@ def owners_of(key: VirtualKey) -> list[Limits]:
         return [*above, key.user] if key.user and is_home else above
     member = key.team.memberships.select_related("user", "shared_budget").filter(user=key.user_id).first()
     return [*above, key.team, *(scope for scope in (member, key.project) if scope)]
+
+
+def _takes_off(key: VirtualKey, other: VirtualKey) -> bool:
+    """Whether the key lacks a tag of the other one that limits its calls."""
+    return bool(limited_tags(other.organization_id, (tag for tag in other.tags if tag not in key.tags)))
+
+
+def _required(key: VirtualKey) -> list[str]:
+    """Fields that every call has to bring."""
+    names = key.metadata.get("enforced_params")
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _refuse_models(wanted: Iterable[str], owner: Limits) -> None:

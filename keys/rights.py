@@ -7,7 +7,14 @@ what a caller may write is judged by comparing the row before with the row after
 from collections.abc import Mapping
 from typing import Any
 
-from keys.bounds import inherit, owners_of, refuse_beyond_minter, refuse_beyond_owners, refuse_own_budget
+from keys.bounds import (
+    inherit,
+    owners_of,
+    refuse_beyond_minter,
+    refuse_beyond_owners,
+    refuse_own_budget,
+    refuse_taking_off,
+)
 from keys.models import VirtualKey
 from keys.serializers import find_key, no_project
 from keys.services import is_guest, place
@@ -27,7 +34,7 @@ COLUMNS = frozenset(
     {
         "max_budget_nano", "soft_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit",
         "tpm_limit", "max_parallel_requests", "allowed_models", "expires_at", "allowed_routes", "shared_budget_id",
-        "raise_nano", "project_id",
+        "raise_nano", "project_id", "tags", "metadata",
     }
 )  # fmt: skip
 #: A shared budget stands in for all of these.
@@ -144,6 +151,7 @@ def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
         raise ApiError(403, "allowed_routes: only proxy admins may change them", param="allowed_routes")
     if not is_leader:
         refuse_own_budget(key, stored)
+        refuse_taking_off(key, stored)
     changed = changed_columns(key, stored)
     minter = _minter(caller)
     if minter is not None:

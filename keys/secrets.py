@@ -6,6 +6,7 @@ be refused without a look-up and lets secret scanners find leaked keys.
 
 import hashlib
 import hmac
+import re
 import secrets
 import string
 import zlib
@@ -17,6 +18,8 @@ _ID, _SECRET, _CHECK = 8, 43, 6
 _LENGTH = len(PREFIX) + _ID + _SECRET + _CHECK
 MINIMUM_CUSTOM_LENGTH = 16
 MAXIMUM_LENGTH = 512
+#: What looks like a key, ours or a provider's, wherever it stands.
+_KEYS = re.compile(r"\bsk-[^\s/\\\"'<>&,;:(){}\[\]]{8,}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,11 @@ def token_of(key: str) -> str:
 
 def masked(key: str) -> str:
     return f"sk-...{key[-4:]}"
+
+
+def hidden(text: str) -> str:
+    """A text for logs and errors: every key in it as lists show it."""
+    return _KEYS.sub(lambda found: masked(found.group()), text) if "sk-" in text else text
 
 
 def seal_of(token: str, row_id: int, sealing_key: bytes) -> str:

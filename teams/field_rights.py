@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from teams.api_types import ApiError
-from teams.models import Limits, Terms
+from teams.models import Limits, Team, Terms
+from teams.tag_limits import limited_tags, tags_of
 
 #: Columns of which a lower value, or one where there was none, is less than before.
 _AMOUNTS = {
@@ -28,6 +29,10 @@ def never_raised(before: Terms, after: Terms) -> None:
     for column, name in _FIXED.items():
         if getattr(before, column, None) != getattr(after, column, None):
             raise _refused(name)
+    if isinstance(before, Team) and isinstance(after, Team):
+        gone = [tag for tag in tags_of(before) if tag not in tags_of(after)]
+        if limited_tags(before.organization_id, gone):
+            raise _refused("tags")
 
 
 def never_widened(before: Limits, after: Limits) -> None:

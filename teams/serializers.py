@@ -85,9 +85,13 @@ class TaggedSerializer(LimitsSerializer):
     tags = NamesField(required=False, allow_null=True)
 
     def apply(self, instance: Any, **how: Any) -> Any:
+        before = instance.metadata.get("tags")
         team: Team = super().apply(instance, **how)
         if self.validated_data.get("tags") is not None:
             team.metadata = {**team.metadata, "tags": self.validated_data["tags"]}
+        elif before and "tags" not in team.metadata:
+            # They are a field of their own: other metadata takes no tag off.
+            team.metadata = {**team.metadata, "tags": before}
         return team
 
 

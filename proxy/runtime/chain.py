@@ -250,7 +250,7 @@ async def send(gateway: "Gateway", call: Call, held: Held, target: Target) -> An
         raise SendFailed(told, unknown=True) from error
     if answer.status < 300:
         return answer
-    raise await refusal_of(answer, call, gateway.config.max_answer_bytes)
+    raise await refusal_of(answer, call, target, gateway.config.max_answer_bytes)
 
 
 def payload(call: Call, held: Held, target: Target) -> bytes:
@@ -261,7 +261,7 @@ def payload(call: Call, held: Held, target: Target) -> bytes:
     return orjson.dumps(body)
 
 
-async def refusal_of(answer: Answer, call: Call, at_most: int) -> SendFailed:
+async def refusal_of(answer: Answer, call: Call, target: Target, at_most: int) -> SendFailed:
     """A provider's refusal, with the usage that a few report even then."""
     try:
         said = usage.loads(await answer.read(min(at_most, 2**20)))
@@ -271,17 +271,19 @@ async def refusal_of(answer: Answer, call: Call, at_most: int) -> SendFailed:
         await answer.close()
     outcome = Outcome()
     relay.note_answer(outcome, said)
-    return SendFailed(_in_our_words(answer, call, said), outcome=outcome, opens=kind_of(answer.status, said))
+    return SendFailed(_in_our_words(answer, call, target, said), outcome=outcome, opens=kind_of(answer.status, said))
 
 
-def _in_our_words(answer: Answer, call: Call, said: Any) -> errors.GatewayError:
-    """The provider's own words are kept where they are about the client's request."""
+def _in_our_words(answer: Answer, call: Call, target: Target, said: Any) -> errors.GatewayError:
+    """The provider's own words are kept where they are about the client's request, without our credential in them."""
     error = said.get("error") if isinstance(said, dict) else None
     if answer.status in (401, 403) or answer.status < 400:
         return errors.upstream_failed(f"the provider of '{call.model}' refused our credential or address")
     if answer.status >= 500:
         return errors.upstream_failed(f"the provider of '{call.model}' failed with status {answer.status}")
     message = error.get("message") if isinstance(error, dict) else None
+    if isinstance(message, str) and target.secret:
+        message = message.replace(target.secret, "***")
     kind = error.get("type") if isinstance(error, dict) else None
     param = error.get("param") if isinstance(error, dict) else None
     headers = {name: answer.headers[name] for name in ("retry-after", "retry-after-ms") if name in answer.headers}

@@ -121,6 +121,24 @@ def test_the_provider_refusing_our_credential_is_not_the_callers_401(latchkey: R
     assert "credential" in error["message"]
 
 
+def test_a_provider_that_names_our_credential_does_not_tell_the_caller(latchkey: Running, books: Books) -> None:
+    sent = latchkey.chat(latchkey.new_key())
+    credential = books.headers[-1]["Authorization"].removeprefix("Bearer ")
+    assert sent.status_code == 200 and len(credential) > 16
+    told = say(status=400, error={"message": f"the key {credential} may not do this"})
+    assert _error(latchkey.chat(latchkey.new_key(), messages=told), 400)["message"] == "the key *** may not do this"
+
+
+def test_no_key_is_in_the_log_or_an_answer_because_it_was_in_a_path(latchkey: Running, books: Books) -> None:
+    key, other = latchkey.new_key(), latchkey.new_key()
+    paths = [f"/key/{other}/regenerate", f"/key/{other}/reset_spend", f"/key/{other}/nothing", f"/v1/models/{other}/x"]
+    for path in paths:
+        answer = latchkey.http.post(path, json={"reset_to": -1}, headers={"authorization": f"Bearer {key}"})
+        assert answer.status_code in (400, 401, 403, 404, 405)
+        assert other not in answer.text
+    assert other not in latchkey.log.read_text() and "/key/sk-..." in latchkey.log.read_text()
+
+
 def test_a_client_can_not_choose_the_upstream_or_a_free_answer(latchkey: Running, books: Books) -> None:
     key = latchkey.new_key()
     stolen = {"api_base": "http://127.0.0.1:9", "api_key": "x", "base_url": "http://127.0.0.1:9", "mock_response": "0"}
