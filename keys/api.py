@@ -118,7 +118,7 @@ class KeyUpdate(KeyView):
             key = rights.managed_key(self.caller, named, "/key/update", locked=True)
             key = changed_key(key, KeySerializer, self.caller, self.body, now=now)
             key = services.update_key(key, actor=actor, now=now)
-            assign_sent(key, self.body, self.caller)
+            self.waits_for_workers |= assign_sent(key, self.body, self.caller)
             if self.body.get("spend") is not None and self.caller.is_admin:
                 self._reset(key, now)
         return Response(self.row(key, now) | {"key": named})

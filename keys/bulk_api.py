@@ -55,7 +55,7 @@ class KeyBulkUpdate(KeyView):
             raise ApiError(400, f"key: is no key of team {team.public_id}", param="key")
         key = changed_key(key, KeySerializer, self.caller, patch, now=now)
         key = services.update_key(key, actor=self.caller.actor, now=now)
-        assign_sent(key, patch, self.caller)
+        self.waits_for_workers |= assign_sent(key, patch, self.caller)
         return self.row(key, now)
 
 

@@ -1,9 +1,7 @@
 """Management endpoints that change models. Team admins may change what belongs to their teams."""
 
-import time
 from typing import Any
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -47,6 +45,8 @@ class ModelNew(ManagementView):
 class ModelUpdate(ManagementView):
     """A merge patch. POST /model/update names the model in `model_info.id`, PATCH in its path."""
 
+    waits_for_workers = True
+
     @extend_schema(request=ModelPatchSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         info = self.body.get("model_info")
@@ -87,6 +87,8 @@ class ModelUpdateByPatch(ModelUpdate):
 
 
 class ModelDelete(ManagementView):
+    waits_for_workers = True
+
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         deployment = _found(self.caller, required_text(self.body, "id"), status=400)
@@ -94,13 +96,13 @@ class ModelDelete(ManagementView):
             raise ApiError(400, "id: this model is defined in the configuration file; remove it there", param="id")
         public_id = deployment.public_id
         services.delete_deployment(deployment, actor=self.caller.actor)
-        _wait_until_known()
         return Response({"message": f"Model: {public_id} deleted successfully"})
 
 
 class ModelBlocking(ManagementView):
     """POST /model/block and /model/unblock: a blocked deployment is not called; also one of the file."""
 
+    waits_for_workers = True
     blocked = True
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
@@ -108,7 +110,6 @@ class ModelBlocking(ManagementView):
         field = "model_id" if self.body.get("model_id") is not None else "id"
         deployment = _found(self.caller, required_text(self.body, field), status=404)
         changed = services.set_blocked(deployment, self.blocked, actor=self.caller.actor)
-        _wait_until_known()
         return Response(_row(changed))
 
 
@@ -161,11 +162,6 @@ def _refuse_unoffered(caller: Caller, deployment: Deployment) -> None:
             403, "litellm_params.api_key: the platform lends this secret for models that it offers everybody; send one "
             "of your own", param="litellm_params.api_key",
         )  # fmt: skip
-
-
-def _wait_until_known() -> None:
-    """Who is answered may rely on it: by then every gateway worker has looked for changes of the catalog."""
-    time.sleep(settings.CATALOG_SECONDS)
 
 
 def _forbidden() -> ApiError:

@@ -118,6 +118,8 @@ class CredentialByModel(ManagementView):
 class CredentialChange(ManagementView):
     """PATCH and DELETE /credentials/{name}."""
 
+    waits_for_workers = True
+
     @extend_schema(request=CredentialPatchSerializer, responses=OpenApiTypes.OBJECT)
     def patch(self, request: Request, name: str) -> Response:
         credential = _named(name)

@@ -62,7 +62,7 @@ class GroupInfo(ManagementView):
 class GroupUpdate(ManagementView):
     """PUT /access_group/{name}/update: exactly these models are in it from now on."""
 
-    detail_errors = True
+    detail_errors = waits_for_workers = True
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def put(self, request: Request, group: str) -> Response:
@@ -71,7 +71,7 @@ class GroupUpdate(ManagementView):
 
 
 class GroupDelete(ManagementView):
-    detail_errors = True
+    detail_errors = waits_for_workers = True
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def delete(self, request: Request, group: str) -> Response:
@@ -191,6 +191,7 @@ class GrantsView(ManagementView):
 class GrantView(GrantsView):
     """/v1/access_group/{id}."""
 
+    waits_for_workers = True
     http_method_names = ("get", "put", "patch", "delete", "options")
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)

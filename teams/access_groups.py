@@ -28,17 +28,19 @@ def group_ids(row: Any) -> list[str]:
     return sorted(group.public_id for group in getattr(row, RELATION).all())
 
 
-def assign_sent(row: Any, body: Mapping[str, Any], caller: Caller) -> None:
+def assign_sent(row: Any, body: Mapping[str, Any], caller: Caller) -> bool:
     """Carry out what a validated body says of a stored key's or team's groups; omitted keeps them, null clears them.
 
-    Groups add models to what a row lists itself, so only platform admins hand them out. ApiError 403.
+    Returns whether that changed anything. Groups add models to what a row lists itself, so only platform admins hand
+    them out. ApiError 403.
     """
     if FIELD not in body:
-        return
+        return False
     wanted = sorted(set(body[FIELD] or ()))
     if wanted == group_ids(row):
-        return
+        return False
     if not caller.is_admin:
         raise ApiError(403, f"{FIELD}: only proxy admins may set it", param=FIELD)
     for assign in _assign:
         assign(row, wanted, caller.actor)
+    return True

@@ -95,7 +95,7 @@ class TeamUpdate(TeamView):
             shared = member_budget(team, self.body)
             if shared is not None:
                 services.share_member_budget(team, shared, actor=actor)
-            assign_sent(team, self.body, self.caller)
+            self.waits_for_workers |= assign_sent(team, self.body, self.caller)
         return Response({"team_id": team.public_id, "data": self.shown(find_team(named))})
 
     patch = post

@@ -1,12 +1,15 @@
 """What every management endpoint shares."""
 
+import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.http import QueryDict
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -48,12 +51,17 @@ class ManagementView(APIView):
     access: ClassVar[object] = None
     #: Whether the caller got past the router's table: who did not is refused in the usual shape everywhere.
     admitted = False
+    #: Whether what is changed here is in the catalog of the gateway's workers, who look for news of it: whoever is
+    #: answered may rely on the change being in force.
+    waits_for_workers = False
     #: Answers a POST that names itself (`Idempotency-Key`); the router hands it down.
     once: Once | None = None
 
     def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         response = super().finalize_response(request, response, *args, **kwargs)
         response["Cache-Control"] = "no-store"
+        if self.waits_for_workers and request.method not in SAFE_METHODS and response.status_code < 300:
+            time.sleep(settings.CATALOG_SECONDS)
         return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

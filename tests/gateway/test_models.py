@@ -193,3 +193,27 @@ def test_calls_of_an_end_user_stay_in_the_region_or_go_to_the_default_model(latc
     eventually(lambda: latchkey.chat(key, model=far, user=customer).status_code == 200)
     assert books.bodies[-1]["model"] == "reserve"
     eventually(lambda: latchkey.key_rows(key, "model")[-1] == (reserve,))
+
+
+def test_what_is_taken_away_is_gone_when_that_is_answered(latchkey: Running, books: Books) -> None:
+    name = unique("granted")
+    add(latchkey, books, name)
+    key = latchkey.new_key(models=["gpt-books"])
+    token = latchkey.manage("GET", "/key/info", params={"key": key})["key"]
+    groups = [
+        latchkey.manage(
+            "POST", "/v1/access_group", json={"access_group_name": unique("g"), "access_model_names": [name]}
+        )
+        for _ in range(3)
+    ]
+    ids = [group["access_group_id"] for group in groups]
+    ways = [
+        ("PUT", f"/v1/access_group/{ids[0]}", {"assigned_key_ids": []}),
+        ("POST", "/key/update", {"key": token, "access_group_ids": []}),
+        ("PUT", f"/v1/access_group/{ids[2]}", {"access_model_names": []}),
+    ]
+    for group, (method, path, body) in zip(ids, ways, strict=True):
+        latchkey.manage("PUT", f"/v1/access_group/{group}", json={"assigned_key_ids": [token]})
+        assert latchkey.chat(key, model=name).status_code == 200
+        latchkey.manage(method, path, json=body)
+        assert {latchkey.chat(key, model=name).status_code for _ in range(4)} == {403}
