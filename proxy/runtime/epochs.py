@@ -16,6 +16,10 @@ from proxy.runtime.journal import BooksUnavailable, Journal
 from spend.wire import Authority, Intent
 from teams.scopes import store_prefix
 
+#: Of a row that nobody raised yet, so that nobody is about to publish it.
+_FIRST = 1
+_PAUSE_SECONDS = 0.02
+
 
 class Once:
     """Runs one piece of work at a time for each key; whoever asks meanwhile waits for the same result."""
@@ -32,8 +36,9 @@ class Once:
 
 
 class Epochs:
-    def __init__(self, store: CounterStore, journal: Journal) -> None:
-        self._store, self._journal = store, journal
+    def __init__(self, store: CounterStore, journal: Journal, *, looks: int = 15) -> None:
+        """`looks`: how often at most the store is asked for an epoch that somebody else raised, until we raise it."""
+        self._store, self._journal, self._looks = store, journal, looks
         self._known: dict[int, int] = {}
         self._in_sql: dict[int, datetime] = {}
         """Organizations whose budgets SQL judges, and until when at least, as this worker last heard."""
@@ -135,11 +140,24 @@ class Epochs:
         if ended:
             await self._store.command("SREM", f"{prefix}:ended", *ended)
 
+    async def _published(self, organization: int, current: int) -> int:
+        """The epoch that the store knows. One that was raised in SQL is waited for a little: of many workers that miss
+        it at the same moment only one is to raise it, as each raise ends the calls that were held since the last one.
+        """
+        name, published = f"{store_prefix(organization)}:epoch", 0
+        for turn in range(self._looks if current > _FIRST else 1):
+            if turn:
+                await asyncio.sleep(_PAUSE_SECONDS)
+            published = int(await self._store.command("GET", name) or 0)
+            if published >= current:
+                break
+        return published
+
     async def _renew(self, organization: int) -> None:
         current = await self._look(organization)
         if self.in_sql(organization):
             return
-        published = int(await self._store.command("GET", f"{store_prefix(organization)}:epoch") or 0)
+        published = await self._published(organization, current)
         if published != current:
             current, raised = await self._journal.ask("raise_epochs", (organization, current, published))
             if raised:

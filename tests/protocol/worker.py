@@ -162,7 +162,7 @@ class Worker:
         self.refusal: Exception | None = None
         self.journal = Journal(self.server.loaded)
         self.store = Store(self.server)
-        self.epochs = Epochs(self.store, self.journal)  # type: ignore[arg-type]
+        self.epochs = Epochs(self.store, self.journal, looks=1)  # type: ignore[arg-type]
         self.store.meet = self.epochs.meet_server
         self.grants = Grants(self.journal, self.clock)  # type: ignore[arg-type]
         doors = self.journal, self.store
