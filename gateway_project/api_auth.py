@@ -73,7 +73,7 @@ def _caller(grant: Grant) -> Caller:
         return _with(Caller(actor), grant)
     known = caller_of(user, actor=actor) if user is not None else Caller(actor)
     if user is not None and owners.team_id:
-        known = known.inside_team(owners.team_id)
+        known = known.inside_team(owners.team_id, owners.organization_id)
     if user is None and owners.team_id and is_service_account(owners.key_id):
         known = replace(
             known, teams=frozenset({owners.team_id}), granted={"/key/generate": frozenset({owners.team_id})}

@@ -66,7 +66,7 @@ class Caller:
     opens_spend: bool = False
     """Whether an admin let the key that calls read everybody's spend (`permissions.get_spend_routes`)."""
 
-    def inside_team(self, team_pk: int) -> "Caller":
+    def inside_team(self, team_pk: int, organization_pk: int) -> "Caller":
         """The same person with a key of a team: only what that person may do in the team is left."""
         within = frozenset({team_pk})
         role = {Standing.ADMIN: Standing.USER, Standing.VIEWER: Standing.USER_VIEWER}.get(
@@ -77,6 +77,7 @@ class Caller:
             role=str(role),
             personal=False,
             organizations=frozenset(),
+            joined_organizations=self.joined_organizations & {organization_pk},
             leads=within if self.is_admin else self.leads & within,
             teams=within if self.reads_all else self.teams & within,
         )

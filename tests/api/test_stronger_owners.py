@@ -73,3 +73,13 @@ def test_nobody_invites_a_superuser_or_changes_one(api: Api, boss: User) -> None
         ("/user/delete", {"user_ids": ["root"]}),
     ):
         assert api.post(path, {"user_id": "root"} | body, bearer=key_of(boss)).status == 403
+
+
+def test_a_key_of_a_team_shows_no_other_organization_of_its_owner(api: Api, search: Team, linus: User) -> None:
+    services.add_member(Membership(team=search, user=linus), actor=SYSTEM)
+    secret = issue(team=search, user=linus)[1]
+    abroad = organization_of("abroad", linus)
+    assert abroad.public_id in api.get("/organization/list", bearer=key_of(linus)).text
+    assert abroad.public_id not in api.get("/organization/list", bearer=secret).text
+    asked = api.get("/organization/info", {"organization_id": abroad.public_id}, bearer=secret)
+    assert asked.status in (403, 404) and "members" not in asked.text
