@@ -22,6 +22,7 @@ from teams.callers import Caller
 OWNERS = ("organization_id", "team_id", "user_id", "key_id", "customer_id")
 KINDS = ("model", "upstream_model", "provider", "call_type")
 _LABELS = ("day", *OWNERS, "tag", *KINDS)
+_NO_KINDS = dict.fromkeys(KINDS, "")
 _EVERY: Shown = dict.fromkeys(OWNERS)
 _NO_SUMS = (0,) * len(SUMS)
 _LEDGER_SUMS: dict[str, Any] = {
@@ -88,6 +89,8 @@ class Selection:
     """Count calls once for each of their tags among these; empty for all tags."""
     totals: Q | None = None
     """Which of the daily totals are the same calls, where there are such: of everybody, and nothing left out."""
+    kinds: tuple[str, ...] = KINDS
+    """By what `rows` and `summed` tell calls of the same owners apart."""
 
     def rows(self, shown: Shown = _EVERY) -> list[Row]:
         """Sums of the owners to be shown apart, the newest day first; all others are 0."""
@@ -103,6 +106,22 @@ class Selection:
     def summed(self, columns: Sequence[str], most: int) -> list[Row]:
         """As `rows`, but of each column only those that spent most apart."""
         return self.rows({column: self._shares().leaders(column, most) for column in columns})
+
+    def in_stretches(self, most: int) -> Iterator[Self]:
+        """The same of some days after the other, the oldest first, and never of more than so many calls (or one day).
+
+        How busy everybody was tells how busy those were who are asked for, at most.
+        """
+        totals = DailyTotal.objects.filter(day__gte=self.days.first, day__lte=self.days.last).order_by()
+        calls = dict(totals.values_list("day").annotate(calls=Sum("requests")))
+        first, known = self.days.first, 0
+        for day in self.days:
+            busy = calls.get(day, 0)
+            if known + busy > most and day > first:
+                yield replace(self, days=replace(self.days, first=first, last=day - timedelta(days=1)))
+                first, known = day, 0
+            known += busy
+        yield replace(self, days=replace(self.days, first=first))
 
     def turned_to(self, start: int, size: int) -> tuple[list[Row], int]:
         """Some rows, the newest UTC day first, and how many there are; without reading the others."""
@@ -136,12 +155,11 @@ class Selection:
         return self.days.first <= day <= self.days.last
 
     def _activity_rows(self, shown: Shown) -> Iterator[Row]:
-        labels = ("day", *KINDS) if self.tags is None else ("day", *KINDS, "tag")
+        labels = ("day", *self.kinds) if self.tags is None else ("day", *self.kinds, "tag")
         for day, *rest in self._shares().sums(labels, shown):
-            kinds, tags, values = rest[: len(KINDS)], rest[len(KINDS) : len(labels) - 1], rest[len(labels) - 1 :]
-            yield _row(
-                day, kinds, tags[0] if tags else "", dict(zip(shown, values, strict=False)), values[len(shown) :]
-            )
+            tags, values = rest[len(self.kinds) : len(labels) - 1], rest[len(labels) - 1 :]
+            owned = dict(zip(shown, values, strict=False))
+            yield self._row(day, rest, tags[0] if tags else "", owned, values[len(shown) :])
 
     def _shares(self) -> Shares:
         totals = None
@@ -174,9 +192,10 @@ class Selection:
         for rows in self._unpaid():
             first, last = max(0, start - total), max(0, end - total)
             dated = rows.annotate(on=TruncDate("admitted_at", tzinfo=self.days.zone))
-            labels = dated.order_by("-admitted_at", "pk").values_list("on", *OWNERS, *KINDS)[first:last]
+            labels = dated.order_by("-admitted_at", "pk").values_list("on", *OWNERS, *self.kinds)[first:last]
             for day, *rest in labels if last > first else ():
-                found.append(_row(day, rest[len(OWNERS) :], "", dict(zip(OWNERS, rest, strict=False)), _NO_SUMS, 1))
+                owned = dict(zip(OWNERS, rest, strict=False))
+                found.append(self._row(day, rest[len(OWNERS) :], "", owned, _NO_SUMS, 1))
             total += rows.count()
         return found, total
 
@@ -209,18 +228,21 @@ class Selection:
     def _grouped(self, rows: QuerySet[Any], zone: tzinfo, shown: Shown) -> QuerySet[Any, Any]:
         owners = {f"shown_{column}": owner(column, pks) for column, pks in shown.items()}
         dated: QuerySet[Any, Any] = rows.order_by().annotate(on=TruncDate("admitted_at", tzinfo=zone), **owners)
-        return dated.values_list("on", *owners, *KINDS, *(() if self.tags is None else ("tags",)))
+        return dated.values_list("on", *owners, *self.kinds, *(() if self.tags is None else ("tags",)))
 
     def _exploded(self, group: Sequence[Any], shown: Shown, sums: Sequence[int], failed: int = 0) -> Iterator[Row]:
         """One row for all, or one for each of the tags that are asked for."""
         day, owned, rest = group[0], dict(zip(shown, group[1:], strict=False)), group[1 + len(shown) :]
-        for tag in [""] if self.tags is None else rest[len(KINDS)]:
+        for tag in [""] if self.tags is None else rest[len(self.kinds)]:
             if not self.tags or tag in self.tags:
-                yield _row(day, rest[: len(KINDS)], tag, owned, sums, failed)
+                yield self._row(day, rest, tag, owned, sums, failed)
 
-
-def _row(day: date, kinds: Iterable[str], tag: str, owned: dict[str, int], sums: Iterable[int], failed: int = 0) -> Row:
-    return Row.of((day, *(owned.get(name) or 0 for name in OWNERS), tag, *kinds, *sums, failed))
+    def _row(
+        self, day: date, kinds: Iterable[str], tag: str, owned: dict[str, int], sums: Iterable[int], failed: int = 0
+    ) -> Row:
+        """Of `kinds` the first are those that are told apart; the others are empty."""
+        known = (_NO_KINDS | dict(zip(self.kinds, kinds, strict=False))).values()
+        return Row.of((day, *(owned.get(name) or 0 for name in OWNERS), tag, *known, *sums, failed))
 
 
 def _labels(row: Row, day: date) -> tuple[Any, ...]:

@@ -72,7 +72,7 @@ class Api:
 
     @staticmethod
     def _answer(response: Any) -> Answer:
-        return Answer(response.status_code, response.content.decode(), response.headers)
+        return Answer(response.status_code, response.getvalue().decode(), response.headers)
 
 
 @pytest.fixture

@@ -2,15 +2,23 @@
 
 import csv
 import io
+from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from spend import export_api
 from spend import services as ledger
+from spend.streamed import Streamed
 from teams import services
 from teams.actors import MASTER
 from teams.models import Team, User
 from tests.api.conftest import Api
+from tests.api.spending import spend
 from tests.factories import NOON, intent_for, issue, posting_of
 
 DAYS = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
@@ -73,3 +81,48 @@ def test_nobody_gets_more_than_they_may_see(api: Api, team: Team) -> None:
     _, secret = issue(user=person)
     answer = api.get("/team/daily/activity/export", {**DAYS, "format": "json"}, bearer=secret)
     assert answer.json == []
+
+
+@pytest.mark.parametrize("path", ["/team/daily/activity/export", "/tag/daily/activity/export"])
+@pytest.mark.parametrize("kind", export_api.TYPES)
+@pytest.mark.parametrize("form", export_api.FORMATS)
+def test_a_file_of_many_parts_is_the_same_as_one_of_few(
+    api: Api, team: Team, path: str, kind: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        key, _ = issue(team=team)
+        for late in (timedelta(0), timedelta(hours=11, minutes=30)):
+            spend(key, 3, at=NOON + timedelta(days=number) + late, model=f"m{number % 2}", tags=("a", "b"))
+        spend(key, None, at=NOON + timedelta(days=number), tags=("a",))
+    query = DAYS | {"export_type": kind, "format": form, "timezone": "-60"}
+    whole = api.get(path, query).text
+    monkeypatch.setattr(export_api, "_CALLS_AT_ONCE", 1)
+    with CaptureQueriesContext(connection) as captured:
+        assert api.get(path, query).text == whole
+    assert len(captured) > 4
+    assert "2026-03-14" in whole
+
+
+def test_the_first_bytes_come_before_the_books_are_asked(api: Api, team: Team) -> None:
+    bearer = {"authorization": f"Bearer {settings.MASTER_KEY}"}
+    answer = api.client.get("/user/daily/activity/export", DAYS, headers=bearer)
+    with CaptureQueriesContext(connection) as captured:
+        assert next(answer.streaming_content).startswith(b"date,entity_id,")
+        assert len(captured) == 0
+        assert b"2026-03-10" in next(answer.streaming_content)
+        assert len(captured) > 0
+
+
+async def test_a_server_sends_each_part_before_the_next_is_made() -> None:
+    done = []
+
+    def parts() -> Iterator[bytes]:
+        for part in (b"one", b"two"):
+            done.append(part)
+            yield part
+
+    sent = []
+    async for part in Streamed(parts(), content_type="text/plain"):
+        sent.append(part)
+        assert done == sent
+    assert sent == [b"one", b"two"]

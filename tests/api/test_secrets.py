@@ -77,7 +77,7 @@ def test_no_secret_is_read_back_stored_or_logged(
                 send = getattr(api.client, method)
                 headers = {"authorization": f"Bearer {settings.MASTER_KEY}"}
                 body = () if method == "get" else (json.dumps({"credential_name": "c"}), "application/json")
-                texts[f"{method} {path}"] = send(path, *body, headers=headers).content.decode()
+                texts[f"{method} {path}"] = send(path, *body, headers=headers).getvalue().decode()
     assert token_of(secrets["custom"]) in texts["stored"]
     assert "d-own" in texts["get /model/info"]
     texts |= {"stored afterwards": _tables(), "logged": caplog.text}
