@@ -140,7 +140,9 @@ class Books:
         owners = [f"{name}_id" for name in ("key", "customer", "user", "team", "organization")]
         labels = {"day": day, "tag": "''"} | {name: f"coalesce(e.{name}, 0)" for name in owners}
         labels |= {name: f"e.{name}" for name in ("model", "upstream_model", "provider", "call_type")}
-        summed = [name for name in self._columns("spend_activity") if name not in {"id", "requests", *labels}]
+        ledger = set(self._columns("spend_ledgerentry"))
+        known = [name for name in self._columns("spend_activity") if name not in {"id", "requests", *labels}]
+        summed = [name for name in known if name in ledger]
         names, sums = ", ".join(["requests", *summed]), ", ".join(["count(*)", *(f"sum(e.{name})" for name in summed)])
         updates = ", ".join(f"{name} = spend_activity.{name} + excluded.{name}" for name in ["requests", *summed])
         return (

@@ -97,7 +97,7 @@ def _top(rows: Any, field: str) -> list[dict[str, Any]]:
 def _top_keys(month: datetime) -> list[dict[str, Any]]:
     """Days are summed already, those of UTC; what of the month lies before the first of them is read from rollups."""
     first = datetime.combine((month.astimezone(UTC) + _ALMOST_A_DAY).date(), time(), UTC)
-    days = Activity.objects.filter(tag="", day__gte=first.date()).order_by().values_list("key_id")
+    days = Activity.objects.filter(tag="", day__gte=first.date(), requests__gt=0).order_by().values_list("key_id")
     totals = {pk: sums for pk, *sums in days.annotate(nano=Sum("amount_nano"), calls=Sum("requests"))}
     if first > month:
         hours = Rollup.objects.filter(scope__startswith=f"{ScopeKind.KEY}:", quarter__gte=month, quarter__lt=first)

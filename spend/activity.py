@@ -1,4 +1,7 @@
-"""Sums of the ledger per day and everything that reports tell apart, added in the transaction of each posting."""
+"""Sums of the ledger per day and everything that reports tell apart, added in the transaction of each posting.
+
+Attempts that failed have no entry; they are counted in the transaction that voids their hold.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,14 +12,17 @@ from django.db import connection
 
 from spend.bulk import Insert
 from spend.models import Activity, DailyTotal, Hold, LedgerEntry
-from spend.wire import Posting
+from spend.wire import Intent, Posting
 
 #: What one row is about, in the order of its unique constraint (rows are added in sorted order).
-_LABELS = (
+LABELS = (
     "key_id", "day", "model", "upstream_model", "provider", "call_type", "tag", "customer_id", "user_id", "team_id",
     "organization_id",
 )  # fmt: skip
-SUMS = ("amount_nano", "requests", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens")
+SUMS = (
+    "amount_nano", "requests", "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens",
+    "failed_requests",
+)  # fmt: skip
 _ADDED = ", ".join(f"{name} = spend_activity.{name} + excluded.{name}" for name in SUMS)
 #: The same for all keys of an organization together.
 TOTAL_LABELS = ("day", "organization_id", "of_team", "model", "upstream_model", "provider", "call_type")
@@ -31,9 +37,9 @@ _ADD_BOTH = (
     f"SELECT {_FROM_GIVEN}, {', '.join(f'sum({name})' for name in SUMS)} FROM given WHERE tag = '' "
     f"GROUP BY {_FROM_GIVEN} ORDER BY {_FROM_GIVEN} ON CONFLICT {_ONCE_TOTAL}"
 )
-_ADD = Insert(Activity, (*_LABELS, *SUMS), conflict=f"({', '.join(_LABELS)}) DO UPDATE SET {_ADDED}", with_it=_ADD_BOTH)
+_ADD = Insert(Activity, (*LABELS, *SUMS), conflict=f"({', '.join(LABELS)}) DO UPDATE SET {_ADDED}", with_it=_ADD_BOTH)
 
-_Amounts = tuple[int, int, int, int, int, int]
+_Amounts = tuple[int, int, int, int, int, int, int]
 
 
 @dataclass(slots=True)
@@ -47,23 +53,32 @@ class Deed:
 
     @classmethod
     def of_posting(cls, posting: Posting) -> "Deed":
-        intent, usage = posting.intent, posting.usage
+        usage = posting.usage
+        amounts = (posting.amount_nano or 0, 1, usage.input, usage.output, usage.cached, usage.cache_write, 0)
+        return cls._of_intent(posting.intent, amounts)
+
+    @classmethod
+    def of_failure(cls, intent: Intent) -> "Deed":
+        return cls._of_intent(intent, (0, 0, 0, 0, 0, 0, 1))
+
+    @classmethod
+    def of_orphan(cls, hold: Hold) -> "Deed":
+        return cls._of_row(hold, (hold.amount_nano, 1, hold.input_estimate, hold.output_cap, 0, 0, 0))
+
+    @classmethod
+    def of_correction(cls, entry: LedgerEntry) -> "Deed":
+        return cls._of_row(entry, (entry.amount_nano, 0, 0, 0, 0, 0, 0))
+
+    @classmethod
+    def _of_intent(cls, intent: Intent, amounts: _Amounts) -> "Deed":
         owners = intent.owners
         return cls(
             (owners.key_id, _day(intent.admitted_at), intent.model, intent.upstream_model, intent.provider,
              intent.call_type),
             intent.tags,
             (intent.customer_id or 0, owners.user_id or 0, owners.team_id or 0, owners.organization_id),
-            (posting.amount_nano or 0, 1, usage.input, usage.output, usage.cached, usage.cache_write),
+            amounts,
         )  # fmt: skip
-
-    @classmethod
-    def of_orphan(cls, hold: Hold) -> "Deed":
-        return cls._of_row(hold, (hold.amount_nano, 1, hold.input_estimate, hold.output_cap, 0, 0))
-
-    @classmethod
-    def of_correction(cls, entry: LedgerEntry) -> "Deed":
-        return cls._of_row(entry, (entry.amount_nano, 0, 0, 0, 0, 0))
 
     @classmethod
     def _of_row(cls, row: Hold | LedgerEntry, amounts: _Amounts) -> "Deed":
@@ -73,15 +88,15 @@ class Deed:
 
 
 def add(deeds: Iterable[Deed]) -> None:
-    """Add entries to their rows."""
+    """Add entries, and attempts that failed, to their rows."""
     rows: dict[tuple[Any, ...], _Amounts] = {}
     for deed in deeds:
-        a, b, c, d, e, f = deed.amounts
+        a, b, c, d, e, f, g = deed.amounts
         for tag in ("", *deed.tags):
             row = (*deed.labels, tag, *deed.owners)
             known = rows.get(row)
             rows[row] = deed.amounts if known is None else (
-                known[0] + a, known[1] + b, known[2] + c, known[3] + d, known[4] + e, known[5] + f
+                known[0] + a, known[1] + b, known[2] + c, known[3] + d, known[4] + e, known[5] + f, known[6] + g
             )  # fmt: skip
     given = [(*row, *rows[row]) for row in sorted(rows)]
     _ADD.run(given)

@@ -38,14 +38,19 @@ class Insert:
 
     def run(self, rows: Sequence[Row]) -> int:
         """Returns how many rows were written: new ones, and those that `conflict` updated."""
-        written = 0
+        return sum(int(cursor.rowcount) for cursor in self._run(rows))
+
+    def run_and_tell(self, rows: Sequence[Row]) -> set[Any]:
+        """The same, but returns the ids of those rows."""
+        return {pk for cursor in self._run(rows, " RETURNING id") for (pk,) in cursor.fetchall()}
+
+    def _run(self, rows: Sequence[Row], returning: str = "") -> Iterator[CursorWrapper]:
         for some in _portions(rows):
             if len(some) not in self._plain:
                 self._plain[len(some)] = f"WITH {self.given(len(some))}{self._further} {self.statement('WHERE true')}"
             with connection.cursor() as cursor:
-                execute(cursor, self._plain[len(some)], self.parameters(some))
-                written += int(cursor.rowcount)
-        return written
+                execute(cursor, self._plain[len(some)] + returning, self.parameters(some))
+                yield cursor
 
     def given(self, rows: int) -> str:
         """The rows as a table expression `given`, whose placeholders are for `parameters`."""

@@ -1,11 +1,14 @@
-"""What is done once about a UTC day that is over: who spent most is noted, and its totals are held against its rows."""
+"""What is done once about a UTC day that is over: who spent most is noted, and its sums are held against what they sum
+up. During an upgrade, a worker of the version before posts without the newest of them."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Sum
 
-from spend.activity import ADDED_TOTALS, SUMS, TOTAL_LABELS
+from spend.activity import ADDED_TOTALS, LABELS, SUMS, TOTAL_LABELS
+from spend.bulk import as_text
 from spend.models import Activity, DailyLeader, DailyTotal
 
 #: The columns by which reports name owners of whom there may be very many.
@@ -30,6 +33,7 @@ def _close(day: date) -> bool:
         with transaction.atomic():
             for column in COLUMNS:
                 DailyLeader.objects.bulk_create(_leaders(day, column))
+            mend_failures(day)
             mend_totals(day)
     except IntegrityError:
         return False
@@ -43,7 +47,7 @@ def _leaders(day: date, column: str) -> list[DailyLeader]:
 
 
 def mend_totals(day: date) -> None:
-    """Add to a day's totals what they lack: during an upgrade, a worker of the version before posts without them.
+    """Add to a day's totals what they lack.
 
     One statement: postings at the same moment are in both of what it compares, or in neither.
     """
@@ -59,3 +63,36 @@ def mend_totals(day: date) -> None:
             f"ON CONFLICT ({labels}) DO UPDATE SET {ADDED_TOTALS}",
             [day, day],
         )
+
+
+def mend_failures(day: date) -> None:
+    """Add to a day's activity the attempts that failed and are not counted there. One statement, as above."""
+    labels, start = ", ".join(LABELS), datetime.combine(day, time(), UTC)
+    tags = "jsonb_array_elements_text(h.tags) AS t(value)" if _on_postgresql() else "json_each(h.tags) AS t"
+    failed = (_failures("''", "spend_hold h"), _failures("t.value", f"spend_hold h, {tags}"))
+    of_day: list[Any] = [day, as_text(start), as_text(start + timedelta(days=1))]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO spend_activity ({labels}, {', '.join(SUMS)}) "  # noqa: S608
+            f"SELECT {labels}, {'0, ' * (len(SUMS) - 1)}sum(failed) FROM ("
+            f"{' UNION ALL '.join(failed)} UNION ALL "
+            f"SELECT {labels}, -failed_requests FROM spend_activity WHERE day = %s AND failed_requests <> 0"
+            f") AS missing GROUP BY {labels} HAVING sum(failed) <> 0 ON CONFLICT ({labels}) DO UPDATE "
+            "SET failed_requests = spend_activity.failed_requests + excluded.failed_requests",
+            [*of_day, *of_day, day],
+        )
+
+
+def _failures(tag: str, source: str) -> str:
+    """SQL for the labels of attempts that failed on a day, which is to be given with its first and last instant."""
+    day = "CAST(%s AS date)" if _on_postgresql() else "%s"
+    owners = ", ".join(f"coalesce(h.{name}, 0) AS {name}" for name in LABELS[-4:])
+    return (
+        f"SELECT h.key_id, {day} AS day, h.model, h.upstream_model, h.provider, h.call_type, {tag} AS tag, {owners}, "  # noqa: S608
+        f"1 AS failed FROM {source} WHERE h.state = 'void' AND h.key_id IS NOT NULL "
+        "AND h.admitted_at >= %s AND h.admitted_at < %s"
+    )
+
+
+def _on_postgresql() -> bool:
+    return connection.vendor == "postgresql"

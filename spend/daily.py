@@ -1,7 +1,7 @@
 """What was used per day and kind of call, out of the daily rollup: rows, whose days may be those of another zone.
 
 A zone's day is the UTC day, less what its last hours move to the day after (or its first to the day before). Only
-these hours are read from the ledger, so that zones cost little and add up exactly.
+these hours are read call by call, so that zones cost little and add up exactly.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from operator import attrgetter
 from typing import Any, Self
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum, Value
 from django.db.models.functions import TruncDate
 
 from spend.activity import SUMS
@@ -24,10 +24,15 @@ KINDS = ("model", "upstream_model", "provider", "call_type")
 _LABELS = ("day", *OWNERS, "tag", *KINDS)
 _NO_KINDS = dict.fromkeys(KINDS, "")
 _EVERY: Shown = dict.fromkeys(OWNERS)
-_NO_SUMS = (0,) * len(SUMS)
-_LEDGER_SUMS: dict[str, Any] = {
-    f"sum_of_{name}": Count("pk", filter=Q(kind="charge")) if name == "requests" else Sum(name) for name in SUMS
-}
+#: All that a refused call does not have.
+_NO_SUMS = (0,) * (len(SUMS) - 1)
+#: What `SUMS` are of entries of the ledger, and of holds of attempts that failed.
+_OF_ENTRIES: dict[str, Any] = {f"sum_of_{name}": Sum(name) for name in SUMS[:-1]} | {
+    "sum_of_requests": Count("pk", filter=Q(kind="charge")), "sum_of_failed_requests": Value(0),
+}  # fmt: skip
+_OF_FAILED: dict[str, Any] = {f"sum_of_{name}": Value(0) for name in SUMS[:-1]} | {
+    "sum_of_failed_requests": Count("pk"),
+}  # fmt: skip
 _get_labels = attrgetter(*_LABELS[1:])
 #: SQL takes only so many alternatives in one condition.
 _MIDNIGHTS_AT_ONCE = 200
@@ -35,7 +40,7 @@ _MIDNIGHTS_AT_ONCE = 200
 
 @dataclass(slots=True)
 class Sums:
-    """Amount in nano-USD, charged calls, tokens by class, and attempts that failed."""
+    """Amount in nano-USD, charged calls, tokens by class, and calls and attempts that failed: as `SUMS`."""
 
     nano: int = 0
     calls: int = 0
@@ -101,7 +106,7 @@ class Selection:
             _add(found, row, row.day, -1)
             _add(found, row, to)
         kept = [row for row in found.values() if row.sums and self._is_within(row.day)]
-        return [*sorted(kept, key=_newest_first), *self._failures(shown)]
+        return [*sorted(kept, key=_newest_first), *self._refused(shown)]
 
     def summed(self, columns: Sequence[str], most: int) -> list[Row]:
         """As `rows`, but of each column only those that spent most apart."""
@@ -113,7 +118,7 @@ class Selection:
         How busy everybody was tells how busy those were who are asked for, at most.
         """
         totals = DailyTotal.objects.filter(day__gte=self.days.first, day__lte=self.days.last).order_by()
-        calls = dict(totals.values_list("day").annotate(calls=Sum("requests")))
+        calls = dict(totals.values_list("day").annotate(calls=Sum("requests") + Sum("failed_requests")))
         first, known = self.days.first, 0
         for day in self.days:
             busy = calls.get(day, 0)
@@ -129,8 +134,8 @@ class Selection:
         count = activity.count()
         rows = [Row.of(row) for row in activity.order_by("-day", "-id").values_list(*_LABELS, *SUMS)[start:end]]
         shown = list(self._shifted(rows)) if self.days.zone.utcoffset(None) and rows else rows
-        failed, all_failed = self._failed(max(0, start - count), max(0, end - count))
-        return [*shown, *failed], count + all_failed
+        refused, all_refused = self._some_refused(max(0, start - count), max(0, end - count))
+        return [*shown, *refused], count + all_refused
 
     def _in_utc(self) -> Self:
         """The same of all UTC days that the zone's days reach into."""
@@ -141,9 +146,11 @@ class Selection:
         """What of each row belongs to its day in the zone, and what to the day beside it."""
         keys = {row.key_id for row in rows}
         only = Q(key_id__in=keys) | Q(key_id__isnull=True) if 0 in keys else Q(key_id__in=keys)
-        moved = {
-            _labels(part, part.day): (part, to) for part, to in self._moved(_EVERY, {row.day for row in rows}, only)
-        }
+        moved: dict[tuple[Any, ...], tuple[Row, date]] = {}
+        for some, day in self._moved(_EVERY, {row.day for row in rows}, only):
+            known, _ = moved.setdefault(_labels(some, some.day), (some, day))
+            if known is not some:
+                known.sums.add(some.sums)
         for row in rows:
             part, to = moved.get(_labels(row, row.day), (None, row.day))
             if part is not None:
@@ -175,37 +182,27 @@ class Selection:
             return rows.filter(tag="")
         return rows.filter(~Q(tag=""), tag__in=self.tags) if self.tags else rows.filter(~Q(tag=""))
 
-    def _unpaid(self) -> list[QuerySet[Any]]:
-        """Attempts that failed, and calls that were refused."""
-        attempts, refusals = Hold.objects.visible_to(self.caller).failed(), Refusal.objects.visible_to(self.caller)
+    def _refusals(self) -> QuerySet[Refusal]:
+        """Calls that were refused count as failed. They are no part of the books, so nobody sums them up."""
         wanted = self.where & Q(admitted_at__gte=self.days.start, admitted_at__lt=self.days.end)
         wanted = wanted if self.tags is None else wanted & ~Q(tags=[])
-        return [rows.filter(wanted) for rows in (attempts, refusals)]
+        return Refusal.objects.visible_to(self.caller).filter(wanted)
 
-    def _failed(self, start: int, end: int) -> tuple[list[Row], int]:
-        """Some failures, each a row of its own (with tags, sums of them), and how many there are."""
+    def _some_refused(self, start: int, end: int) -> tuple[list[Row], int]:
+        """Some refusals, each a row of its own (with tags, sums of them), and how many there are."""
         if self.tags is not None:
-            sums = self._failures(_EVERY)
+            sums = self._refused(_EVERY)
             return sums[start:end], len(sums)
-        found: list[Row] = []
-        total = 0
-        for rows in self._unpaid():
-            first, last = max(0, start - total), max(0, end - total)
-            dated = rows.annotate(on=TruncDate("admitted_at", tzinfo=self.days.zone))
-            labels = dated.order_by("-admitted_at", "pk").values_list("on", *OWNERS, *self.kinds)[first:last]
-            for day, *rest in labels if last > first else ():
-                owned = dict(zip(OWNERS, rest, strict=False))
-                found.append(self._row(day, rest[len(OWNERS) :], "", owned, _NO_SUMS, 1))
-            total += rows.count()
-        return found, total
+        rows, found = self._refusals(), list[Row]()
+        dated = rows.annotate(on=TruncDate("admitted_at", tzinfo=self.days.zone)).order_by("-admitted_at", "pk")
+        for day, *rest in dated.values_list("on", *OWNERS, *self.kinds)[start:end] if end > start else ():
+            owned = dict(zip(OWNERS, rest, strict=False))
+            found.append(self._row(day, rest[len(OWNERS) :], "", owned, (*_NO_SUMS, 1)))
+        return found, rows.count()
 
-    def _failures(self, shown: Shown) -> list[Row]:
-        rows = [
-            row
-            for unpaid in self._unpaid()
-            for *group, failed in self._grouped(unpaid, self.days.zone, shown).annotate(failed=Count("pk"))
-            for row in self._exploded(group, shown, _NO_SUMS, failed)
-        ]
+    def _refused(self, shown: Shown) -> list[Row]:
+        grouped = self._grouped(self._refusals(), self.days.zone, shown).annotate(refused=Count("pk"))
+        rows = [row for *group, n in grouped for row in self._exploded(group, shown, (*_NO_SUMS, n))]
         return sorted(rows, key=_newest_first)
 
     def _moved(self, shown: Shown, days: Iterable[date], only: Q | None = None) -> Iterator[tuple[Row, date]]:
@@ -213,36 +210,36 @@ class Selection:
         by = self.days.zone.utcoffset(None) or timedelta(0)
         ends = timedelta(days=1 if by > timedelta(0) else 0)
         midnights = [datetime.combine(day, time(), UTC) + ends for day in days]
+        sources: tuple[tuple[Any, dict[str, Any]], ...] = (
+            (LedgerEntry.objects, _OF_ENTRIES), (Hold.objects.failed(), _OF_FAILED),
+        )  # fmt: skip
         for start in range(0, len(midnights), _MIDNIGHTS_AT_ONCE):
             hours = Q()
             for midnight in midnights[start : start + _MIDNIGHTS_AT_ONCE]:
                 from_, to = sorted((midnight, midnight - by))
                 hours |= Q(admitted_at__gte=from_, admitted_at__lt=to)
-            entries = (
-                LedgerEntry.objects.visible_to(self.caller).filter(self.where).filter(hours & only if only else hours)
-            )
-            for group in self._grouped(entries, UTC, shown).annotate(**_LEDGER_SUMS):
-                for row in self._exploded(group[: -len(SUMS)], shown, group[-len(SUMS) :]):
-                    yield row, row.day + timedelta(days=1 if by > timedelta(0) else -1)
+            for calls, sums in sources:
+                rows = calls.visible_to(self.caller).filter(self.where).filter(hours & only if only else hours)
+                for group in self._grouped(rows, UTC, shown).annotate(**sums):
+                    for row in self._exploded(group[: -len(SUMS)], shown, group[-len(SUMS) :]):
+                        yield row, row.day + timedelta(days=1 if by > timedelta(0) else -1)
 
     def _grouped(self, rows: QuerySet[Any], zone: tzinfo, shown: Shown) -> QuerySet[Any, Any]:
         owners = {f"shown_{column}": owner(column, pks) for column, pks in shown.items()}
         dated: QuerySet[Any, Any] = rows.order_by().annotate(on=TruncDate("admitted_at", tzinfo=zone), **owners)
         return dated.values_list("on", *owners, *self.kinds, *(() if self.tags is None else ("tags",)))
 
-    def _exploded(self, group: Sequence[Any], shown: Shown, sums: Sequence[int], failed: int = 0) -> Iterator[Row]:
+    def _exploded(self, group: Sequence[Any], shown: Shown, sums: Sequence[int]) -> Iterator[Row]:
         """One row for all, or one for each of the tags that are asked for."""
         day, owned, rest = group[0], dict(zip(shown, group[1:], strict=False)), group[1 + len(shown) :]
         for tag in [""] if self.tags is None else rest[len(self.kinds)]:
             if not self.tags or tag in self.tags:
-                yield self._row(day, rest, tag, owned, sums, failed)
+                yield self._row(day, rest, tag, owned, sums)
 
-    def _row(
-        self, day: date, kinds: Iterable[str], tag: str, owned: dict[str, int], sums: Iterable[int], failed: int = 0
-    ) -> Row:
+    def _row(self, day: date, kinds: Iterable[str], tag: str, owned: dict[str, int], sums: Iterable[int]) -> Row:
         """Of `kinds` the first are those that are told apart; the others are empty."""
         known = (_NO_KINDS | dict(zip(self.kinds, kinds, strict=False))).values()
-        return Row.of((day, *(owned.get(name) or 0 for name in OWNERS), tag, *known, *sums, failed))
+        return Row.of((day, *(owned.get(name) or 0 for name in OWNERS), tag, *known, *sums))
 
 
 def _labels(row: Row, day: date) -> tuple[Any, ...]:

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class DailySums(models.Model):
-    """Sums of the ledger per UTC day, organization and kind of call."""
+    """Sums of the ledger per UTC day, organization and kind of call, and how many attempts failed."""
 
     day = models.DateField()
     organization_id = models.BigIntegerField()
@@ -18,6 +18,8 @@ class DailySums(models.Model):
     output_tokens = models.BigIntegerField(default=0)
     cached_tokens = models.BigIntegerField(default=0)
     cache_write_tokens = models.BigIntegerField(default=0)
+    # The database's default, too: during an upgrade, a worker of the version before knows no such column.
+    failed_requests = models.BigIntegerField("attempts that failed", default=0, db_default=0)
 
     class Meta:
         abstract = True

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, date
 from typing import Any, ClassVar
 
-from django.db.models import Count, F, Q, QuerySet, Value
+from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from spend import labels, totals
 from spend.logs import key_pks
-from spend.models import DailyTotal, Hold, Refusal
+from spend.models import Activity, DailyTotal, Hold, Refusal
 from spend.query import Days, days, last_days, names
 from spend.shares import Shares
 from teams.api_base import ApiError, ManagementView, whole_number
@@ -197,28 +197,35 @@ class GlobalActivityExceptions(SpendView):
     @_SHOWN
     def get(self, request: Request) -> Response:
         query = request.query_params
-        span = self.days(query)
-        wanted = Q(admitted_at__gte=span.start, admitted_at__lt=span.end)
-        wanted &= Q(model=query["model_group"]) if query.get("model_group") else Q()
-        failed = Hold.objects.visible_to(self.caller).failed().filter(wanted)
-        dated = failed.order_by().annotate(on=TruncDate("admitted_at", tzinfo=UTC), place=self._place())
-        by: dict[str, dict[date, int]] = {}
-        for place, day, count in dated.values_list("place", "on").annotate(n=Count("pk")).order_by("on", "place"):
-            by.setdefault(place, {})[day] = count
+        span, of_model = self.days(query), Q(model=query["model_group"]) if query.get("model_group") else Q()
+        between = of_model & Q(admitted_at__gte=span.start, admitted_at__lt=span.end)
         if self.by_deployment:
-            return Response([{"api_base": "", "model_id": name} | _exceptions(days) for name, days in by.items()])
-        refused = (
-            Refusal.objects.visible_to(self.caller).filter(wanted).annotate(on=TruncDate("admitted_at", tzinfo=UTC))
-        )
-        limited: dict[date, int] = {}
-        failures = dict(by.get("", {}))
-        for kind, day, count in refused.order_by().values_list("kind", "on").annotate(n=Count("pk")):
+            return Response(self._deployments(between))
+        failures, limited = dict(self._failed(of_model & Q(day__gte=span.first, day__lte=span.last))), dict[date, int]()
+        refused = Refusal.objects.visible_to(self.caller).filter(between)
+        dated = refused.annotate(on=TruncDate("admitted_at", tzinfo=UTC)).order_by().values_list("kind", "on")
+        for kind, day, count in dated.annotate(n=Count("pk")):
             failures[day] = failures.get(day, 0) + count
             limited[day] = limited.get(day, 0) + (count if kind == "rate_limit_error" else 0)
         return Response(_exceptions(dict(sorted(failures.items())), limited))
 
-    def _place(self) -> F | Value:
-        return F("deployment") if self.by_deployment else Value("")
+    def _failed(self, wanted: Q) -> QuerySet[Any, tuple[date, int]]:
+        """(day, attempts that failed), of days with any."""
+        rows: QuerySet[Any] = DailyTotal.objects.order_by()
+        if not self.caller.reads_spend:
+            rows = Activity.objects.visible_to(self.caller).filter(tag="").order_by()
+        rows = rows.filter(wanted, failed_requests__gt=0)
+        per_day: QuerySet[Any, tuple[date, int]] = rows.values_list("day").annotate(n=Sum("failed_requests"))
+        return per_day
+
+    def _deployments(self, wanted: Q) -> list[dict[str, Any]]:
+        """Only the holds themselves know the deployment."""
+        failed = Hold.objects.visible_to(self.caller).failed().filter(wanted)
+        dated = failed.annotate(on=TruncDate("admitted_at", tzinfo=UTC)).order_by("on", "deployment")
+        by: dict[str, dict[date, int]] = {}
+        for deployment, day, count in dated.values_list("deployment", "on").annotate(n=Count("pk")):
+            by.setdefault(deployment, {})[day] = count
+        return [{"api_base": "", "model_id": name} | _exceptions(days) for name, days in by.items()]
 
 
 class GlobalCacheHits(SpendView):

@@ -60,9 +60,10 @@ def _post(postings: Sequence[Posting], now: datetime, *, raising: bool) -> dict[
         closed = _close(charged, Hold.State.POSTED)
         voided = _void([by_id[hold_id].intent for hold_id in sorted(by_id.keys() - set(charged))])
         fresh = [by_id[hold_id] for hold_id in charged if hold_id in closed]
+        failed = [by_id[hold_id].intent for hold_id in sorted(voided)]
         ENTRIES.run([entry_row(posting, now) for posting in fresh])
         rollups.add(rollups.Sums.of_posting(posting) for posting in fresh)
-        activity.add(activity.Deed.of_posting(posting) for posting in fresh)
+        activity.add([*map(activity.Deed.of_posting, fresh), *map(activity.Deed.of_failure, failed)])
     stands = dict.fromkeys(voided, 0) | {p.intent.hold_id: p.amount_nano or 0 for p in fresh}
     missing = by_id.keys() - stands.keys()
     return stands | settled_amounts(missing) if missing else stands
@@ -240,13 +241,16 @@ def _locked_epochs(intents: Sequence[Intent], *, alone: bool = False) -> dict[in
 
 
 def _void(intents: Sequence[Intent]) -> set[str]:
-    """Resolve holds that were never sent; one that is not known yet is buried, so that it cannot come any more."""
+    """Resolve holds that were never sent; one that is not known yet is buried, so that it cannot come any more.
+
+    Returns those that were pending until now, or unknown.
+    """
     hold_ids = [intent.hold_id for intent in intents]
     voided = _close(hold_ids, Hold.State.VOID)
     if len(voided) == len(hold_ids):
         return voided
-    HOLDS.run([hold_row(intent, Hold.State.VOID) for intent in intents if intent.hold_id not in voided])
-    return voided | _close(hold_ids, Hold.State.VOID)
+    unknown = [hold_row(intent, Hold.State.VOID) for intent in intents if intent.hold_id not in voided]
+    return voided | HOLDS.run_and_tell(unknown) | _close(hold_ids, Hold.State.VOID)
 
 
 def write_holds(intents: Sequence[Intent]) -> set[str]:

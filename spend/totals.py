@@ -28,15 +28,15 @@ TOKENS = Sum(F("input_tokens") + F("output_tokens"))
 
 
 def seen(caller: Caller, days: Days | None = None, *, tagged: bool = False) -> Rows:
-    """Every call once; with `tagged` once for each of its tags."""
-    rows = Activity.objects.visible_to(caller)
+    """Every charged call once; with `tagged` once for each of its tags."""
+    rows = Activity.objects.visible_to(caller).filter(requests__gt=0)
     rows = rows.exclude(tag="") if tagged else rows.filter(tag="")
     return rows.filter(day__gte=days.first, day__lte=days.last).order_by() if days else rows.order_by()
 
 
 def every(days: Days | None = None) -> QuerySet[DailyTotal]:
     """What everybody did together, by organization and kind of call."""
-    rows = DailyTotal.objects.order_by()
+    rows = DailyTotal.objects.filter(requests__gt=0).order_by()
     return rows.filter(day__gte=days.first, day__lte=days.last) if days else rows
 
 

@@ -75,6 +75,24 @@ def test_what_totals_lack_is_added_once(keys: list[VirtualKey]) -> None:
         assert whole(DailyTotal) == expected
 
 
+def test_attempts_that_failed_and_are_not_counted_are_counted_once(keys: list[VirtualKey]) -> None:
+    spend(keys[0], None, tags=("a", "b"))
+    spend(keys[1], None, at=NOON + DAY, model="other")
+
+    def counted() -> list[tuple[object, ...]]:
+        rows = Activity.objects.filter(failed_requests__gt=0).order_by("day", "tag", "model")
+        return list(rows.values_list("day", "tag", "model", "key_id", "failed_requests", "requests"))
+
+    expected, totals_before = counted(), list(DailyTotal.objects.order_by("pk").values())
+    Activity.objects.filter(model="other").delete()
+    Activity.objects.update(failed_requests=0)
+    DailyTotal.objects.update(failed_requests=0)
+    for _ in range(2):
+        assert closed_days.close_days(now=LATER) in (3, 0)
+        assert counted() == expected
+        assert list(DailyTotal.objects.order_by("pk").values()) == totals_before
+
+
 def test_who_comes_second_changes_nothing(keys: list[VirtualKey]) -> None:
     closed_days.close_days(now=LATER)
     noted = leaders()

@@ -76,6 +76,27 @@ def test_the_days_of_every_zone_add_up_to_the_ledger(api: Api, keys: list[Virtua
                 assert sum(part["metrics"]["spend"] for part in parts) == row["metrics"]["spend"], kind
 
 
+@pytest.mark.parametrize("minutes", [0, -60, 60, -840])
+def test_attempts_that_failed_belong_to_their_day_in_every_zone(api: Api, keys: list[VirtualKey], minutes: int) -> None:
+    midnight = datetime(2026, 3, 21, tzinfo=UTC)
+    expected: dict[str, int] = {}
+    for offset, tags in ((-59, ("a",)), (-58, ("a", "b")), (-58, ()), (1, ("b", "a")), (2, ("a",))):
+        at = midnight + timedelta(minutes=offset)
+        spend(keys[0], None, at=at, tags=tags)
+        spend(keys[0], 1, at=at, tags=tags)
+        local = str((at - timedelta(minutes=minutes)).date())
+        expected[local] = expected.get(local, 0) + ("a" in tags)
+    query = {"start_date": "2026-03-19", "timezone": minutes}
+    for path in ("/tag/daily/activity", "/tag/daily/activity/aggregated"):
+        shown = days(api, path, tags="a", **query)
+        assert {day: row["metrics"]["failed_requests"] for day, row in shown.items()} == expected, path
+        assert {day: row["metrics"]["successful_requests"] for day, row in shown.items()} == expected, path
+    for path in ("/team/daily/activity", "/team/daily/activity/aggregated"):
+        shown = days(api, path, **query)
+        assert sum(row["metrics"]["failed_requests"] for row in shown.values()) == 5, path
+        assert shown.keys() == expected.keys(), path
+
+
 def test_a_range_cuts_the_days_of_a_zone_exactly(api: Api, keys: list[VirtualKey]) -> None:
     for minutes in (-330, 300):
         every = days(api, "/team/daily/activity", timezone=minutes)
