@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, IntegerField, OuterRef, Q, Subquery
+from django.db.models import Count, IntegerField, OuterRef, Prefetch, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -18,7 +18,7 @@ from keys.models import VirtualKey
 from keys.rows import key_row
 from teams.api_base import ApiError, SpendReader, required_text, unwired, whole_number
 from teams.finding import shown_team
-from teams.models import Membership, Team, TeamQuerySet
+from teams.models import Membership, Team, TeamQuerySet, User
 from teams.paging import Sorts, first, sorted_rows, telling
 from teams.roster import roster_of
 from teams.rows import Row, membership_row, team_row
@@ -62,7 +62,7 @@ class TeamInfo(TeamsView):
     def get(self, request: Request) -> Response:
         team = shown_team(required_text(request.query_params, "team_id"), self.caller)
         now, shown = timezone.now(), VirtualKey.objects.live().visible_to(self.caller)
-        keys, more_keys = first(shown.sharing_owners().filter(team=team))
+        keys, more_keys = first(shown.with_names().filter(team=team))
         members, more_members = _members([team])
         spent = self.spent([team, *keys, *members])
         answer = {
@@ -84,7 +84,7 @@ class TeamList(TeamsView):
             teams = teams.filter(organization__public_id=query["organization_id"])
         rows, more_teams = first(teams.with_owners())
         seen = VirtualKey.objects.live().visible_to(self.caller)
-        keys, more_keys = first(seen.sharing_owners().filter(team__in=rows))
+        keys, more_keys = first(seen.with_names().filter(team__in=rows))
         members, more_members = _members(rows)
         spent, of_team = self.spent([*rows, *keys, *members]), defaultdict(list)
         for key in keys:
@@ -146,7 +146,8 @@ def _counted(teams: TeamQuerySet) -> TeamQuerySet:
 
 def _members(teams: list[Team]) -> tuple[list[Membership], bool]:
     """Some people in these teams, and whether there are more."""
-    rows = Membership.objects.filter(team__in=teams).select_related("user", "shared_budget").order_by("pk")
+    named = Prefetch("user", User.objects.only("public_id"))
+    rows = Membership.objects.filter(team__in=teams).prefetch_related(named, "shared_budget").order_by("pk")
     members, more = first(rows)
     known = {team.pk: team for team in teams}
     for member in members:

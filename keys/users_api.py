@@ -163,7 +163,7 @@ class UserInfo(KeyView):
 
     def _owned(self, keys: KeyQuerySet, teams: list[Team]) -> tuple[dict[str, Any], bool]:
         """Also whether there are more keys."""
-        (shown, more), now = first(keys.sharing_owners()), timezone.now()
+        (shown, more), now = first(keys.with_names()), timezone.now()
         spent, roster = self.spent([*shown, *teams]), roster_of(teams)
         return {
             "keys": [key_row(key, spent, now) for key in shown],

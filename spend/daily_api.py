@@ -96,12 +96,13 @@ class DailyActivity(ManagementView):
         keys = labels.key_labels({row.key_id for row in rows})
         named = self.named({self.entity_of(row) for row in rows})
         by_day: dict[date, _Breakdown] = {}
-        total = Sums()
         for row in rows:
             if row.day not in by_day:
                 by_day[row.day] = _Breakdown(keys)
             by_day[row.day].add(row, named[self.entity_of(row)])
-            total.add(row.sums)
+        total = Sums()
+        for parts in by_day.values():
+            total.add(parts.total())
         metadata = {f"total_{name.removeprefix('total_')}": value for name, value in metrics(total).items()}
         metadata |= {"page": page, "total_pages": pages, "has_more": page < pages}
         found = sorted(by_day.items(), reverse=True)
@@ -149,7 +150,7 @@ class _Breakdown:
     """The sums of one day, and its shares."""
 
     def __init__(self, keys: Mapping[int, KeyLabel]) -> None:
-        self._keys, self._total = keys, Sums()
+        self._keys = keys
         self._parts: dict[str, dict[str, _Part]] = {
             name: {} for name in ("models", "model_groups", "providers", "endpoints", "entities")
         }
@@ -157,38 +158,36 @@ class _Breakdown:
 
     def add(self, row: Row, entity: Label) -> None:
         key = self._keys[row.key_id]
-        self._total.add(row.sums)
         _of_key(self._by_key, key).add(row.sums)
-        names = {
-            "models": row.upstream_model,
-            "model_groups": row.model,
-            "providers": row.provider,
-            "endpoints": _ENDPOINTS.get(row.call_type, row.call_type),
-            "entities": entity.name,
-        }
-        for kind, name in names.items():
-            part = self._parts[kind].setdefault(name, _Part(entity if kind == "entities" else None))
-            part.add(key, row.sums)
+        names = (
+            row.upstream_model, row.model, row.provider, _ENDPOINTS.get(row.call_type, row.call_type), entity.name
+        )  # fmt: skip
+        for (kind, parts), name in zip(self._parts.items(), names, strict=True):
+            if name not in parts:
+                parts[name] = _Part(entity if kind == "entities" else None)
+            parts[name].add(key, row.sums)
+
+    def total(self) -> Sums:
+        return _total(self._by_key)
 
     def row(self) -> dict[str, Any]:
         breakdown = {kind: {name: part.row() for name, part in parts.items()} for kind, parts in self._parts.items()}
         breakdown |= {"api_keys": _key_rows(self._by_key), "mcp_servers": {}}
-        return {"metrics": metrics(self._total), "breakdown": breakdown}
+        return {"metrics": metrics(self.total()), "breakdown": breakdown}
 
 
 class _Part:
     def __init__(self, entity: Label | None) -> None:
-        self._entity, self._sums = entity, Sums()
+        self._entity = entity
         self._by_key: dict[str, tuple[KeyLabel, Sums]] = {}
 
     def add(self, key: KeyLabel, sums: Sums) -> None:
-        self._sums.add(sums)
         _of_key(self._by_key, key).add(sums)
 
     def row(self) -> dict[str, Any]:
         metadata = {"alias": self._entity.alias, "team_alias": self._entity.alias} if self._entity else {}
         return {
-            "metrics": metrics(self._sums), "metadata": metadata, "api_key_breakdown": _key_rows(self._by_key)
+            "metrics": metrics(_total(self._by_key)), "metadata": metadata, "api_key_breakdown": _key_rows(self._by_key)
         }  # fmt: skip
 
 
@@ -196,6 +195,14 @@ def _of_key(by_key: dict[str, tuple[KeyLabel, Sums]], key: KeyLabel) -> Sums:
     if key.token not in by_key:
         by_key[key.token] = key, Sums()
     return by_key[key.token][1]
+
+
+def _total(by_key: Mapping[str, tuple[KeyLabel, Sums]]) -> Sums:
+    """Added up once in the end, and not with every row."""
+    total = Sums()
+    for _, sums in by_key.values():
+        total.add(sums)
+    return total
 
 
 def _key_rows(by_key: Mapping[str, tuple[KeyLabel, Sums]]) -> dict[str, Any]:

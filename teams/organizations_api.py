@@ -172,7 +172,8 @@ def _full(caller: Caller, most: int) -> OrganizationQuerySet:
     """With the teams and people that the caller may look at: a plain member sees its own, not all of them."""
     seen = Team.objects.live().visible_to(caller)
     teams = seen.select_related("shared_budget").order_by("pk")[:most]
-    people = OrganizationMembership.objects.select_related("user", "shared_budget")
+    named = Prefetch("user", User.objects.only("public_id", "email", "alias", "role"))
+    people = OrganizationMembership.objects.prefetch_related(named, "shared_budget")
     if not caller.reads_all:
         people = people.filter(user__in=User.objects.visible_to(caller))
     places = people.order_by("pk")[:most]
