@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 _PR_SET_PDEATHSIG = 1
+#: Between two starts of what ended.
+_PAUSE_SECONDS = 5.0
 
 
 @dataclass
@@ -19,6 +21,8 @@ class Child:
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
     grace_seconds: float = 75
+    restarts: bool = False
+    """Whether all else goes on without it for a while, so that it is started again when it ends."""
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -56,7 +60,8 @@ class Supervisor:
     def __init__(self, children: list[Child], *, needed: Mapping[str, Callable[[], bool]]) -> None:
         """`needed` names what else must stay alive, with a question that tells whether it does."""
         self._children, self._needed = children, needed
-        self._stopping = False
+        self._stopping = self._was_up = False
+        self._again_at = 0.0
 
     def run(self, when_up: Callable[[], bool], announce: Callable[[], None]) -> int:
         """Start everything, `announce` once `when_up` says so, and wait. Returns the exit code."""
@@ -64,12 +69,13 @@ class Supervisor:
             signal.signal(name, self._stop)
         for child in reversed(self._children):
             child.start()
-        announced = False
         failure = ""
         while not self._stopping and not failure:
+            if self._was_up:
+                self._revive()
             failure = self._failure()
-            if not announced and when_up():
-                announced = True
+            if not self._was_up and when_up():
+                self._was_up = True
                 announce()
             time.sleep(0.2)
         for child in self._children:
@@ -78,10 +84,18 @@ class Supervisor:
             sys.stderr.write(f"Latchkey stops: {failure}\n")
         return 1 if failure else 0
 
+    def _revive(self) -> None:
+        """Before everything was up once, nothing that ends is worth another try."""
+        for child in self._children:
+            if child.restarts and child.exit_code is not None and time.monotonic() >= self._again_at:
+                sys.stderr.write(f"{child.name} ended with code {child.exit_code} and is started again\n")
+                self._again_at = time.monotonic() + _PAUSE_SECONDS
+                child.start()
+
     def _failure(self) -> str:
         """What ended that must not, or nothing."""
         for child in self._children:
-            if child.exit_code is not None:
+            if child.exit_code is not None and not (child.restarts and self._was_up):
                 return f"{child.name} ended with code {child.exit_code}"
         return next((f"{name} ended" for name, is_alive in self._needed.items() if not is_alive()), "")
 

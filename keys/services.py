@@ -82,7 +82,11 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     key.full_clean()
     refuse_oversold(key)
     key.save()
-    changes.publish(key, organization_pk=key.organization_id, new_windows=windows_differ(stored, key))
+    is_moved = stored.organization_id != key.organization_id
+    new_windows = windows_differ(stored, key) and not is_moved
+    changes.publish(key, organization_pk=key.organization_id, new_windows=new_windows)
+    if is_moved:
+        changes.publish_move(key, before=stored.organization_id, after=key.organization_id)
     audit.record("key.updated", key, actor=actor, before=before)
     return key
 

@@ -127,11 +127,12 @@ def update_deployment(deployment: Deployment, *, actor: Actor, model_name: str =
     deployment.full_clean()
     _refuse_foreign_credential(deployment)
     deployment.save()
-    if (stored.model_id, stored.team_id) != (deployment.model_id, deployment.team_id):
+    is_elsewhere = (stored.model_id, stored.team_id) != (deployment.model_id, deployment.team_id)
+    if is_elsewhere:
         _unlist_with_team(stored, actor)
         _list_with_team(deployment, actor)
         _forget_unserved(stored)
-    pool_services.joined(deployment.groups - stored.groups)
+    pool_services.joined(deployment.groups if is_elsewhere else deployment.groups - stored.groups)
     audit.record("model.updated", deployment, actor=actor, before=before)
     changes.publish_catalog()
     return deployment
@@ -143,6 +144,8 @@ def set_blocked(deployment: Deployment, blocked: bool, *, actor: Actor) -> Deplo
     before = audit.snapshot(deployment)
     deployment.blocked, deployment.updated_by = blocked, actor.label
     deployment.save(update_fields=["blocked", "updated_by", "updated_at"])
+    if not blocked:
+        pool_services.joined(deployment.groups)
     audit.record("model.blocked" if blocked else "model.unblocked", deployment, actor=actor, before=before)
     changes.publish_catalog()
     return deployment

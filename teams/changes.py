@@ -41,6 +41,17 @@ def publish(instance: Limits, *, organization_pk: int, new_windows: bool = False
         raise_epoch(organization_pk)
 
 
+def publish_move(instance: Limits, *, before: int, after: int) -> None:
+    """As `publish`, beside it, for a scope that went to another organization, whose counters are elsewhere.
+
+    Workers that did not hear of it hold on those of the old one: its epoch ends, so that they find out before they
+    send. The new one's counters are read with what is in flight there.
+    """
+    transaction.on_commit(partial(store.announce_version, before, instance.scope, instance.version), robust=True)
+    for organization_pk in sorted((before, after)):
+        raise_epoch(organization_pk)
+
+
 def publish_shared(budget: SharedBudget, *, organization_pks: Iterable[int], new_windows: bool) -> None:
     """As `publish`, in every organization whose scopes share the budget. Their rows are not touched."""
     SharedBudget.objects.filter(pk=budget.pk).update(version=F("version") + 1)

@@ -327,6 +327,7 @@ def _take_in(outcome: Outcome, body: bytes, call: Call, held: Held, target: Targ
     """What a whole answer says it used, or at least how much of it there is."""
     outcome.received_bytes = len(body)
     said = usage.loads(body)
+    outcome.unreadable = not isinstance(said, dict)
     relay.note_answer(outcome, said)
     if call.route is IMAGE:
         relay.note_pictures(outcome, said, held.bound.service, by_piece=drawing.is_by_piece(target))

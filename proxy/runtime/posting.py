@@ -54,7 +54,12 @@ def unknown(held: Held, now: datetime) -> Posting:
 
 
 def of(held: Held, target: Target, outcome: Outcome, now: datetime) -> Posting:
-    """Reported usage at its price, all of it; without a report the estimate, which says that it is one."""
+    """Reported usage at its price, all of it; without a report the estimate, which says that it is one.
+
+    An answer that brought nothing to estimate by, or nothing that can be read, may be billed like any other.
+    """
+    if outcome.tells_nothing:
+        return unknown(held, now)
     usage = _with_pieces(outcome.usage or _received(held, outcome), held, outcome)
     if outcome.usage is None:
         metrics.ESTIMATED.inc()

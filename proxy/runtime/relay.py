@@ -42,6 +42,14 @@ class Outcome:
     broken: bool = False
     given_up: bool = False
     """We hung up on the provider, which stops and bills about what it had sent."""
+    unreadable: bool = False
+    """The whole answer is no JSON object."""
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether there is neither a report nor anything to estimate by."""
+        known = self.usage is not None or self.given_up or self.text_bytes > 0
+        return not known and (self.unreadable or not self.received_bytes)
 
 
 def note_answer(outcome: Outcome, answer: Any) -> None:

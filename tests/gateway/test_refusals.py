@@ -1,5 +1,6 @@
 """Bad input gets a clear answer in OpenAI's error body; a broken upstream costs nothing."""
 
+import contextlib
 import secrets
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -114,6 +115,20 @@ def test_a_call_that_was_sent_and_never_answered_is_charged_as_held(latchkey: Ru
     rows = latchkey.key_rows(key, "amount_nano, usage_source, output_tokens")
     assert [(source, tokens) for _, source, tokens in rows] == [("estimated_orphan", 20)] * 2
     assert {amount >= 20 * 10_000 for amount, _, _ in rows} == {True}
+
+
+@pytest.mark.parametrize(
+    ("script", "stream"), [({"raw": ""}, False), ({"raw": "<html>"}, False), ({"nothing": True}, True)]
+)
+def test_an_answer_that_brings_nothing_is_charged_as_it_was_held(
+    latchkey: Running, books: Books, script: dict[str, Any], *, stream: bool
+) -> None:
+    key = latchkey.new_key(max_budget=1)
+    with contextlib.suppress(httpx.HTTPError):
+        latchkey.chat(key, messages=say(**script), stream=stream)
+    [(amount, source, tokens)] = latchkey.key_rows(key, "amount_nano, usage_source, output_tokens")
+    assert (source, tokens) == ("estimated_orphan", 20)
+    assert amount >= books.total_nano > 0
 
 
 def test_the_provider_refusing_our_credential_is_not_the_callers_401(latchkey: Running, books: Books) -> None:

@@ -105,6 +105,8 @@ async def _chat(request: web.Request) -> web.StreamResponse:
     await asyncio.sleep(script.get("delay", 0))
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     usage |= script.get("report", {})
+    if "raw" in script:
+        return web.Response(text=script["raw"])
     if body.get("stream"):
         return await _stream(request, body, script, usage)
     message = {
@@ -124,6 +126,10 @@ async def _stream(
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={"content-type": "text/event-stream"})
     await response.prepare(request)
+    if script.get("nothing"):
+        assert request.transport is not None
+        request.transport.abort()
+        return response
     base = {"id": "cmpl-s", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
     for word in ("Grüße ", "an ", "alle ", "🦊"):
         choice = {"index": 0, "delta": {"content": word}, "finish_reason": None}

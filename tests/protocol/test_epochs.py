@@ -4,13 +4,18 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django.test import TestCase
 
+from keys.models import VirtualKey
+from keys.services import update_key
 from proxy import drift
 from proxy.sweeper import sweep
 from spend import services
 from spend.models import Hold, LedgerEntry
 from spend.wire import ORPHAN
+from teams.actors import MASTER
 from teams.models import Organization
+from teams.services import create_organization
 from tests.factories import posting_of
 from tests.protocol.books_and_store import StoreView
 from tests.protocol.house import LEASE, PER_TOKEN, START, House, change
@@ -129,3 +134,22 @@ def test_a_fast_call_that_the_store_forgot_is_counted_once_it_is_posted(
 def test_a_fast_call_in_flight_is_not_taken_for_drift(house: House, fast_workers: list[Worker]) -> None:
     assert fast_workers[0].hold(house.tokens[0], 8) is not None
     assert drift.mend(now=START, pause=lambda _: None) == 0
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_key_that_moves_to_another_organization_spends_its_budget_once(
+    house: House, workers: list[Worker], *, heard: bool
+) -> None:
+    key, token = house.scopes[-1], house.tokens[-1]
+    assert isinstance(key, VirtualKey)
+    change(key, heard=True, now=START, max_budget_nano=20 * PER_TOKEN)
+    sent, slow = workers[0].hold(token, 8), workers[1].hold_slowly(token, 8)
+    assert sent is not None and slow is not None
+    key.refresh_from_db()
+    key.organization = create_organization(Organization(name="new home"), actor=MASTER)
+    with TestCase.captureOnCommitCallbacks(execute=heard):
+        update_key(key, actor=MASTER, now=START)
+    held = workers[1].resume(slow)
+    assert held is not None and held.intent.owners.organization_id == key.organization_id
+    assert [workers[i].hold(token, 5) for i in (0, 1)] == [None, None]
+    assert workers[0].hold(token, 4) is not None

@@ -6,17 +6,19 @@ import pytest
 from django.test import TestCase
 
 from keys.secrets import token_of
-from proxy import drift, group_services, pool_services
+from proxy import drift, group_services, pool_services, services
+from proxy.from_litellm import read_model
 from proxy.models import Deployment, Pool
 from proxy.sweeper import sweep
 from spend.models import LedgerEntry
+from spend.services import current_epoch
 from teams.actors import MASTER
 from teams.models import Organization
 from teams.scopes import PLATFORM
 from teams.services import create_organization
 from tests.factories import issue, posting_of
 from tests.protocol.books_and_store import StoreView
-from tests.protocol.house import LEASE, PER_TOKEN, START, House
+from tests.protocol.house import LEASE, LITELLM, PER_TOKEN, START, House
 from tests.protocol.worker import MODEL, Worker
 
 pytestmark = pytest.mark.django_db
@@ -100,6 +102,25 @@ def test_a_model_that_joins_a_group_fences_the_calls_to_it_that_are_under_way(
         group_services.set_members("premium", [row], actor=MASTER)
     assert workers[0].resume(slow) is not None
     assert workers[1].hold(tokens[1], 1) is None
+
+
+def test_a_model_that_joins_by_a_renamed_or_unblocked_deployment_fences_the_calls_to_it(
+    house: House, workers: list[Worker], tokens: tuple[str, str]
+) -> None:
+    new = read_model("elsewhere", LITELLM, {"max_output_tokens": 8}, Deployment.Source.API)
+    new.deployment.access_groups = ["premium"]
+    row = services.add_deployment(new.deployment, "elsewhere", actor=MASTER, now=START, price=new.price)
+    limit(8, kind=Pool.Kind.ACCESS_GROUP, name="premium")
+    slow = workers[0].hold_slowly(tokens[0], 8)
+    assert slow is not None and len(slow.intent.scopes) == 3
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        services.update_deployment(row, actor=MASTER, model_name=MODEL)
+    held = workers[0].resume(slow)
+    assert held is not None and len(held.intent.scopes) == 4
+    services.set_blocked(row, True, actor=MASTER)
+    epoch = current_epoch(PLATFORM)
+    services.set_blocked(row, False, actor=MASTER)
+    assert current_epoch(PLATFORM) > epoch
 
 
 def test_lost_counters_are_read_from_the_ledger_and_orphans_are_charged_to_the_pool(

@@ -63,6 +63,8 @@ class Command(BaseCommand):
                 # As root, in a container for instance, Celery warns at every start.
                 environment={"PYTHONWARNINGS": "ignore:You're running the worker with superuser"},
                 grace_seconds=30,
+                # A broker that goes away in the middle of a task may end Celery, and calls need neither.
+                restarts=True,
             ),
         ]
         demo = None
