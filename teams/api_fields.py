@@ -86,7 +86,13 @@ class MailField(TextField, serializers.EmailField):
 
 
 class ObjectSerializer(serializers.Serializer[Any]):
-    """One object inside a body."""
+    """One object inside a body, or a list of them."""
+
+    def validate_empty_values(self, data: Any) -> Any:
+        # DRF hands on to what is in a list that the list itself may be null.
+        if data is None and isinstance(self.parent, serializers.ListSerializer):
+            raise wrong_type("write an object")
+        return super().validate_empty_values(data)
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, dict):
