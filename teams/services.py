@@ -126,8 +126,8 @@ def member_budget_of(team: Team) -> SharedBudget:
     budget = team.member_budget
     if budget is None:
         return SharedBudget()
-    outside = any(rows.exclude(**_inside(model, team)).exists() for model, rows in _sharing(budget))
-    if not outside and not Team.objects.filter(member_budget=budget).exclude(pk=team.pk).exists():
+    outside = any(rows.exclude(**_inside(model, team)).exists() for model, rows in _using(budget))
+    if not outside and not Team.objects.live().filter(member_budget=budget).exclude(pk=team.pk).exists():
         return budget
     return SharedBudget(**{name: getattr(budget, name) for name in TERMS})
 
@@ -226,12 +226,22 @@ def update_budget(budget: SharedBudget, *, actor: Actor, now: datetime | None = 
 
 @transaction.atomic
 def delete_budget(budget: SharedBudget, *, actor: Actor) -> None:
-    """Delete a shared budget that nothing uses. Raises ValidationError naming what still does."""
+    """Delete a shared budget that nothing uses. Raises ValidationError naming what still does.
+
+    What was deleted itself lets go of it; what it had is in the trail.
+    """
     budget = SharedBudget.objects.select_for_update(no_key=True).get(pk=budget.pk)
-    users = [(rows.count(), model._meta) for model, rows in _sharing(budget)]
-    still = ", ".join(f"{n} {meta.verbose_name if n == 1 else meta.verbose_name_plural}" for n, meta in users if n)
+    users = [(rows.count(), model._meta) for model, rows in _using(budget)]
+    still = [f"{n} {meta.verbose_name if n == 1 else meta.verbose_name_plural}" for n, meta in users if n]
+    teams = Team.objects.filter(member_budget=budget)
+    named = teams.live().count()
+    still += [f"the members of {named} team{'' if named == 1 else 's'}"] if named else []
     if still:
-        raise ValidationError({"id": f"budget '{budget}' is still used by {still}; give them another one first"})
+        told = f"budget '{budget}' is still used by {', '.join(still)}; give them another one first"
+        raise ValidationError({"id": told})
+    teams.update(member_budget=None)
+    for _, rows in _sharing(budget):
+        rows.update(shared_budget=None)
     audit.record("budget.deleted", budget, actor=actor, before=audit.snapshot(budget), after={})
     budget.delete()
 
@@ -246,7 +256,14 @@ def organizations_sharing(budget: SharedBudget) -> set[int]:
 
 def is_shared(budget: SharedBudget) -> bool:
     """Whether more than one scope uses a budget."""
-    return sum(rows.count() for _, rows in _sharing(budget)) > 1
+    return sum(rows.count() for _, rows in _using(budget)) > 1
+
+
+def _using(budget: SharedBudget) -> Iterator[tuple[type[Limits], models.QuerySet[Any]]]:
+    """As `_sharing`, without rows that were deleted: nobody can give these another budget any more."""
+    for model, rows in _sharing(budget):
+        stays = any(field.name == "deleted_at" for field in model._meta.concrete_fields)
+        yield model, rows.filter(deleted_at=None) if stays else rows
 
 
 def _sharing(budget: SharedBudget) -> Iterator[tuple[type[Limits], models.QuerySet[Any]]]:

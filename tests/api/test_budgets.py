@@ -125,3 +125,35 @@ def test_a_budget_in_use_is_not_deleted(api: Api) -> None:
     assert answer.status == 400
     assert "1 team, 1 membership, 1 virtual key" in answer.json["detail"]["error"]
     assert SharedBudget.objects.exists()
+
+
+def test_what_was_deleted_itself_lets_go_of_a_budget(api: Api) -> None:
+    api.post("/budget/new", GOLD)
+    on_budget = {"budget_id": "gold"}
+    secret = api.key(**on_budget)["key"]
+    api.post("/customer/new", {"user_id": "acme"} | on_budget)
+    api.post("/user/new", {"user_id": "u", "auto_create_key": False} | on_budget)
+    api.post("/team/new", {"team_id": "t"} | on_budget)
+    api.post("/project/new", {"project_id": "p", "team_id": "t"} | on_budget)
+    api.post("/team/member_add", {"team_id": "t", "member": {"user_id": "m", "role": "user"}} | on_budget)
+    api.post("/organization/new", {"organization_id": "o", "organization_alias": "O"} | on_budget)
+    assert api.post("/budget/delete", {"id": "gold"}).status == 400
+    for path, field, name in (("key", "keys", secret), ("customer", "user_ids", "acme"), ("user", "user_ids", "u")):
+        assert api.post(f"/{path}/delete", {field: [name]}).status == 200
+    assert api.post("/team/delete", {"team_ids": ["t"]}).status == 200
+    assert api.post("/budget/delete", {"id": "gold"}).status == 400
+    assert api.delete("/organization/delete", {"organization_ids": ["o"]}).status == 200
+    assert api.post("/budget/delete", {"id": "gold"}).status == 200
+    assert not SharedBudget.objects.exists()
+    assert AuditEvent.objects.filter(action="key.issued", after__shared_budget_id__isnull=False).exists()
+    assert api.get("/key/info", {"key": secret}).json["info"]["litellm_budget_table"] is None
+
+
+def test_a_budget_of_a_living_teams_members_is_not_deleted(api: Api) -> None:
+    made = api.post("/team/new", {"team_id": "t", "team_member_budget": 5}).json
+    budget = made["metadata"]["team_member_budget_id"]
+    answer = api.post("/budget/delete", {"id": budget})
+    assert answer.status == 400
+    assert "the members of 1 team" in answer.json["detail"]["error"]
+    api.post("/team/delete", {"team_ids": ["t"]})
+    assert api.post("/budget/delete", {"id": budget}).status == 200
