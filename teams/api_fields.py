@@ -1,6 +1,7 @@
 """Fields of request bodies: strict where JSON is lax, and exact about money."""
 
 import re
+from contextlib import suppress
 from datetime import date, datetime
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
@@ -13,7 +14,7 @@ from rest_framework import serializers
 
 from teams.api_types import WRONG_TYPE
 from teams.budgets import MOST_PER_MINUTE
-from teams.money import nano_from_usd
+from teams.money import limit_from_usd, nano_from_usd
 from teams.scopes import MAX_BUDGET_NANO
 from teams.windows import BadDuration, duration_delta, parse_budget_duration
 
@@ -21,6 +22,8 @@ _MASK = "********"
 _MOST_INSTEAD = 20
 _SECRET_WORDS = ("secret", "password", "token", "api_key", "apikey", "private", "credential", "headers")
 
+#: No double is smaller: who writes such an amount means something else.
+_SMALLEST = -324
 _TOP_USD = MAX_BUDGET_NANO // 10**9
 _NUMBER = re.compile(r"^[+-]?[0-9]{1,30}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,4})?$")
 #: Digits that every decimal keeps through a double and back.
@@ -35,18 +38,15 @@ def wrong_type(remedy: str) -> serializers.ValidationError:
 
 @extend_schema_field(OpenApiTypes.DOUBLE)
 class MoneyField(serializers.Field[int, Any, Any, Any]):
-    """USD in the body, nano-USD in the model. Exact, or refused."""
+    """USD in the body, nano-USD in the model: a limit, never above what was written."""
 
     def to_internal_value(self, data: Any) -> int:
         usd = _number(data)
         if usd is None and not _is_no_amount(data):
             raise wrong_type("write an amount in USD as a number")
-        if usd is None or not usd.is_finite() or not 0 <= usd <= _TOP_USD:
+        if usd is None or not usd.is_finite() or not 0 <= usd <= _TOP_USD or usd.adjusted() < _SMALLEST:
             raise serializers.ValidationError(f"an amount lies between 0 and {_TOP_USD:,} USD")
-        try:
-            return _nano(usd)
-        except ValueError as error:
-            raise serializers.ValidationError(str(error)) from error
+        return _nano(usd)
 
 
 @extend_schema_field(OpenApiTypes.INT64)
@@ -267,13 +267,12 @@ def _is_no_amount(data: Any) -> bool:
 
 
 def _nano(usd: Decimal) -> int:
-    """Exact nano-USD. A client that counted in doubles sends 0.30000000000000004 and means 0.3."""
-    try:
-        return nano_from_usd(usd)
-    except ValueError:
-        if len(usd.as_tuple().digits) not in _NOISY_DIGITS:
-            raise
-        return nano_from_usd(_DOUBLE.plus(usd))
+    """Nano-USD, rounded down. A client that counted in doubles sends 0.30000000000000004 and means 0.3."""
+    candidates = [usd, _DOUBLE.plus(usd)] if len(usd.as_tuple().digits) in _NOISY_DIGITS else [usd]
+    for amount in candidates:
+        with suppress(ValueError):
+            return nano_from_usd(amount)
+    return limit_from_usd(usd)
 
 
 def _instant(text: str) -> datetime:

@@ -1,12 +1,13 @@
 """Amounts as people read and type them. Pure: no Django, no I/O. Amounts are integer nano-USD."""
 
 import re
-from decimal import ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 
 NANO = Decimal(10) ** 9
 _NANO_USD = Decimal(10) ** -9
 #: Traps instead of rounding: an amount that does not fit is an error, never a neighbouring amount.
 _EXACT = Context(prec=38, traps=[Inexact, InvalidOperation])
+_ROOMY = Context(prec=38)
 _PLAIN = re.compile(r"^[0-9]{0,15}(\.[0-9]{0,30})?$")
 _CENT = Decimal("0.01")
 _SMALL = Decimal("0.0001")
@@ -22,6 +23,11 @@ def nano_from_usd(usd: Decimal) -> int:
         return int(usd.quantize(_NANO_USD, context=_EXACT).scaleb(9, context=_EXACT))
     except (Inexact, InvalidOperation, ValueError, OverflowError) as error:
         raise ValueError("an amount in USD has at most nine decimals") from error
+
+
+def limit_from_usd(usd: Decimal) -> int:
+    """The most whole nano-USD that a positive USD amount covers: a limit is never more than was written."""
+    return int(usd.quantize(_NANO_USD, rounding=ROUND_DOWN, context=_ROOMY).scaleb(9, context=_EXACT))
 
 
 def usd_from_nano(nano: int) -> Decimal:

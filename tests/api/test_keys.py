@@ -93,11 +93,11 @@ def test_the_alias_of_a_deleted_key_is_free_again(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "amount",
-    ["-1", "-0.000000001", "1e400", "9000000.000000001", "0.0000000001", "25.0000000000000000000000000001",
-     '"NaN"', '"Infinity"', "1e-999999999"],
+    ["-1", "-0.000000001", "-1e-12", "1e400", "9000000.000000001", "9000000.0000000000001", '"NaN"', '"Infinity"',
+     "1e-999999999"],
 )  # fmt: skip
 @pytest.mark.parametrize("field", ["max_budget", "soft_budget"])
-def test_a_budget_that_cannot_be_kept_exactly_is_400(api: Api, field: str, amount: str) -> None:
+def test_a_budget_that_is_no_amount_is_400(api: Api, field: str, amount: str) -> None:
     answer = api.post("/key/generate", raw=f'{{"{field}": {amount}}}')
     assert (answer.status, answer.error["param"]) == (400, field)
     assert field in answer.error["message"]
@@ -118,6 +118,25 @@ def test_budgets_are_exact_both_ways(api: Api, sent: str, nano: int) -> None:
 @pytest.mark.parametrize(("sum_of_floats", "nano"), [(0.1 + 0.2, 300_000_000), (1.1 * 3, 3_300_000_000)])
 def test_the_noise_of_a_client_that_counts_in_floats_is_dropped(api: Api, sum_of_floats: float, nano: int) -> None:
     assert VirtualKey.objects.get(token=api.key(max_budget=sum_of_floats)["token"]).max_budget_nano == nano
+
+
+@pytest.mark.parametrize(
+    ("sent", "nano"),
+    [("3.3333333333333335", 3_333_333_333), ("14.285714285714286", 14_285_714_285),
+     ("6.666666666666667", 6_666_666_666), ("1e-12", 0), ("0.0000000019", 1),
+     ("25.0000000000000000000000000001", 25 * 10**9),
+     ('"0.1234567899"', 123_456_789), ("8999999.99999999999", 8_999_999_999_999_999)],
+)  # fmt: skip
+def test_what_is_finer_than_a_nano_dollar_is_rounded_down(api: Api, sent: str, nano: int) -> None:
+    fields = ("max_budget", "temp_budget_increase")
+    windows = f'"budget_limits": [{{"budget_duration": "1d", "max_budget": {sent}}}]'
+    models = f'"model_max_budget": {{"m": {{"budget_limit": {sent}, "time_period": "1d"}}}}'
+    flat = ", ".join(f'"{field}": {sent}' for field in fields)
+    answer = api.post("/key/generate", raw=f'{{{flat}, "temp_budget_expiry": "1d", {windows}, {models}}}')
+    assert answer.status == 200, answer.text
+    key = VirtualKey.objects.get(token=answer.json["token"])
+    further, of_model = key.budget_limits[0]["max_nano"], key.model_limits["m"]["max_nano"]
+    assert [key.max_budget_nano, key.raise_nano, further, of_model] == [nano] * 4
 
 
 @pytest.mark.parametrize("field", ["rpm_limit", "tpm_limit", "max_parallel_requests"])
