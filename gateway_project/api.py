@@ -110,6 +110,8 @@ from teams.users_api import (
 _OPEN = {"authentication_classes": [], "permission_classes": [AllowAny]}
 #: What most endpoints about scopes need to show them.
 _SPENT = {"spent": window_spend}
+#: And what those need that may set it back.
+_RESET = {**_SPENT, "reset": reset_spend}
 _ALL = {**_SPENT, "used": every_window_spend, "crossed": soft_crossings}
 
 KEYS = [
@@ -118,7 +120,7 @@ KEYS = [
     at("key/info", KeyInfo, ANYONE, **_ALL, active=with_last_call),
     at("v2/key/info", KeyInfoMany, EVERY_PERSON, **_SPENT),
     at("key/health", KeyHealth, ANYONE),
-    at("key/update", KeyUpdate, PEOPLE, **_SPENT, reset=reset_spend),
+    at("key/update", KeyUpdate, PEOPLE, **_RESET),
     at("key/bulk_update", KeyBulkUpdate, ADMIN_OR_403, **_SPENT),
     at("team/key/bulk_update", TeamKeyBulkUpdate, LEADERS, **_SPENT),
     at("key/delete", KeyDelete, PEOPLE),
@@ -138,7 +140,7 @@ TEAMS = [
     at("team/info", TeamInfo, ANYONE, **_MEMBERS),
     at("team/list", TeamList, EVERY_PERSON, **_MEMBERS),
     at("v2/team/list", TeamListPaged, EVERY_PERSON, **_MEMBERS),
-    at("team/update", TeamUpdate, LEADERS, **_SPENT),
+    at("team/update", TeamUpdate, LEADERS, **_RESET),
     at("team/delete", TeamDelete, ORG_LEADERS, **_SPENT),
     at("team/block", TeamBlocking, ORG_LEADERS, **_SPENT, blocked=True),
     at("team/unblock", TeamBlocking, ORG_LEADERS, **_SPENT, blocked=False),
@@ -158,7 +160,7 @@ TEAMS = [
     at("team/<str:team_id>/member/<str:user_id>/reset_spend", MemberResetSpend, LEADERS, **_SPENT),
     at("team/<str:team_id>/member/<str:user_id>/reset_budget", MemberResetSpend, LEADERS, **_SPENT),
     at("team/<str:team_id>/members/me", MemberMe, EVERY_PERSON, **_MEMBERS),
-    at("team/<str:team_id>", TeamUpdate, LEADERS, **_SPENT, http_method_names=["patch", "options"]),
+    at("team/<str:team_id>", TeamUpdate, LEADERS, **_RESET, http_method_names=["patch", "options"]),
 ]
 
 PROJECTS = [
@@ -175,8 +177,8 @@ USERS = [
     at("v2/user/info", UserRowInfo, ANYONE, **_SPENT),
     at("user/list", UserList, ORG_LEADERS, **_SPENT),
     at("user/get_users", UserList, ORG_LEADERS, **_SPENT),
-    at("user/update", UserUpdate, EVERY_PERSON, **_SPENT),
-    at("user/bulk_update", UserUpdateMany, ADMIN, **_SPENT),
+    at("user/update", UserUpdate, EVERY_PERSON, **_RESET),
+    at("user/bulk_update", UserUpdateMany, ADMIN, **_RESET),
     at("user/delete", UserDelete, ORG_LEADERS),
     at("user/available_roles", UserRoles, EVERY_PERSON),
     at("user/filter/ui", UserFilter, EVERY_PERSON),
@@ -207,7 +209,7 @@ def _customers(prefix: str) -> list[URLPattern]:
     """Customers answer under both of their names."""
     return [
         at(f"{prefix}/new", CustomerNew, ADMIN, **_SPENT),
-        at(f"{prefix}/update", CustomerUpdate, ADMIN, **_SPENT),
+        at(f"{prefix}/update", CustomerUpdate, ADMIN, **_RESET),
         at(f"{prefix}/info", CustomerInfo, ADMIN, **_SPENT),
         at(f"{prefix}/delete", CustomerDelete, ADMIN),
         at(f"{prefix}/list", CustomerList, ADMIN, **_SPENT),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -16,7 +16,6 @@ from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import info_row, issued_row, key_row
 from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key
 from teams.access_groups import assign_sent
-from teams.actors import Actor
 from teams.api_base import (
     ApiError,
     Caller,
@@ -28,16 +27,8 @@ from teams.api_base import (
     required_text,
     unwired,
 )
-from teams.api_fields import money_of
 from teams.models import new_public_id
-
-
-class SpendReset(Protocol):
-    def __call__(self, key: VirtualKey, to_nano: int, *, actor: Actor, now: datetime) -> int: ...
-
-
-def _unwired_reset(key: VirtualKey, to_nano: int, *, actor: Actor, now: datetime) -> int:
-    return int(unwired([key]))
+from teams.spend_field import SpendView
 
 
 class KeyView(ScopeView):
@@ -105,11 +96,8 @@ class KeyInfo(KeyView):
         return Response({"key": asked or key.token, "info": info})
 
 
-class KeyUpdate(KeyView):
+class KeyUpdate(KeyView, SpendView):
     """A merge patch: an omitted field keeps its value, null clears it."""
-
-    #: Sets the spend of a key back; it is known only above this app.
-    reset: SpendReset = staticmethod(_unwired_reset)
 
     @extend_schema(request=KeySerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
@@ -119,14 +107,9 @@ class KeyUpdate(KeyView):
             key = changed_key(key, KeySerializer, self.caller, self.body, now=now)
             key = services.update_key(key, actor=actor, now=now)
             self.waits_for_workers |= assign_sent(key, self.body, self.caller)
-            if self.body.get("spend") is not None and self.caller.is_admin:
-                self._reset(key, now)
+            if self.caller.is_admin:
+                self.set_back(key, self.body, now)
         return Response(self.row(key, now) | {"key": named})
-
-    def _reset(self, key: VirtualKey, now: datetime) -> None:
-        wanted = money_of(self.body["spend"], "spend")
-        if wanted != self.spent([key])[key.scope]:
-            self.reset(key, wanted, actor=self.caller.actor, now=now)
 
 
 class KeyDelete(ManagementView):

@@ -19,6 +19,7 @@ from teams.limit_serializers import LimitsSerializer, end_of
 from teams.models import Project, User
 from teams.serializers import find_organization, find_person, find_team, new_person
 from teams.services import create_user, default_organization, found_or_made
+from teams.spend_field import refuse_spend
 from teams.windows import duration_delta
 
 
@@ -138,8 +139,7 @@ class NewKeySerializer(KeySerializer):
         return allowed_custom(value)
 
     def fill(self, key: VirtualKey, *, actor: Actor, now: datetime) -> VirtualKey:
-        if self.initial_data.get("spend"):
-            raise ApiError(400, "spend: a new key has spent nothing", param="spend")
+        refuse_spend(self.initial_data, "key")
         super().fill(key, actor=actor, now=now)
         if key.expires_at is not None and key.expires_at <= now:
             raise ApiError(400, "expires: lies in the past", param="expires")

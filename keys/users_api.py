@@ -25,6 +25,7 @@ from teams.promises import refuse_promises
 from teams.roster import roster_of
 from teams.rows import Row, membership_row, team_ids, team_ids_of, team_row, user_row
 from teams.serializers import PLATFORM, RESERVED_TEAM, UserSerializer, find_person, find_team
+from teams.spend_field import refuse_spend
 
 _KEY_FIELDS = (
     "key", "key_alias", "duration", "expires", "models", "aliases", "tags", "key_type", "allowed_routes",
@@ -51,6 +52,7 @@ class UserNew(KeyView):
         if self.body.get("password") is not None:
             raise ApiError(422, "password is not accepted here; send an invitation instead", param="password")
         refuse_promises(self.body)
+        refuse_spend(self.body, "user")
         body, actor = UserSerializer(data=self.body), self.caller.actor
         body.is_valid(raise_exception=True)
         user, organizations = body.user(), body.homes()

@@ -24,6 +24,7 @@ from teams.promises import refuse_promises
 from teams.rows import Row, team_row
 from teams.scope_serializers import TeamUpdateSerializer, patched
 from teams.serializers import PermissionsField, TeamSerializer, find_team, member_budget, refuse_beyond
+from teams.spend_field import SpendView, refuse_spend
 
 
 class TeamView(ScopeView):
@@ -37,6 +38,7 @@ class TeamNew(TeamView):
     @extend_schema(request=TeamSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         refuse_promises(self.body, but=TeamSerializer.keeps)
+        refuse_spend(self.body, "team")
         body = TeamSerializer(data=self.body)
         body.is_valid(raise_exception=True)
         actor, team = self.caller.actor, body.team()
@@ -82,7 +84,7 @@ class TeamNew(TeamView):
         refuse_beyond(User.objects.get(public_id=caller.user_id, deleted_at=None), team, "your own account")
 
 
-class TeamUpdate(TeamView):
+class TeamUpdate(TeamView, SpendView):
     """A merge patch: an omitted field keeps its value, null clears it. Team admins cannot raise what limits them."""
 
     @extend_schema(request=TeamUpdateSerializer, responses=OpenApiTypes.OBJECT)
@@ -96,6 +98,7 @@ class TeamUpdate(TeamView):
             if shared is not None:
                 services.share_member_budget(team, shared, actor=actor)
             self.waits_for_workers |= assign_sent(team, self.body, self.caller)
+            self.set_back(team, self.body, timezone.now())
         return Response({"team_id": team.public_id, "data": self.shown(find_team(named))})
 
     patch = post

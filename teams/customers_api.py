@@ -18,6 +18,7 @@ from teams.promises import refuse_promises
 from teams.rows import customer_row
 from teams.scope_serializers import CustomerSerializer, patched
 from teams.serializers import find_organization
+from teams.spend_field import SpendView, refuse_spend
 
 _MOST = 1000
 
@@ -28,19 +29,22 @@ class CustomerNew(ScopeView):
     @extend_schema(request=CustomerSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         refuse_promises(self.body, but=CustomerSerializer.keeps)
+        refuse_spend(self.body, "customer")
         body = CustomerSerializer(data=self.body)
         body.is_valid(raise_exception=True)
         customer = services.create_customer(body.customer(), actor=self.caller.actor)
         return Response(customer_row(customer, self.spent([customer]), timezone.now()))
 
 
-class CustomerUpdate(ScopeView):
+class CustomerUpdate(SpendView):
     """A merge patch: an omitted field keeps its value, null clears it."""
 
     @extend_schema(request=CustomerSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         customer = _customer(required_text(self.body, "user_id"), self.body, "user_id")
-        customer = patched(customer, CustomerSerializer, self.body, self.caller.actor)
+        with transaction.atomic():
+            customer = patched(customer, CustomerSerializer, self.body, self.caller.actor)
+            self.set_back(customer, self.body, timezone.now())
         return Response(customer_row(customer, self.spent([customer]), timezone.now()))
 
 

@@ -22,6 +22,7 @@ from teams.models import Membership, User
 from teams.rows import Row, team_ids, user_row
 from teams.scope_serializers import UserUpdateSerializer, patched
 from teams.serializers import PLATFORM, find_person
+from teams.spend_field import SpendView
 
 _MOST = 500
 #: What people may change about themselves.
@@ -35,14 +36,16 @@ _ROLES: dict[str, tuple[str, str]] = {
 }
 
 
-class UserUpdate(ScopeView):
+class UserUpdate(SpendView):
     """A merge patch of the person that `user_id` names, or `user_email` where there is no id."""
 
     @extend_schema(request=UserUpdateSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         if self.body.get("user_id") == PLATFORM and self.caller.is_admin:
             return Response({"user_id": PLATFORM, "data": _unchanged_platform(self.body)})
-        user = changed(self.caller, self.body)
+        with transaction.atomic():
+            user = changed(self.caller, self.body)
+            self.set_back(user, self.body, timezone.now())
         row = user_row(user, team_ids(user), self.spent([user]), timezone.now())
         return Response({"user_id": user.public_id, "data": row})
 
@@ -60,7 +63,7 @@ def _unchanged_platform(body: dict[str, Any]) -> Row:
     return {"user_id": PLATFORM, "max_budget": None}
 
 
-class UserUpdateMany(ScopeView):
+class UserUpdateMany(SpendView):
     """Changes of many people; who cannot be changed is named, and the others are nevertheless."""
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
@@ -95,6 +98,7 @@ class UserUpdateMany(ScopeView):
         try:
             with transaction.atomic():
                 user = changed(self.caller, entry)
+                self.set_back(user, entry, timezone.now())
         except (ApiError, ValidationError, ModelValidationError, IntegrityError) as error:
             return who | {"success": False, "error": said(error), "updated_user": None}
         row = user_row(user, team_ids(user), self.spent([user]), timezone.now())
