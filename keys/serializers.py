@@ -17,6 +17,7 @@ from teams.api_fields import AliasesField, DayOrInstantField, NamesField, TextFi
 from teams.api_types import ApiError
 from teams.limit_serializers import LimitsSerializer, end_of
 from teams.models import Project, User
+from teams.rows import zone_of
 from teams.serializers import find_organization, find_person, find_team, new_person
 from teams.services import create_user, default_organization, found_or_made
 from teams.spend_field import refuse_spend
@@ -89,6 +90,7 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
         self._place(key)
         owner = key.team or key.user or key
         self.apply(key, owner=owner)
+        self.refuse_other_reset(key, zone_of(key))
         self.fill_extras(key)
         if values.get("expires") is not None:
             key.expires_at = end_of(values["expires"], owner, "expires")

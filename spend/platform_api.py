@@ -50,6 +50,7 @@ class GlobalBudget(ManagementView):
             body = PlatformSerializer(platform, data=self.body, partial=True)
             body.is_valid(raise_exception=True)
             platform_services.update_platform(body.apply(platform), actor=self.caller.actor)
+            body.refuse_other_reset(platform, ZoneInfo(platform.timezone))
         return Response(_row(platform, timezone.now()))
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from django.utils import timezone
@@ -39,7 +38,7 @@ class BudgetView(ManagementView):
 
     def rows(self, budgets: Iterable[SharedBudget], now: datetime) -> list[Row]:
         """Windows of whoever shares one end in their own zones; shown are the default organization's."""
-        zone = ZoneInfo(services.default_organization().timezone)
+        zone = services.default_zone()
         return [budget_row(budget, zone, now) for budget in budgets]
 
 
@@ -64,6 +63,7 @@ class BudgetUpdate(BudgetView):
             body = BudgetSerializer(budget, data=self.body, partial=True)
             body.is_valid(raise_exception=True)
             body.apply(budget)
+            body.refuse_other_reset(budget, services.default_zone())
             budget.full_clean()
             services.update_budget(budget, actor=self.caller.actor)
         return Response(self.row(budget, timezone.now()))

@@ -2,13 +2,16 @@
 
 from datetime import UTC, date, datetime, time
 from typing import Any, ClassVar, TypeVar, cast
+from zoneinfo import ZoneInfo
 
 from django.db import models
+from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from teams.api_fields import (
+    DayOrInstantField,
     DurationField,
     MetadataField,
     MoneyField,
@@ -22,6 +25,8 @@ from teams.api_types import ApiError
 from teams.limit_fields import BudgetLimitsField, ModelBudgetsField, ModelRatesField, merged
 from teams.models import Limits, SharedBudget, Terms
 from teams.rows import zone_of
+from teams.services import default_zone
+from teams.windows import window_at
 
 T = TypeVar("T", bound=Terms)
 
@@ -43,6 +48,7 @@ class TermsSerializer(serializers.Serializer[Any]):
     rpm_limit = WholeNumberField(required=False, allow_null=True)
     tpm_limit = WholeNumberField(required=False, allow_null=True)
     max_parallel_requests = WholeNumberField(required=False, allow_null=True)
+    budget_reset_at = DayOrInstantField(required=False, allow_null=True)
 
     #: Model fields that this body sets as they are.
     columns: ClassVar[frozenset[str]] = frozenset(
@@ -57,6 +63,7 @@ class TermsSerializer(serializers.Serializer[Any]):
     def apply(self, instance: T) -> T:
         """Set the sent fields on an instance; a null becomes the field's empty value."""
         values = self.validated_data
+        before = instance.budget_duration
         for name, value in values.items():
             if name not in self.columns or (value is None and name in self.null_keeps):
                 continue
@@ -64,7 +71,21 @@ class TermsSerializer(serializers.Serializer[Any]):
         budgets = (values["model_max_budget"] or {}) if "model_max_budget" in values else None
         rates = values.get("model_rpm_limit"), values.get("model_tpm_limit")
         instance.model_limits = merged(instance.model_limits, budgets, *rates)
+        self._begins = instance.budget_duration != before
         return instance
+
+    def refuse_other_reset(self, terms: Terms, zone: ZoneInfo) -> None:
+        """ApiError 400 for a `budget_reset_at` that is not when the window ends, as what was applied has it."""
+        sent, now = self.validated_data.get("budget_reset_at"), timezone.now()
+        if sent is None:
+            return
+        at = sent if isinstance(sent, datetime) else datetime.combine(sent, time(), zone)
+        duration, anchor = terms.schedule
+        end = window_at(duration, now, zone=zone, anchor=now if self._begins else anchor).end
+        if end != (at if at.tzinfo else at.replace(tzinfo=UTC)):
+            ends = f"ends at {end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if end else "does not end"
+            told = f"budget_reset_at: windows are computed from budget_duration, and this one {ends}; leave it out"
+            raise ApiError(400, told, param="budget_reset_at")
 
 
 class BudgetSerializer(TermsSerializer):
@@ -78,6 +99,7 @@ class BudgetSerializer(TermsSerializer):
         if public_id and SharedBudget.objects.filter(public_id=public_id).exists():
             raise ApiError(400, f"budget_id: Budget '{public_id}' exists already", param="budget_id")
         budget = self.apply(SharedBudget(public_id=public_id) if public_id else SharedBudget())
+        self.refuse_other_reset(budget, default_zone())
         budget.full_clean()
         return budget
 

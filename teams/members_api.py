@@ -18,7 +18,7 @@ from teams.callers import Caller
 from teams.field_rights import unless_above
 from teams.finding import available_teams, find_member, managed_team, may_join, person_of, shown_team
 from teams.models import Membership, Team, User
-from teams.rows import Row, limits_row, membership_row, team_ids_of, team_row, user_row
+from teams.rows import Row, limits_row, membership_row, team_ids_of, team_row, user_row, zone_of
 from teams.scope_serializers import MembershipSerializer, MembersSerializer, MemberUpdateSerializer, patched
 from teams.serializers import find_person, find_team
 
@@ -194,6 +194,7 @@ def _add(team: Team, entry: Mapping[str, Any], limits: MembershipSerializer, cal
         raise ApiError(400, message, kind=_IS_IN, param="member")
     user = known or person_of(entry.get("user_id"), entry.get("user_email"), team.organization, caller.actor)
     member: Membership = limits.apply(Membership(team=team, user=user, role=entry["role"]))
+    limits.refuse_other_reset(member, zone_of(member))
     member.full_clean()
     return services.add_member(member, actor=caller.actor)
 

@@ -21,7 +21,7 @@ from teams.limit_serializers import TermsSerializer
 from teams.models import Organization, OrganizationMembership, OrganizationQuerySet, SharedBudget, Team, User
 from teams.paging import MOST, telling
 from teams.promises import refuse_promises
-from teams.rows import Row, limits_row, organization_row, place_row
+from teams.rows import Row, limits_row, organization_row, place_row, zone_of
 from teams.scope_serializers import OrganizationSerializer, patched
 
 
@@ -106,6 +106,7 @@ class OrganizationUpdate(OrganizationView):
         form = TermsSerializer(data={name: self.body[name] for name in terms})
         form.is_valid(raise_exception=True)
         changed = form.apply(SharedBudget.objects.get(pk=budget.pk))
+        form.refuse_other_reset(changed, zone_of(organization))
         changed.full_clean()
         if not self.caller.is_admin:
             never_raised(stored, changed)

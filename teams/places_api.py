@@ -16,7 +16,7 @@ from teams.field_rights import unless_above
 from teams.finding import managed_organization, person_of
 from teams.models import Organization, OrganizationMembership
 from teams.promises import refuse_promises
-from teams.rows import Row, place_row, team_ids_of, user_row
+from teams.rows import Row, place_row, team_ids_of, user_row, zone_of
 from teams.scope_serializers import PlaceLimitsSerializer, PlacesSerializer, PlaceUpdateSerializer, patched
 from teams.serializers import find_person
 
@@ -125,5 +125,6 @@ class PlaceDelete(PlaceView):
 
 def _limited(place: OrganizationMembership, limits: PlaceLimitsSerializer) -> OrganizationMembership:
     limits.apply(place)
+    limits.refuse_other_reset(place, zone_of(place))
     place.full_clean()
     return place

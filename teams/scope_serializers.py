@@ -15,6 +15,7 @@ from teams.limit_serializers import LimitsSerializer
 from teams.models import Customer, Limits, Membership, Organization, OrganizationMembership, Project, Tag, Team, User
 from teams.people_defaults import complete_customer
 from teams.promises import refuse_promises
+from teams.rows import zone_of
 from teams.serializers import (
     TEAM_COLUMNS,
     MemberSerializer,
@@ -46,6 +47,7 @@ def patched(
     serializer.is_valid(raise_exception=True)
     serializer.apply(current)
     current.full_clean(exclude=["password"])
+    serializer.refuse_other_reset(current, zone_of(current))
     if check is not None:
         check(type(instance)._default_manager.get(pk=instance.pk), current)
     services.update_limits(current, actor=actor)
@@ -71,6 +73,7 @@ class OrganizationSerializer(LimitsSerializer):
         organization = Organization(public_id=public_id, timezone=zone) if public_id else Organization(timezone=zone)
         self.apply(organization)
         organization.full_clean()
+        self.refuse_other_reset(organization, zone_of(organization))
         return organization
 
 
@@ -207,6 +210,7 @@ class ProjectSerializer(TaggedSerializer):
         if public_id and Project.objects.filter(public_id=public_id).exists():
             raise ApiError(400, f"project_id: '{public_id}' exists already, or did", param="project_id")
         project: Project = self.apply(Project(team=team, **({"public_id": public_id} if public_id else {})))
+        self.refuse_other_reset(project, zone_of(project))
         project.full_clean()
         return project
 
@@ -233,6 +237,7 @@ class CustomerSerializer(LimitsSerializer):
         if Customer.objects.live().filter(organization=organization, public_id=customer.public_id).exists():
             raise ApiError(400, f"user_id: Customer '{customer.public_id}' exists already", param="user_id")
         complete_customer(self.apply(customer))
+        self.refuse_other_reset(customer, zone_of(customer))
         customer.full_clean()
         return customer
 
@@ -255,5 +260,6 @@ class TagSerializer(LimitsSerializer):
         if Tag.objects.filter(organization=organization, name=tag.name).exists():
             raise ApiError(400, f"name: Tag {tag.name} already exists", param="name")
         self.apply(tag)
+        self.refuse_other_reset(tag, zone_of(tag))
         tag.full_clean()
         return tag

@@ -20,7 +20,8 @@ from teams.callers import MEMBER_ROUTES
 from teams.limit_serializers import LimitsSerializer, TermsSerializer
 from teams.models import Limits, Membership, Organization, SharedBudget, Team, User
 from teams.people_defaults import complete_person
-from teams.services import member_budget_of
+from teams.rows import zone_of
+from teams.services import default_zone, member_budget_of
 
 Fields = dict[str, Any]
 
@@ -134,6 +135,7 @@ class TeamSerializer(TaggedSerializer):
         if organization is not None:
             team.organization = organization
             refuse_beyond(organization, team, f"organization '{organization}'")
+        self.refuse_other_reset(team, default_zone() if organization is None else zone_of(team))
         team.full_clean(exclude=["organization"] if organization is None else [])
         return team
 
@@ -175,6 +177,7 @@ class UserSerializer(LimitsSerializer):
         organizations = self.homes()
         if organizations:
             user.organization = organizations[0]
+        self.refuse_other_reset(user, zone_of(user) if organizations else default_zone())
         user.is_staff = user.role.startswith(User.Role.PROXY_ADMIN)
         user.username = free_username(user.email or user.public_id)
         user.full_clean(exclude=["password", "username"])

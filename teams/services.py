@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, TypeVar
+from zoneinfo import ZoneInfo
 
 from django.apps import apps
 from django.core.exceptions import ValidationError
@@ -37,6 +38,11 @@ TERMS = (
 def default_organization() -> Organization:
     """The organization of everything that names none; created by the first migration."""
     return Organization.objects.get(public_id=DEFAULT_ORGANIZATION)
+
+
+def default_zone() -> ZoneInfo:
+    """Where days end of what belongs to no organization in particular."""
+    return ZoneInfo(default_organization().timezone)
 
 
 @transaction.atomic
