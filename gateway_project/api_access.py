@@ -54,6 +54,10 @@ LEADERS = Access(_LEADERS)
 PEOPLE = Access(_PEOPLE)
 #: Every person, also those who may only look.
 EVERY_PERSON = Access(_PEOPLE | {Standing.VIEWER, Standing.USER_VIEWER}, reads=True)
+#: The same for lists that LiteLLM counts among its info routes.
+PERSONS_INFO = Access(EVERY_PERSON.may, reads=True, info=True)
+#: Platform admins, also by a key that only reads.
+ADMIN_INFO = Access(ADMIN.may, info=True)
 #: Every valid key, about what it may see.
 ANYONE = Access(frozenset(Standing), reads=True, info=True)
 
