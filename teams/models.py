@@ -48,6 +48,8 @@ class Organization(Archived, Limits):
     public_id = models.CharField("organization id", max_length=128, unique=True, default=new_public_id)
     name = models.CharField(max_length=255)
     timezone = models.CharField("reporting time zone", max_length=64, default="UTC", validators=[validate_zone])
+    created_by = models.CharField(max_length=255, blank=True, default="", editable=False)
+    updated_by = models.CharField(max_length=255, blank=True, default="", editable=False)
     epoch = models.BigIntegerField(default=1, editable=False)
     sql_until = models.DateTimeField("budgets judged in SQL until", null=True, blank=True, editable=False)
     """While it is set, SQL judges this organization's budgets itself: a worker could not reach the counter store."""

@@ -59,13 +59,20 @@ def terms_row(terms: Terms) -> Row:
             for window in terms.budget_limits
         ],
         "model_max_budget": {model: model_row(limits) for model, limits in models.items() if "max_nano" in limits},
-        "model_rpm_limit": {model: limits["rpm"] for model, limits in models.items() if "rpm" in limits} or None,
-        "model_tpm_limit": {model: limits["tpm"] for model, limits in models.items() if "tpm" in limits} or None,
+        **model_rates(models),
         "rpm_limit": terms.rpm_limit,
         "tpm_limit": terms.tpm_limit,
         "max_parallel_requests": terms.max_parallel_requests,
         "created_at": terms.created_at,
         "updated_at": terms.updated_at,
+    }
+
+
+def model_rates(models: Mapping[str, Mapping[str, Any]]) -> Row:
+    """Requests and tokens per minute of each model that has such a limit."""
+    return {
+        f"model_{name}_limit": {model: limits[name] for model, limits in models.items() if name in limits} or None
+        for name in ("rpm", "tpm")
     }
 
 
@@ -154,6 +161,7 @@ def organization_row(organization: Organization, spent: Mapping[str, int], now: 
     table = budget_table(organization, now)
     windows = terms_row(organization.shared_budget)["budget_limits"] if organization.shared_budget else []
     own = limits_row(organization, spent[organization.scope], now)
+    models = organization.limits_by_model
     return {
         "organization_id": organization.public_id,
         "organization_alias": organization.name,
@@ -161,12 +169,13 @@ def organization_row(organization: Organization, spent: Mapping[str, int], now: 
         **own,
         **table,
         "budget_limits": own["budget_limits"] or windows,
+        **model_rates(models),
         "litellm_budget_table": table,
         "model_spend": {},
         "object_permission": None,
         "object_permission_id": None,
-        "created_by": None,
-        "updated_by": None,
+        "created_by": organization.created_by,
+        "updated_by": organization.updated_by,
     }
 
 

@@ -47,6 +47,7 @@ def default_zone() -> ZoneInfo:
 
 @transaction.atomic
 def create_organization(organization: Organization, *, actor: Actor) -> Organization:
+    organization.created_by = organization.updated_by = actor.signature
     return _create(organization, "organization.created", actor)
 
 
@@ -300,6 +301,8 @@ def update_limits(instance: L, *, actor: Actor, now: datetime | None = None) -> 
     changes.keep_system_fields(instance, stored)
     if stored.budget_duration != instance.budget_duration:
         instance.budget_started_at = now or timezone.now()
+    if isinstance(instance, Organization):
+        instance.updated_by = actor.signature
     instance.save()
     changes.publish(instance, organization_pk=organization_of(instance), new_windows=windows_differ(stored, instance))
     audit.record(f"{instance._meta.model_name}.updated", instance, actor=actor, before=before)
