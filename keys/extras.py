@@ -9,8 +9,9 @@ from typing import Any
 from rest_framework import serializers
 
 from teams.api_fields import InsteadField, NamesField, ObjectField, SwitchField, ValidityField
+from teams.promises import BEST_EFFORT
 
-BEST_EFFORT, GUARANTEED = "best_effort_throughput", "guaranteed_throughput"
+GUARANTEED = "guaranteed_throughput"
 #: What each `key_type` narrows a key to.
 ROUTES_OF_TYPE = {
     "default": [],

@@ -5,6 +5,8 @@ from typing import Any
 
 from teams.api_types import ApiError
 
+#: How rates of everything here are meant.
+BEST_EFFORT = "best_effort_throughput"
 _REMEDIES = {
     "tpd_limit": "limit tokens per minute with tpm_limit, or cost per day with budget_limits",
     "guardrails": "there are none here; put them in front of the gateway",
@@ -15,6 +17,10 @@ _REMEDIES = {
     "allowed_model_region": "customers have one; list the models of that region in `models`",
     "default_model": "customers have one; use `model_aliases` of a team to rename one",
     "tpd_limit_type": "limit tokens per minute with tpm_limit",
+    "tpm_limit_type": "a limit always holds here, and only a key's can be guaranteed",
+    "rpm_limit_type": "a limit always holds here, and only a key's can be guaranteed",
+    "allowed_passthrough_routes": "there are none here; narrow a key with `allowed_routes`",
+    "disable_global_guardrails": "there are none here; put guardrails in front of the gateway",
     "require_trace_id": "name what calls have to bring in `enforced_params` of a key",
     "router_settings": "routing is set for the whole gateway",
     "secret_manager_settings": "provider keys are kept by the gateway, encrypted",
@@ -34,7 +40,7 @@ def refuse_promises(body: Mapping[str, Any], *, but: Collection[str] = ()) -> No
 
 
 def _is_empty(value: Any) -> bool:
-    """Whether a value asks for nothing; an object of empty lists is one such."""
+    """Whether a value asks for nothing, or for what holds anyway; an object of empty lists is one such."""
     if isinstance(value, dict):
         return all(_is_empty(inner) for inner in value.values())
-    return value is None or value == "" or value == []
+    return value is None or value is False or value in ("", [], BEST_EFFORT)
