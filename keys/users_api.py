@@ -20,7 +20,7 @@ from keys.serializers import NewKeySerializer
 from teams import services as people
 from teams.api_base import ApiError, SpendReader, unwired, whole_number
 from teams.models import Membership, Organization, OrganizationMembership, Team, User, UserQuerySet
-from teams.paging import Sorts, first, sorted_rows, telling
+from teams.paging import Sorts, first, order_of, sorted_rows, telling
 from teams.promises import refuse_promises
 from teams.roster import roster_of
 from teams.rows import Row, membership_row, team_ids, team_ids_of, team_row, user_row
@@ -35,6 +35,7 @@ _SORTS: Sorts = {
     "user_id": "public_id", "user_email": "email", "user_alias": "alias", "user_role": "role", "created_at": "pk",
     "updated_at": "updated_at", "max_budget": "max_budget_nano", "key_count": "key_count",
 }  # fmt: skip
+_MOST = 10_000
 #: Filters of /user/list that name values exactly, several of them with commas between.
 _EXACT = {"user_ids": "public_id", "sso_user_ids": "sso_id", "organization_ids": "organization__public_id"}
 _NO_KEY: dict[str, Any] = dict.fromkeys(("key", "key_name", "key_alias", "token", "token_id", "expires"))
@@ -183,9 +184,12 @@ class UserList(KeyView):
         query, now = request.query_params, timezone.now()
         page, size = whole_number(query, "page", 1, top=10**9), whole_number(query, "page_size", 25, top=100)
         people = _filtered(User.objects.live().visible_to(self.caller), query)
-        people = sorted_rows(_counted(people), query, _SORTS, default="created_at")
-        total = people.count()
-        rows: list[Any] = list(people.select_related("organization", "shared_budget")[(page - 1) * size : page * size])
+        total, chosen = people.count(), slice((page - 1) * size, page * size)
+        people = _counted(people).select_related("organization", "shared_budget")
+        if query.get("sort_by") == "spend":
+            rows = self._by_spend(people, total, order_of(query))[chosen]
+        else:
+            rows = list(sorted_rows(people, query, _SORTS, default="created_at")[chosen])
         spent, teams = self.spent(rows), team_ids_of(rows)
         return Response(
             {
@@ -196,6 +200,16 @@ class UserList(KeyView):
                 "total_pages": -(-total // size),
             }
         )
+
+    def _by_spend(self, people: UserQuerySet, total: int, order: str) -> list[Any]:
+        """What was spent is no column, but worked out per person; of so many at most."""
+        if total > _MOST:
+            raise ApiError(
+                400, f"sort_by: at most {_MOST} people can be ordered by spend; narrow the list", param="sort_by"
+            )
+        rows: list[Any] = list(people.order_by())
+        spent = self.spent(rows)
+        return sorted(rows, key=lambda row: (spent[row.scope], row.pk), reverse=order == "desc")
 
 
 def _filtered(people: UserQuerySet, query: Mapping[str, str]) -> UserQuerySet:

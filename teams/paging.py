@@ -42,13 +42,19 @@ def pks_in_order(rows: QuerySet[Any], column: str, order: str, page: slice) -> l
     return found + list(without[max(0, start - before) : end - before])
 
 
-def sorted_rows(rows: Q, query: Mapping[str, str], sorts: Sorts, *, default: str) -> Q:
-    """By `sort_by` and `sort_order`, what has no value last; ApiError 400 naming an order that there is not."""
-    name, order = query.get("sort_by") or default, (query.get("sort_order") or "desc").lower()
-    if name not in sorts:
-        raise ApiError(400, f"sort_by: write one of {', '.join(sorts)}", param="sort_by")
+def order_of(query: Mapping[str, str]) -> str:
+    """`asc` or `desc`, as `sort_order` says; ApiError 400 for anything else."""
+    order = (query.get("sort_order") or "desc").lower()
     if order not in ("asc", "desc"):
         raise ApiError(400, "sort_order: write asc or desc", param="sort_order")
+    return order
+
+
+def sorted_rows(rows: Q, query: Mapping[str, str], sorts: Sorts, *, default: str) -> Q:
+    """By `sort_by` and `sort_order`, what has no value last; ApiError 400 naming an order that there is not."""
+    name, order = query.get("sort_by") or default, order_of(query)
+    if name not in sorts:
+        raise ApiError(400, f"sort_by: write one of {', '.join(sorts)}", param="sort_by")
     column = F(sorts[name])
     placed = column.asc(nulls_last=True) if order == "asc" else column.desc(nulls_last=True)
     return rows.order_by(placed, "-pk")

@@ -4,13 +4,16 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from django.utils import timezone
 
+from keys import users_api
 from keys.models import VirtualKey
+from spend import services as ledger
 from teams.models import AuditEvent, Invitation, Membership, OrganizationMembership, Team, User
 from tests.api.conftest import Api
 from tests.api.people import key_of, organization_of, person
-from tests.factories import issue
+from tests.factories import intent_for, issue, posting_of
 
 PASSWORD = "a-long-sentence-with-7-words"
 
@@ -186,3 +189,23 @@ def test_a_person_shows_every_field_that_clients_know(api: Api) -> None:
     assert api.get("/v2/user/info", {"user_id": "u"}).json["sso_user_id"] == "sso-1"
     assert api.get("/v2/user/info", {"user_id": "unknown"}).status == 404
     assert person("p").sso_id == ""
+
+
+def test_people_are_ordered_by_what_they_spent(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    spenders = {name: person(name) for name in ("a", "b", "c")}
+    for name, nano in (("a", 2), ("b", 3), ("c", 1)):
+        key, _ = issue(user=spenders[name])
+        intent = intent_for(key, at=timezone.now(), scopes=(key.organization.scope, spenders[name].scope, key.scope))
+        ledger.write_intents([intent])
+        ledger.post([posting_of(intent, nano)], now=timezone.now())
+
+    def ids(**query: Any) -> list[str]:
+        answer = api.get("/user/list", {"sort_by": "spend", "user_ids": "a,b,c"} | query)
+        return [row["user_id"] for row in answer.json["users"]]
+
+    assert (ids(), ids(sort_order="asc"), ids(page_size=2, page=2)) == (["b", "a", "c"], ["c", "a", "b"], ["c"])
+    monkeypatch.setattr(users_api, "_MOST", 2)
+    refused = api.get("/user/list", {"sort_by": "spend"})
+    assert refused.status == 400
+    assert "sort_by" in refused.told
+    assert "sort_order" in api.get("/user/list", {"sort_by": "spend", "sort_order": "up", "user_ids": "a"}).told
