@@ -142,6 +142,8 @@ class KeyBlocking(KeyView):
 class KeyRegenerate(KeyView):
     """A new secret for the same key: its budget and its history go on."""
 
+    body_optional = True
+
     @extend_schema(request=RegenerateSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request, key: str = "") -> Response:
         if self.body.get("new_master_key"):

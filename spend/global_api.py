@@ -154,6 +154,8 @@ class GlobalTagNames(SpendView):
 class GlobalSpendEndUsers(SpendView):
     """POST /global/spend/end_users {api_key?, startTime?, endTime?}: customers by what they spent."""
 
+    body_optional = True
+
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         body = {name: value for name, value in self.body.items() if isinstance(value, str)}

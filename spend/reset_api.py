@@ -45,6 +45,7 @@ class MemberResetSpend(ScopeView):
     """POST /team/{id}/member/{user}/reset_spend; without an amount to nothing."""
 
     detail_errors = True
+    body_optional = True
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request, team_id: str, user_id: str) -> Response:

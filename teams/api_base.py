@@ -47,6 +47,8 @@ class ManagementView(APIView):
 
     #: Errors of some endpoints are `{"detail": {"error": ...}}` instead of OpenAI's shape (contract, body B).
     detail_errors: ClassVar[bool] = False
+    #: Whether a request may come without a body, which then says nothing.
+    body_optional: ClassVar[bool] = False
     #: Who may call; the router sets it and refuses a route that has none.
     access: ClassVar[object] = None
     #: Whether the caller got past the router's table: who did not is refused in the usual shape everywhere.
@@ -81,7 +83,9 @@ class ManagementView(APIView):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The request's JSON object; Misshapen if it is something else."""
+        """The request's JSON object; Misshapen if it is something else, or if there is none."""
+        if not self.body_optional and self.request.stream is None:
+            raise Misshapen("", "the body is missing; write a JSON object", code=MISSING)
         if not isinstance(self.request.data, dict):
             raise Misshapen("", "the body must be a JSON object")
         return self.request.data
