@@ -1,5 +1,6 @@
 """One shape for every refusal of the management API; nothing internal ever gets out."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -58,6 +59,9 @@ Place = tuple[str | int, ...]
 #: Statuses that some handlers answer as details.
 _DETAILED = (400, 401, 403, 404, 409)
 _RETRY_SECONDS = "5"
+#: Characters of a value in a message, and of a whole message.
+_MOST_ECHOED, _MOST_TOLD = 100, 2000
+_QUOTED = re.compile(r"""(?<!\w)(?:"[^"]*"|'[^']*')""")
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response:
@@ -146,6 +150,16 @@ def _dotted(place: Place) -> str:
     return ".".join(part for part in place if isinstance(part, str))
 
 
+def _shortened(quoted: str) -> str:
+    return quoted if len(quoted) <= _MOST_ECHOED + 2 else f"{quoted[: _MOST_ECHOED + 1]}...{quoted[-1]}"
+
+
+def _cut(text: str) -> str:
+    """A message with what it echoes cut: a value of a megabyte is not sent back."""
+    text = _QUOTED.sub(lambda found: _shortened(found[0]), text)
+    return text if len(text) <= _MOST_TOLD else f"{text[:_MOST_TOLD]}..."
+
+
 def _misshapen(refusal: ApiError, view: Any) -> dict[str, Any]:
     """Body C of the contract: where it is, and what to write there."""
     is_read = isinstance(view, APIView) and view.request.method == "GET"
@@ -157,7 +171,7 @@ def _misshapen(refusal: ApiError, view: Any) -> dict[str, Any]:
         entries = [(place, refusal.code, refusal.remedy)]
     else:
         entries = [(place, "value_error", refusal.message)]
-    return {"detail": [{"type": kind, "loc": [where, *at], "msg": said} for at, kind, said in entries]}
+    return {"detail": [{"type": kind, "loc": [where, *at], "msg": _cut(said)} for at, kind, said in entries]}
 
 
 def _body(refusal: ApiError, view: Any) -> dict[str, Any]:
@@ -165,10 +179,10 @@ def _body(refusal: ApiError, view: Any) -> dict[str, Any]:
         return _misshapen(refusal, view)
     is_detail = isinstance(view, ManagementView) and view.detail_errors and view.admitted
     if is_detail and refusal.status_code in _DETAILED and refusal.kind == kind_of(refusal.status_code):
-        return {"detail": {"error": refusal.message}}
+        return {"detail": {"error": _cut(refusal.message)}}
     return {
         "error": {
-            "message": refusal.message,
+            "message": _cut(refusal.message),
             "type": refusal.kind,
             "param": refusal.param,
             "code": str(refusal.status_code),

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 import orjson
 from django.conf import settings
@@ -16,7 +17,19 @@ MAX_DEPTH = 100
 
 
 class BadJSON(ValueError):
-    """The text is not a body we accept; the message says what is wrong."""
+    """The text is not a body we accept; the message says what is wrong, `field` in which top-level field, if in one."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        super().__init__(message)
+        # What cannot be written in an answer names nothing.
+        self.field = field if field.isprintable() else ""
+
+
+@dataclass(frozen=True, slots=True)
+class _NoNumber:
+    """Stands for what Python's reader takes for a number and JSON has not."""
+
+    name: str
 
 
 class StrictJSONParser(BaseParser):
@@ -34,7 +47,8 @@ class StrictJSONParser(BaseParser):
         try:
             return loads(raw)
         except BadJSON as error:
-            raise ApiError(400, f"Invalid JSON body: {error}") from error
+            field = error.field[:100] or None
+            raise ApiError(400, f"Invalid JSON body: {error}", param=field) from error
 
 
 class ExactJSONRenderer(JSONRenderer):
@@ -52,7 +66,7 @@ def loads(raw: bytes) -> Any:
     """Parse strictly; floats become Decimal. Raises BadJSON."""
     try:
         text = raw.decode()
-        value = json.loads(text, object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_NoNumber)
     except UnicodeDecodeError as error:
         raise BadJSON("it is not UTF-8") from error
     except RecursionError as error:
@@ -66,7 +80,7 @@ def loads(raw: bytes) -> Any:
     for path, item, depth in _walk(value):
         if depth > MAX_DEPTH and isinstance(item, dict | list):
             raise BadJSON(f"it is nested deeper than {MAX_DEPTH} levels")
-        _check_text(path, item)
+        _check_value(path, item)
     return value
 
 
@@ -77,10 +91,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise BadJSON(f"the key {key[:100]!a} occurs twice")
         result[key] = value
     return result
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise BadJSON(f"{name} is not a JSON number")
 
 
 def _walk(value: Any) -> Iterator[tuple[str, Any, int]]:
@@ -98,16 +108,18 @@ def _walk(value: Any) -> Iterator[tuple[str, Any, int]]:
             todo.extend((path, child, inner) for child in item)
 
 
-def _check_text(path: str, item: Any) -> None:
+def _check_value(path: str, item: Any) -> None:
+    where = f" in {path[:100]!a}" if path else ""
+    if isinstance(item, _NoNumber):
+        raise BadJSON(f"{item.name}{where} is not a JSON number", path)
     if not isinstance(item, str):
         return
-    where = f" in {path[:100]!a}" if path else ""
     if "\0" in item:
-        raise BadJSON(f"a string{where} contains the character NUL")
+        raise BadJSON(f"a string{where} contains the character NUL", path)
     try:
         item.encode()
     except UnicodeEncodeError as error:
-        raise BadJSON(f"a string{where} contains a lone surrogate") from error
+        raise BadJSON(f"a string{where} contains a lone surrogate", path) from error
 
 
 def _plain(value: Any) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -160,7 +161,11 @@ class KeyRegenerate(KeyView):
                 services.update_key(row, actor=actor, now=now)
                 assign_sent(row, self.body, self.caller)
             grace = {"grace": values["grace_period"]} if "grace_period" in values else {}
-            secret = services.regenerate_key(row, actor=actor, custom=values.get("new_key"), now=now, **grace)
+            try:
+                secret = services.regenerate_key(row, actor=actor, custom=values.get("new_key"), now=now, **grace)
+            except ModelValidationError as error:
+                told = "; ".join(error.messages)
+                raise ApiError(400, f"new_key: {told}", param="new_key") from error
         return Response(issued_row(row, secret, self.spent([row]), now))
 
 

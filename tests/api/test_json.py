@@ -54,6 +54,38 @@ def test_a_bad_body_is_400_in_the_contracts_shape(api: Api) -> None:
     assert "NaN" in answer.error["message"]
 
 
+@pytest.mark.parametrize(
+    ("raw", "field"),
+    [
+        ('{"max_budget": NaN}', "max_budget"),
+        ('{"metadata": {"a": [1, -Infinity]}}', "metadata"),
+        ('{"max_budget": 1e400}', "max_budget"),
+        ('{"metadata": {"a": 1e400}}', "metadata"),
+        ('{"key_alias": "a\\u0000"}', "key_alias"),
+        ('{"\\ud800": 1}', None),
+        ('{"a": 1, "a": 2}', None),
+    ],
+)
+def test_the_field_is_named_wherever_the_reader_knows_it(api: Api, raw: str, field: str | None) -> None:
+    answer = api.post("/key/generate", raw=raw)
+    assert (answer.status, answer.error["param"]) == (400, field)
+
+
+@pytest.mark.parametrize("value", ["x" * 100_000, "x y" * 40_000, "\"'" * 50_000])
+@pytest.mark.parametrize("field", ["key_type", "rotation_interval", "tpm_limit_type", "budget_duration", "user_id"])
+def test_what_was_sent_is_not_sent_back_whole(api: Api, field: str, value: str) -> None:
+    answer = api.post("/key/generate", {field: value})
+    assert answer.status in (400, 422)
+    assert len(answer.text) < 5000
+    assert field in answer.text
+
+
+def test_a_value_is_echoed_up_to_a_hundred_characters(api: Api) -> None:
+    for length, shown in ((100, "x" * 100), (101, "x" * 100 + "...")):
+        told = api.post("/key/generate", {"key_type": "x" * length}).json["detail"][0]["msg"]
+        assert f'"{shown}"' in told
+
+
 @pytest.mark.parametrize("raw", ["[1]", '"text"', "7", "null"])
 def test_a_body_that_is_no_object_is_422(api: Api, raw: str) -> None:
     for path in ("/key/generate", "/key/update", "/key/delete", "/key/block", "/team/new", "/team/block", "/user/new"):

@@ -149,3 +149,11 @@ def test_the_list_is_sorted(api: Api) -> None:
 def test_a_bad_query_names_its_parameter(api: Api, query: dict[str, Any], status: int) -> None:
     answer = api.get("/key/list", query)
     assert (answer.status, answer.fault) == (status, next(iter(query)))
+
+
+def test_a_taken_new_key_is_refused_by_its_own_name(api: Api) -> None:
+    taken, key = api.key(key="sk-of-my-own-choosing-1"), api.key()
+    for wrong in (taken["key"], "sk-short"):
+        answer = api.post("/key/regenerate", {"key": key["key"], "new_key": wrong})
+        assert (answer.status, answer.error["param"]) == (400, "new_key")
+        assert "new_key: " in answer.error["message"]
