@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Count, IntegerField, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -24,7 +24,7 @@ from teams.paging import Sorts, first, order_of, sorted_rows, telling
 from teams.promises import refuse_promises
 from teams.roster import roster_of
 from teams.rows import Row, membership_row, team_ids, team_ids_of, team_row, user_row
-from teams.serializers import PLATFORM, RESERVED_TEAM, UserSerializer, find_person, find_team
+from teams.serializers import PLATFORM, RESERVED_TEAM, UserSerializer, find_person, find_team, refuse_taken
 from teams.spend_field import refuse_spend
 
 _KEY_FIELDS = (
@@ -59,7 +59,7 @@ class UserNew(KeyView):
         user, organizations = body.user(), body.homes()
         self._refuse_foreign(user, organizations)
         with transaction.atomic():
-            people.create_user(user, actor=actor)
+            self._create(user)
             for membership in self._joined(user, organizations):
                 people.join_organization(membership, actor=actor)
             for place in body.memberships(user):
@@ -68,6 +68,15 @@ class UserNew(KeyView):
             made = self._first_key(user) if body.validated_data["auto_create_key"] else _NO_KEY
         now = timezone.now()
         return Response({**user_row(user, team_ids(user), self.spent([user]), now), **made})
+
+    def _create(self, user: User) -> None:
+        """Who loses a race for an id or an e-mail address is told what everybody is who comes later."""
+        try:
+            with transaction.atomic():
+                people.create_user(user, actor=self.caller.actor)
+        except IntegrityError:
+            refuse_taken(user)
+            raise
 
     def _joined(self, user: User, organizations: list[Organization]) -> list[OrganizationMembership]:
         """In the home everybody is from the start."""

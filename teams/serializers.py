@@ -173,7 +173,7 @@ class UserSerializer(LimitsSerializer):
         if self.validated_data.get("public_id") == PLATFORM:
             raise ApiError(400, f"user_id: '{PLATFORM}' is reserved", param="user_id")
         user = complete_person(self.apply(User()), role_given=bool(self.validated_data.get("role")))
-        _refuse_taken(user)
+        refuse_taken(user)
         organizations = self.homes()
         if organizations:
             user.organization = organizations[0]
@@ -286,7 +286,7 @@ def taken(user: User) -> str:
     return "sso_user_id" if user.sso_id and others.filter(sso_id=user.sso_id).exists() else ""
 
 
-def _refuse_taken(user: User) -> None:
+def refuse_taken(user: User) -> None:
     field = taken(user)
     if field:
         raise ApiError(409, f"{field}: User already exists with this {field}", param=field)

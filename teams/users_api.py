@@ -198,7 +198,8 @@ def changed(caller: Caller, body: dict[str, Any]) -> User:
     if caller.is_admin:
         return patched(user, UserUpdateSerializer, body, caller.actor)
     if user.pk == caller.user_pk and caller.personal:
-        wrong = sorted((body.keys() & _KNOWN) - _HARMLESS)
+        own = _HARMLESS - {"user_alias"} if caller.reads_all else _HARMLESS
+        wrong = sorted((body.keys() & _KNOWN) - own)
         if wrong:
             raise ApiError(403, f"{wrong[0]}: only an admin may change this about you", param=wrong[0])
         return patched(user, UserUpdateSerializer, body, caller.actor)

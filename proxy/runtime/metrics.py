@@ -6,14 +6,18 @@ The folder is named by `PROMETHEUS_MULTIPROC_DIR`, which `manage.py` sets for th
 import asyncio
 import os
 from collections import defaultdict
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, Counter, generate_latest, multiprocess
 
+from keys.grants import Grant
 from proxy.runtime import relay
 from proxy.runtime.errors import forbidden
 from proxy.runtime.identify import identify
+from proxy.runtime.permit import check_status
 from proxy.runtime.request import Request
+from teams.budgets import matches
 
 if TYPE_CHECKING:
     from proxy.runtime.app import Gateway
@@ -54,11 +58,23 @@ async def keep_shared() -> None:
 
 
 async def serve(gateway: "Gateway", request: Request) -> None:
-    """For the master key alone: what a company calls, and how often, is no business of a key's holder."""
+    """For platform admins alone: what a company calls, and how often, is no business of a key's holder."""
     config = gateway.config
-    if identify(request.headers, config.master_token, config.rules.key_header) != config.master_token:
-        raise forbidden("metrics are for the master key: send it as 'Authorization: Bearer sk-...'", "auth_error")
+    token = identify(request.headers, config.master_token, config.rules.key_header, gateway.grants.known)
+    if token != config.master_token and not _opens(await gateway.grants.get(token), gateway.clock()):
+        raise forbidden(
+            "metrics are for the master key and personal keys of platform admins: send one as "
+            "'Authorization: Bearer sk-...'",
+            "auth_error",
+        )
     await relay.send_whole(request.send, 200, text(), {"content-type": CONTENT_TYPE_LATEST})
+
+
+def _opens(grant: Grant, now: datetime) -> bool:
+    """Whether a key acts for a platform admin. Whoever leads a team may know the secrets of its keys."""
+    check_status(grant, grant.chain, now)
+    allowed = not grant.allowed_routes or any(matches(entry, PATH) for entry in grant.allowed_routes)
+    return allowed and grant.is_admin and grant.owners.team_id is None
 
 
 def text() -> bytes:

@@ -217,3 +217,11 @@ def test_only_platform_admins_hand_groups_out(api: Api, search: Team, grace: Use
     same = api.post("/key/update", {"key": own.token, "access_group_ids": [group], "key_alias": "mine"}, bearer=secret)
     assert same.json["access_group_ids"] == [group]
     assert api.get(f"/v1/access_group/{group}").json["assigned_key_ids"] == [own.token]
+
+
+def test_a_group_with_a_slash_in_its_name_is_read_changed_and_deleted(api: Api) -> None:
+    assert api.post("/access_group/new", {"access_group": "greek/old", "model_names": ["alpha"]}).status == 200
+    assert api.get("/access_group/greek/old/info").json["access_group"] == "greek/old"
+    assert put(api, "/access_group/greek/old/update", {"model_names": ["beta"]}).status == 200
+    assert delete(api, "/access_group/greek/old/delete").status == 200
+    assert api.get("/access_group/greek/old/info").status == 404

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from keys import users_api
 from teams import services
 from teams.actors import SYSTEM
 from teams.models import Membership, Organization, Team, User
@@ -169,3 +170,18 @@ def test_who_was_only_named_by_a_key_makes_no_further_ones(api: Api) -> None:
     assert api.get("/user/info", bearer=key).json["user_info"]["user_role"] == "internal_user_viewer"
     api.post("/user/update", {"user_id": "ada", "user_role": "internal_user"})
     assert api.post("/key/generate", {}, bearer=key).status == 200
+
+
+def test_a_read_only_admin_changes_nothing_of_the_own_account_but_the_address(api: Api) -> None:
+    viewer = person("viewer", role=User.Role.PROXY_ADMIN_VIEWER)
+    body, bearer = {"user_id": "viewer"}, key_of(viewer)
+    refused = api.post("/user/update", body | {"user_alias": "V"}, bearer=bearer)
+    assert (refused.status, refused.error["param"]) == (403, "user_alias")
+    assert api.post("/user/update", body | {"user_email": "v@example.com"}, bearer=bearer).status == 200
+
+
+def test_who_loses_a_race_for_an_address_is_told_that_it_is_taken(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Between the look whether it is taken and the insert.
+    monkeypatch.setattr(users_api.UserNew, "_refuse_foreign", lambda *_: person("first"))
+    answer = api.post("/user/new", {"user_email": "first@example.com", "auto_create_key": False})
+    assert (answer.status, answer.error["param"]) == (409, "user_email")

@@ -83,7 +83,7 @@ def test_a_stream_that_breaks_off_ends_with_an_error_and_is_charged(latchkey: Ru
     assert (source, amount > 0) == ("estimated_partial", True)
 
 
-def test_metrics_are_counted_over_all_workers_and_shown_to_the_master_key_alone(
+def test_metrics_are_counted_over_all_workers_and_shown_to_platform_admins_alone(
     latchkey: Running, books: Books
 ) -> None:
     key = latchkey.new_key()
@@ -91,6 +91,10 @@ def test_metrics_are_counted_over_all_workers_and_shown_to_the_master_key_alone(
         assert latchkey.chat(key).status_code == 200
     refused = latchkey.http.get("/metrics", headers={"authorization": f"Bearer {key}"})
     assert refused.status_code == 403 and "master key" in refused.json()["error"]["message"]
+    admin = {"user_id": "metrics-admin", "user_role": "proxy_admin"}
+    made = latchkey.http.post("/user/new", json=admin, headers={"authorization": f"Bearer {MASTER}"}).json()
+    seen = latchkey.http.get("/metrics", headers={"authorization": f"Bearer {made['key']}"})
+    assert seen.status_code == 200 and "latchkey_answers_total" in seen.text
     shown = latchkey.http.get("/metrics", headers={"authorization": f"Bearer {MASTER}"}).text
     counted = re.search(r'^latchkey_answers_total{status="200"} ([0-9.]+)$', shown, re.MULTILINE)
     assert counted and float(counted[1]) >= 6
