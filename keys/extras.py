@@ -33,6 +33,7 @@ _REFUSED = {
     "allowed_vector_store_indexes": "there are no vector stores here",
     "throttle_on_budget_exceeded": "a spent budget refuses calls; set rpm_limit to slow them down",
 }
+KEY_REFUSED = tuple(_REFUSED)
 #: Fields that live inside `metadata`, where clients read them, and are echoed beside it.
 INSIDE = (
     "guardrails", "policies", "prompts", "enforced_params", "tpm_limit_type", "rpm_limit_type",

@@ -14,11 +14,13 @@ from rest_framework.response import Response
 
 from keys import rights, services
 from keys.api import KeyView
+from keys.extras import KEY_REFUSED
 from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import key_row
 from keys.serializers import NewKeySerializer
 from teams import services as people
 from teams.api_base import ApiError, SpendReader, unwired, whole_number
+from teams.limit_serializers import INSIDE_METADATA
 from teams.models import Membership, Organization, OrganizationMembership, Team, User, UserQuerySet
 from teams.paging import Sorts, first, order_of, sorted_rows, telling
 from teams.promises import refuse_promises
@@ -29,7 +31,9 @@ from teams.spend_field import refuse_spend
 
 _KEY_FIELDS = (
     "key", "key_alias", "duration", "expires", "models", "aliases", "tags", "key_type", "allowed_routes",
-    "output_cap_policy", "team_id",
+    "output_cap_policy", "team_id", "metadata", "config", "permissions", "allowed_cache_controls", "enforced_params",
+    "budget_fallbacks", "enable_prompt_caching", "denied_passthrough_routes", "auto_rotate", "rotation_interval",
+    *KEY_REFUSED,
 )  # fmt: skip
 _SORTS: Sorts = {
     "user_id": "public_id", "user_email": "email", "user_alias": "alias", "user_role": "role", "created_at": "pk",
@@ -105,6 +109,9 @@ class UserNew(KeyView):
     def _first_key(self, user: User) -> dict[str, Any]:
         """The person's first key; the person's own budget governs it, or the team's if it is for a team."""
         sent = {name: self.body[name] for name in _KEY_FIELDS if name in self.body}
+        if isinstance(sent.get("metadata"), dict):
+            # Limits in it are the person's, who is held to them by every key.
+            sent["metadata"] = {name: sent["metadata"][name] for name in sent["metadata"].keys() - {*INSIDE_METADATA}}
         rights.judge_fields(self.caller, sent)
         body, now, actor = NewKeySerializer(data=sent), timezone.now(), self.caller.actor
         body.is_valid(raise_exception=True)
