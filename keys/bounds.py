@@ -12,7 +12,7 @@ from django.conf import settings
 
 from keys.models import VirtualKey
 from teams.api_types import ApiError
-from teams.budgets import matches
+from teams.budgets import INSIDE, matches
 from teams.models import Limits, OrganizationMembership
 from teams.tag_limits import limited_tags
 from teams.windows import duration_delta
@@ -177,7 +177,10 @@ def _within_windows(key: VirtualKey, minter: VirtualKey) -> bool:
 def _within_models(own: Mapping[str, Mapping[str, Any]], top: Mapping[str, Mapping[str, Any]]) -> bool:
     """Whether each limit of a model stays, with at most its amount and the same duration."""
     pairs = [
-        (name, own.get(model, {}).get(name), value) for model, limits in top.items() for name, value in limits.items()
+        (name, own.get(model, {}).get(name), value)
+        for model, limits in top.items()
+        for name, value in limits.items()
+        if name != INSIDE
     ]
     return all(
         mine == value if name == "duration" else mine is not None and mine <= value for name, mine, value in pairs

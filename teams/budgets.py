@@ -5,7 +5,8 @@ Amounts are integer nano-USD. The stored shapes, checked by `check_windows` and 
     budget_limits   [{"duration": "1d", "max_nano": 5000000000}, ...]
     model_limits    {"openai/*": {"max_nano": 5000000000, "duration": "1d", "rpm": 10, "tpm": 20000}, ...}
 
-Of a model's limits some may be missing, but none is null; a budget without a duration is one for ever.
+Of a model's limits some may be missing, but none is null; a budget without a duration is one for ever. `inside` names
+those rates that were written inside the budget, where they are shown again.
 """
 
 from collections.abc import Iterable
@@ -19,7 +20,9 @@ from teams.windows import BadDuration, parse_budget_duration
 MOST_WINDOWS, MOST_MODELS, LONGEST_MODEL = 8, 100, 255
 #: The counter script compares doubles, which are exact up to here.
 MOST_PER_MINUTE = 2**53 - 1
-_MODEL_LIMITS = frozenset({"max_nano", "duration", "rpm", "tpm"})
+#: Where a rate was written; no limit itself.
+INSIDE = "inside"
+_MODEL_LIMITS = frozenset({"max_nano", "duration", "rpm", "tpm", INSIDE})
 
 
 class BadLimits(ValueError):
@@ -112,6 +115,8 @@ def _check_values(given: dict[str, Any]) -> None:
         _check_duration(given["duration"])
         if "max_nano" not in given:
             raise BadLimits("a duration needs an amount")
+    if given.get(INSIDE, ["rpm"]) not in (["rpm"], ["tpm"], ["rpm", "tpm"]):
+        raise BadLimits("what is written inside the budget are rpm and tpm")
     if not all(_is_whole(given[name], MOST_PER_MINUTE) for name in given.keys() & {"rpm", "tpm"}):
         raise BadLimits("a limit per minute is a whole number that is not negative")
 

@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from teams.api_fields import DurationField, MoneyField, WholeNumberField, wrong_type
 from teams.api_types import MISSING
-from teams.budgets import BadLimits, check_models, check_windows
+from teams.budgets import INSIDE, BadLimits, check_models, check_windows
 
 _AMOUNT, _DURATION = ("budget_limit", "max_budget"), ("time_period", "budget_duration")
 
@@ -90,7 +90,27 @@ def merged(
             _replace(models, name, {**_column(given, name), **rates})
         else:
             _set(models, name, _column(given, name))
+    _mark(models, given, rpm, tpm, anew=budgets is not None)
     return {model: limits for model, limits in models.items() if limits}
+
+
+def _mark(
+    models: dict[str, dict[str, Any]],
+    given: Mapping[str, Mapping[str, Any]],
+    rpm: Mapping[str, int] | None,
+    tpm: Mapping[str, int] | None,
+    *,
+    anew: bool,
+) -> None:
+    """Note which rates stand inside a budget: clients that compare want to see what they sent where they sent it."""
+    sent = {"rpm": rpm, "tpm": tpm}
+    for model, limits in models.items():
+        before = () if anew else limits.get(INSIDE, ())
+        now = given.get(model, {})
+        names = [name for name in sent if name in limits and (name in now or (name in before and sent[name] is None))]
+        limits.pop(INSIDE, None)
+        if names:
+            limits[INSIDE] = names
 
 
 def _column(models: Mapping[str, Mapping[str, Any]], name: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from teams.access_groups import group_ids
+from teams.budgets import INSIDE
 from teams.models import (
     Customer,
     Limits,
@@ -78,7 +79,7 @@ def model_rates(models: Mapping[str, Mapping[str, Any]]) -> Row:
 
 def model_row(limits: Mapping[str, Any]) -> Row:
     """One entry of `model_max_budget`."""
-    rates = {f"{name}_limit": limits[name] for name in ("rpm", "tpm") if name in limits}
+    rates = {f"{name}_limit": limits[name] for name in limits.get(INSIDE, ())}
     return {
         "budget_limit": usd_from_nano(limits["max_nano"]),
         "time_period": limits.get("duration") or None,

@@ -44,7 +44,7 @@ def test_every_kind_of_budget_is_taken_and_shown_again(api: Api) -> None:
     assert made["budget_limits"][0]["reset_at"].endswith("T00:00:00Z")
     assert made["budget_limits"][1]["reset_at"] is None
     assert made["model_max_budget"] == {
-        "gpt-4o": {"budget_limit": Decimal("0.25"), "time_period": "1d", "tpm_limit": 1000, "rpm_limit": 60},
+        "gpt-4o": {"budget_limit": Decimal("0.25"), "time_period": "1d"},
         "openai/*": {"budget_limit": 5, "time_period": "7d", "rpm_limit": 3},
     }
     assert made["model_rpm_limit"] == made["metadata"]["model_rpm_limit"] == {"gpt-4o": 60, "openai/*": 3}
@@ -59,6 +59,22 @@ def test_what_was_shown_can_be_sent_back(api: Api) -> None:
     names = ("max_budget", "budget_limits", "model_max_budget", "model_rpm_limit", "model_tpm_limit")
     assert {name: again.json[name] for name in names} == {name: made[name] for name in names}
     assert VirtualKey.objects.get().metadata == {"note": "same"}
+
+
+def test_a_rate_is_shown_inside_a_budget_only_if_it_was_written_there(api: Api) -> None:
+    budget = {"budget_limit": 5, "time_period": "1d"}
+    both = budget | {"rpm_limit": 3, "tpm_limit": 9}
+    made = api.key(model_max_budget={"m": budget, "n": both}, model_rpm_limit={"m": 7})
+    assert made["model_max_budget"] == {"m": budget, "n": both}
+    assert (made["model_rpm_limit"], made["model_tpm_limit"]) == ({"m": 7, "n": 3}, {"n": 9})
+
+    def update(**fields: Any) -> Any:
+        return api.post("/key/update", {"key": made["token"]} | fields).json["model_max_budget"]
+
+    assert update(key_alias="x") == {"m": budget, "n": both}
+    assert update(model_rpm_limit={"n": 4}) == {"m": budget, "n": budget | {"tpm_limit": 9}}
+    assert update(model_max_budget={"n": budget}) == {"n": budget}
+    assert api.get("/key/info", {"key": made["token"]}).json["info"]["model_tpm_limit"] == {"n": 9}
 
 
 def test_an_update_keeps_what_it_does_not_name_and_null_clears(api: Api) -> None:
