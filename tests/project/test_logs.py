@@ -11,13 +11,14 @@ KEY = generate().plaintext
 @pytest.mark.parametrize(
     "line",
     [
-        f"Bad Request: /key/{KEY}/regenerate",
-        f"Unauthorized: /key/info?key={KEY}&x=1",
-        f'Traceback: {{"key": "{KEY}"}}',
-        f"Bearer {KEY}, and more",
+        "Bad Request: /key/{key}/regenerate",
+        "Unauthorized: /key/info?key={key}&x=1",
+        'Traceback: ["key", "{key}"]',
+        "Bearer {key}, and more",
     ],
 )
 def test_a_key_in_a_line_is_shown_as_lists_show_it(line: str) -> None:
+    line = line.format(key=KEY)
     event = hide_keys(None, "", {"event": line, "status": 400, "deep": {"paths": [line]}})
     assert KEY not in str(event)
     assert f"sk-...{KEY[-4:]}" in event["event"]
