@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator
 
 from asgiref.sync import sync_to_async
-from django.db import close_old_connections
+from django.db import connections
 from django.http import StreamingHttpResponse
 
 
@@ -29,5 +29,8 @@ class Streamed(StreamingHttpResponse):
 
 def _letting_go(parts: Iterator[bytes]) -> Iterator[bytes]:
     for part in parts:
-        close_old_connections()
+        for connection in connections.all(initialized_only=True):
+            # Within a transaction it is somebody else's, who goes on with it.
+            if not connection.in_atomic_block:
+                connection.close_if_unusable_or_obsolete()
         yield part
