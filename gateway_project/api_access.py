@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from keys.secrets import hidden
+from keys.secrets import shown_path
 from teams.api_types import ApiError
 from teams.budgets import matches
 from teams.callers import Caller, Standing
@@ -78,7 +78,7 @@ class MayCall(BasePermission):
             raise ImproperlyConfigured(f"{type(view).__name__} was routed without an Access")
         caller: Caller = request.user  # type: ignore[assignment]  # set by KeyAuthentication
         if not caller.is_admin and settings.GATE_RULES.is_for_admins(request.path):
-            path = hidden(request.path[:200])
+            path = shown_path(request.path)
             raise ApiError(403, f"user not allowed to access this route. Route={path} is an admin only route")
         _refuse_narrowed(caller, access, request.path)
         if access.may & caller.standings or (access.spend and caller.opens_spend):
@@ -89,12 +89,12 @@ class MayCall(BasePermission):
             raise ApiError(
                 403,
                 f"user not allowed to access this route, role= {caller.role}. "
-                f"Trying to access: {hidden(request.path[:200])}",
+                f"Trying to access: {shown_path(request.path)}",
             )
         raise ApiError(
             access.refuses,
             "Authentication Error, Only proxy admin can be used to generate, delete, update info for new "
-            f"keys/users/teams/models. Route={hidden(request.path[:200])}. Your role={caller.role or 'unknown'}. "
+            f"keys/users/teams/models. Route={shown_path(request.path)}. Your role={caller.role or 'unknown'}. "
             f"Your user_id={caller.user_id or 'unknown'}",
         )
 

@@ -16,7 +16,7 @@ from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
 from rest_framework.views import APIView, set_rollback
 
-from keys.secrets import hidden
+from keys.secrets import shown_path
 from teams.api_base import ApiError, ManagementView
 from teams.api_types import MISSING, WRONG_TYPE, Misshapen, kind_of
 
@@ -81,7 +81,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if request.path.startswith(("/admin", "/portal")):
         return page_not_found(request, exception)
     error = {
-        "message": f"there is no {hidden(request.path[:200])} here",
+        "message": f"there is no {shown_path(request.path)} here",
         "type": "not_found_error",
         "param": None,
         "code": "404",

@@ -16,7 +16,7 @@ from keys.sealing import derive_key
 from proxy.config_file import ConfigError, read_config
 from proxy.fallback_rules import read_fallbacks
 from proxy.gate_rules import BadRule, read_budget_status, read_rules, read_zone
-from proxy.pool_rules import BadPool, read_provider_budgets
+from proxy.pool_rules import read_provider_budgets
 from proxy.providers import REGISTRY, usual_address
 from proxy.runtime.faults import BadFault
 from proxy.runtime.faults import parse as parse_fault
@@ -51,7 +51,7 @@ try:
     PLATFORM_LIMITS = read_platform(LITELLM_SETTINGS, GENERAL_SETTINGS)
     MARKUPS = read_markups(LITELLM_SETTINGS)
     PROVIDER_BUDGETS = read_provider_budgets(CONFIG.router)
-except (BadRule, BadDefault, BadKeyRule, BadPlatformRule, BadMarkup, BadPool) as error:
+except (BadRule, BadDefault, BadKeyRule, BadPlatformRule, BadMarkup) as error:
     raise ImproperlyConfigured(f"LATCHKEY_CONFIG: {error}") from error
 
 # --- Secrets -----------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ def inherit(key: VirtualKey, minter: VirtualKey) -> None:
         key.project = minter.project
     key.allowed_models = key.allowed_models or list(minter.allowed_models)
     key.tags = list(dict.fromkeys([*key.tags, *limited_tags(minter.organization_id, minter.tags)]))
-    if required := [*_required(key), *(name for name in _required(minter) if name not in _required(key))]:
+    if required := list(dict.fromkeys([*key.enforced_params, *minter.enforced_params])):
         key.metadata = {**key.metadata, "enforced_params": required}
     key.budget_limits = key.budget_limits or list(minter.effective("budget_limits"))
     key.model_limits = {**minter.limits_by_model, **key.model_limits}
@@ -86,7 +86,7 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
         "expires": "expires_at" in changed and _outlives(key, minter),
         "project_id": "project_id" in changed and minter.project_id not in (None, key.project_id),
         "tags": "tags" in changed and _takes_off(key, minter),
-        "enforced_params": "metadata" in changed and not set(_required(minter)) <= set(_required(key)),
+        "enforced_params": "metadata" in changed and not set(minter.enforced_params) <= set(key.enforced_params),
     }
     for column, name in _NUMBERS:
         top, wanted = minter.effective(column), key.effective(column)
@@ -118,7 +118,7 @@ def refuse_taking_off(key: VirtualKey, stored: VirtualKey) -> None:
     """ApiError 403 for an owner who takes off what holds the key: a tag with a limit, a field that calls must have."""
     for name, freed in {
         "tags": _takes_off(key, stored),
-        "enforced_params": not set(_required(stored)) <= set(_required(key)),
+        "enforced_params": not set(stored.enforced_params) <= set(key.enforced_params),
     }.items():
         if freed:
             told = f"{name}: only an admin of the team or the platform may take off what limits the key"
@@ -140,12 +140,6 @@ def owners_of(key: VirtualKey) -> list[Limits]:
 def _takes_off(key: VirtualKey, other: VirtualKey) -> bool:
     """Whether the key lacks a tag of the other one that limits its calls."""
     return bool(limited_tags(other.organization_id, (tag for tag in other.tags if tag not in key.tags)))
-
-
-def _required(key: VirtualKey) -> list[str]:
-    """Fields that every call has to bring."""
-    names = key.metadata.get("enforced_params")
-    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
 
 
 def _refuse_models(wanted: Iterable[str], owner: Limits) -> None:

@@ -15,13 +15,12 @@ from teams.models import (
     Organization,
     OrganizationMembership,
     Platform,
-    Project,
     Tag,
-    Team,
     Terms,
     User,
 )
 from teams.people_defaults import complete_customer
+from teams.tag_limits import tags_of
 
 
 def load_grants(tokens: Iterable[str]) -> dict[str, Grant]:
@@ -79,11 +78,11 @@ def grant_of(
         expires_at=key.expires_at,
         retires_at=old.valid_until if old else None,
         aliases={**((key.team and key.team.model_aliases) or {}), **(key.aliases or {})},
-        tags=tuple(dict.fromkeys((*key.tags, *_tags_of(key.team), *_tags_of(key.project)))),
+        tags=tuple(dict.fromkeys((*key.tags, *tags_of(key.team), *tags_of(key.project)))),
         allowed_routes=tuple(key.allowed_routes),
         output_cap_policy=key.output_cap_policy,
         budget_fallbacks=key.extras.get("budget_fallbacks") or {},
-        enforced_params=tuple(_texts(key.metadata.get("enforced_params"))),
+        enforced_params=tuple(key.enforced_params),
         is_admin=key.public_id == MASTER_ID or (key.user is not None and _is_admin(key.user)),
         owner_deactivated=key.user is not None and not key.user.is_active,
         user_public_id=key.user.public_id if key.user else "",
@@ -93,15 +92,6 @@ def grant_of(
 
 def _is_admin(user: User) -> bool:
     return user.is_superuser or user.role == User.Role.PROXY_ADMIN
-
-
-def _tags_of(owner: Team | Project | None) -> list[str]:
-    return _texts(owner.metadata.get("tags")) if owner else []
-
-
-def _texts(value: object) -> list[str]:
-    """Names out of `metadata`, where clients may write anything."""
-    return [name for name in value if isinstance(name, str) and 0 < len(name) <= 255] if isinstance(value, list) else []
 
 
 def policy_of(limits: Limits, *, epoch: int, owner: User | None = None) -> ScopePolicy:

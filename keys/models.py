@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from teams.access_groups import RELATION
 from teams.callers import Caller, Standing
+from teams.json_checks import names_in
 from teams.models import Limits, Organization, Project, Team, User
 from teams.scopes import ScopeKind
 from teams.validators import validate_names, validate_object
@@ -178,6 +179,11 @@ class VirtualKey(Limits):
             raise ValidationError({"rotation_interval": str(error)}) from error
         if self.auto_rotate and not self.rotation_interval:
             raise ValidationError({"rotation_interval": "say how often the key is rotated, e.g. '30d'"})
+
+    @property
+    def enforced_params(self) -> list[str]:
+        """Fields that every call has to bring, `metadata.x` for one inside `metadata`."""
+        return names_in(self.metadata.get("enforced_params"))
 
     def status(self, now: datetime | None = None) -> str:
         """One of deleted, blocked, expired, active."""

@@ -65,6 +65,11 @@ def hidden(text: str) -> str:
     return _KEYS.sub(lambda found: masked(found.group()), text) if "sk-" in text else text
 
 
+def shown_path(path: str) -> str:
+    """A request's path for an error: not all of it, and no key."""
+    return hidden(path[:200])
+
+
 def seal_of(token: str, row_id: int, sealing_key: bytes) -> str:
     """Binds a token to its row; a row planted or altered in the database does not authenticate."""
     return hmac.digest(sealing_key, f"{token}|{row_id}".encode(), "sha256").hex()

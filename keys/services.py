@@ -13,7 +13,7 @@ from keys.throughput import refuse_oversold
 from keys.validity import bound_by_team
 from teams import audit, changes
 from teams.actors import SYSTEM, Actor
-from teams.services import default_organization, windows_differ
+from teams.services import default_organization
 from teams.windows import BadDuration, duration_delta
 
 
@@ -83,7 +83,7 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     refuse_oversold(key)
     key.save()
     is_moved = stored.organization_id != key.organization_id
-    new_windows = windows_differ(stored, key) and not is_moved
+    new_windows = changes.windows_differ(stored, key) and not is_moved
     changes.publish(key, organization_pk=key.organization_id, new_windows=new_windows)
     if is_moved:
         changes.publish_move(key, before=stored.organization_id, after=key.organization_id)

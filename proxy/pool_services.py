@@ -42,7 +42,7 @@ def save_pool(pool: Pool, *, actor: Actor, now: datetime) -> Pool:
         _check(pool)
     pool.save()
     # Who does not know of a new one does not count for it either, so it needs a new epoch even without a budget.
-    changes.publish_above(pool, new_windows=stored is None or changes.windows_of(stored) != changes.windows_of(pool))
+    changes.publish_above(pool, new_windows=stored is None or changes.windows_differ(stored, pool))
     changes.publish_catalog()
     audit.record("pool.updated" if stored else "pool.created", pool, actor=actor, before=before)
     return pool
@@ -63,8 +63,11 @@ def find(kind: Pool.Kind, name: str) -> Pool | None:
 
 def joined(groups: Collection[str]) -> None:
     """Models were put into access groups: from the commit on, no call to them is admitted beside the groups' pools."""
-    if groups and Pool.objects.filter(kind=Pool.Kind.ACCESS_GROUP, name__in=set(groups)).exists():
-        platform_services.platform(locked=True)
+    if not groups:
+        return
+    # Under the lock that whoever makes a pool takes: it is there to be seen, or finds the models in the group.
+    platform_services.platform(locked=True)
+    if Pool.objects.filter(kind=Pool.Kind.ACCESS_GROUP, name__in=set(groups)).exists():
         changes.raise_every_epoch()
 
 

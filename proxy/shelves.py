@@ -135,7 +135,7 @@ class _Pools:
         named = [(Pool.Kind.PROVIDER.value, target.provider)]
         named += [(Pool.Kind.ACCESS_GROUP.value, group) for group in sorted(groups)]
         pools = tuple(self.policies[name] for name in named if name in self.policies)
-        return replace(target, pools=pools) if pools else target
+        return replace(target, pools=pools, pool_scopes=tuple(pool.scope for pool in pools)) if pools else target
 
 
 def _pools() -> _Pools:

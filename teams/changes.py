@@ -75,9 +75,15 @@ def publish_above(row: Terms, *, new_windows: bool) -> None:
         raise_every_epoch()
 
 
-def windows_of(row: Terms) -> set[tuple[str, str, datetime]]:
-    """Every window that calls are held on: of which model, how long, from when on."""
-    return {(budget.model, budget.duration, budget.anchor) for budget in row.budgets()}
+def windows_differ(stored: Terms, changed: Terms) -> bool:
+    """Whether the *set* of windows changes; a new amount for the same window is not such a change."""
+    return _windows(stored) != _windows(changed)
+
+
+def _windows(row: Terms) -> tuple[str, set[tuple[str, str, datetime]]]:
+    """Every window that calls are held on: of which model, how long, from when on, in which time zone."""
+    zone = getattr(row, "timezone", "")
+    return zone, {(budget.model, budget.duration, budget.anchor) for budget in row.budgets()}
 
 
 def raise_every_epoch() -> None:

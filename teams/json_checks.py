@@ -1,4 +1,4 @@
-"""What kind of JSON a column holds, as a rule of the database: the same on SQLite and PostgreSQL."""
+"""What kind of JSON a column holds, as a rule of the database (the same on SQLite and PostgreSQL), and names in it."""
 
 from typing import Any
 
@@ -20,3 +20,8 @@ class JsonKind(Func):
 def is_json(column: str, kind: str) -> Q:
     """The condition that a column holds JSON of one kind: `array` or `object`."""
     return Q(Exact(JsonKind(column), Value(kind)))
+
+
+def names_in(value: object) -> list[str]:
+    """Names out of `metadata`, where clients may write anything."""
+    return [name for name in value if isinstance(name, str) and 0 < len(name) <= 255] if isinstance(value, list) else []

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from teams.money import nano_from_usd
+from teams.money import limit_from_usd
 from teams.scopes import MAX_BUDGET_NANO
 from teams.windows import BadDuration, parse_budget_duration
 
@@ -26,29 +26,29 @@ def read_platform(litellm: Mapping[str, Any], general: Mapping[str, Any]) -> dic
         raise BadPlatformRule("litellm_settings.budget_duration: set max_budget as well, it is the budget's period")
     limits = [_whole(general, name) for name in sorted(GENERAL_NAMES)]
     found = {
-        "max_budget_nano": None if budget is None else _nano(budget),
-        "budget_duration": None if duration is None else _duration(duration),
+        "max_budget_nano": None if budget is None else nano_of("litellm_settings.max_budget", budget, least=1),
+        "budget_duration": None if duration is None else duration_of("litellm_settings.budget_duration", duration),
         "max_parallel_requests": min((limit for limit in limits if limit is not None), default=None),
     }
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _nano(value: Any) -> int:
-    problem = BadPlatformRule("litellm_settings.max_budget: write an amount in USD up to 9,000,000, or leave it out")
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= MAX_BUDGET_NANO // 10**9:
-        raise problem
-    try:
-        return nano_from_usd(Decimal(str(value)))
-    except ValueError as error:
-        raise problem from error
+def nano_of(place: str, value: Any, *, least: int = 0) -> int:
+    """A budget in the file; what is finer than a nano-USD is rounded down. Raises BadPlatformRule."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    nano = limit_from_usd(Decimal(str(value))) if is_number and 0 <= value <= MAX_BUDGET_NANO // 10**9 else -1
+    if nano < least:
+        raise BadPlatformRule(f"{place}: write an amount in USD up to 9,000,000, or leave it out")
+    return nano
 
 
-def _duration(value: Any) -> str:
+def duration_of(place: str, value: Any) -> str:
+    """A budget's period in the file. Raises BadPlatformRule."""
     text = value if isinstance(value, str) else ""
     try:
         parse_budget_duration(text)
     except BadDuration as error:
-        raise BadPlatformRule(f"litellm_settings.budget_duration: {error}") from error
+        raise BadPlatformRule(f"{place}: {error}") from error
     return text
 
 

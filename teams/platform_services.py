@@ -28,7 +28,7 @@ def update_platform(changed: Platform, *, actor: Actor, now: datetime | None = N
         changed.budget_started_at = now or timezone.now()
     changed.full_clean()
     changed.save()
-    changes.publish_above(changed, new_windows=_windows(stored) != _windows(changed))
+    changes.publish_above(changed, new_windows=changes.windows_differ(stored, changed))
     audit.record("platform.updated", changed, actor=actor, before=before)
     return changed
 
@@ -44,8 +44,3 @@ def apply_file(values: Mapping[str, Any], *, zone: str, actor: Actor, now: datet
             setattr(row, name, value)
         update_platform(row, actor=actor, now=now)
     return row
-
-
-def _windows(row: Platform) -> tuple[str, set[tuple[str, str, datetime]]]:
-    """Every window that calls are held on: of which model, how long, from when on, in which time zone."""
-    return row.timezone, changes.windows_of(row)

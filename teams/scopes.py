@@ -61,6 +61,11 @@ def scope_kind(scope: str) -> ScopeKind:
     return ScopeKind(scope.partition(":")[0])
 
 
+def is_pool(scope: str) -> bool:
+    """Also of names that are no scope's, such as that of the catalog."""
+    return scope.startswith(f"{ScopeKind.POOL}:")
+
+
 def scope_pk(scope: str) -> int:
     return int(scope.partition(":")[2])
 

@@ -304,7 +304,8 @@ def update_limits(instance: L, *, actor: Actor, now: datetime | None = None) -> 
     if isinstance(instance, Organization):
         instance.updated_by = actor.signature
     instance.save()
-    changes.publish(instance, organization_pk=organization_of(instance), new_windows=windows_differ(stored, instance))
+    new_windows = changes.windows_differ(stored, instance)
+    changes.publish(instance, organization_pk=organization_of(instance), new_windows=new_windows)
     audit.record(f"{instance._meta.model_name}.updated", instance, actor=actor, before=before)
     if isinstance(instance, Team) and isinstance(stored, Team) and stored.member_budget_id != instance.member_budget_id:
         _hand_on(instance, stored.member_budget_id, actor)
@@ -331,17 +332,6 @@ def set_password(user: User, password: str, *, actor: Actor) -> User:
     user.save(update_fields=["password"])
     audit.record("user.password_set", user, actor=actor, after={})
     return user
-
-
-def windows_differ(stored: Limits, changed: Limits) -> bool:
-    """Whether the *set* of windows changes; a new amount for the same window is not such a change."""
-    return _windows(stored) != _windows(changed)
-
-
-def _windows(limits: Limits) -> tuple[str, set[tuple[str, str, datetime]]]:
-    """Every window that calls are held on: of which model, how long, from when on, in which time zone."""
-    zone = limits.timezone if isinstance(limits, Organization) else ""
-    return zone, {(budget.model, budget.duration, budget.anchor) for budget in limits.budgets()}
 
 
 def organization_of(instance: Limits) -> int:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from teams.models import Tag, Team
+from teams.json_checks import names_in
+from teams.models import Project, Tag, Team
 
 
 def limited_tags(organization_pk: int, names: Iterable[str]) -> list[str]:
@@ -15,7 +16,6 @@ def limited_tags(organization_pk: int, names: Iterable[str]) -> list[str]:
     return [name for name in wanted if name in limited]
 
 
-def tags_of(team: Team) -> list[str]:
-    """As every call of the team has them."""
-    tags = team.metadata.get("tags")
-    return [tag for tag in tags if isinstance(tag, str)] if isinstance(tags, list) else []
+def tags_of(owner: Team | Project | None) -> list[str]:
+    """As every call of the team, or of the project, has them."""
+    return names_in(owner.metadata.get("tags")) if owner else []

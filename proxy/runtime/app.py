@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 
-from keys.secrets import hidden
+from keys.secrets import shown_path
 from proxy.runtime import answer_headers, chain, errors, health, ids, listing, metrics, relay, routes
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
@@ -152,13 +152,13 @@ class Gateway:
             raise errors.forbidden("Access forbidden: IP address not allowed.", "auth_error")
         found = routes.find(request.path)
         if found is None:
-            raise errors.GatewayError(404, "not_found_error", f"there is no {hidden(request.path[:200])} here")
+            raise errors.GatewayError(404, "not_found_error", f"there is no {shown_path(request.path)} here")
         route, named = found
         if request.method != route.method:
             raise errors.GatewayError(
                 405,
                 "invalid_request_error",
-                f"use {route.method} for {hidden(request.path[:200])}",
+                f"use {route.method} for {shown_path(request.path)}",
                 None,
                 {"allow": route.method},
             )

@@ -37,6 +37,8 @@ class Target:
     """Of calls that this deployment is for, where tags choose among deployments."""
     pools: tuple[ScopePolicy, ...] = ()
     """What its provider and the access groups of its model may spend together, whoever calls."""
+    pool_scopes: tuple[str, ...] = ()
+    """Their names, as every call of it is attributed to them."""
 
 
 @dataclass(frozen=True, slots=True)

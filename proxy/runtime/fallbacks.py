@@ -7,12 +7,11 @@ from typing import Any
 from proxy.fallback_rules import CONTENT_POLICY, CONTEXT_WINDOW, GENERAL, Fallbacks
 from proxy.runtime.call import Call
 from proxy.runtime.errors import GatewayError
-from teams.scopes import ScopeKind
+from teams.scopes import is_pool
 
 RETRIED = frozenset({408, 409, 429, 500, 502, 503, 504})
 #: Answers that no other try can change: the key is not good any more, or something of ours is down.
 _FINAL = (401, 503)
-_POOL = f"{ScopeKind.POOL}:"
 _CONTEXT_CODES = ("context_length_exceeded", "string_above_max_length")
 _CONTEXT_WORDS = ("maximum context length", "context window", "prompt is too long", "context length")
 _POLICY_CODES = ("content_policy_violation", "content_filter", "moderation_blocked")
@@ -69,7 +68,7 @@ class Course:
 
     def goes_round(self, refusal: GatewayError) -> bool:
         """After a refused budget: whether it was that of a pool, which deployments of other providers may be out of."""
-        if not refusal.scope.startswith(_POOL) or refusal.scope in self.spent:
+        if not is_pool(refusal.scope) or refusal.scope in self.spent:
             return False
         self.spent |= {refusal.scope}
         return True

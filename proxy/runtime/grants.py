@@ -15,14 +15,13 @@ from keys.grants import Grant, ScopePolicy
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.identify import unknown_customer, unknown_key
 from proxy.runtime.journal import BooksUnavailable, Journal
-from teams.scopes import CATALOG, PLATFORM_SCOPE, ScopeKind
+from teams.scopes import CATALOG, PLATFORM_SCOPE, is_pool
 
 K = TypeVar("K")
 V = TypeVar("V")
 _MOST = 100_000
 _POLL_SECONDS = 0.3
 _LOOK_BACK = timedelta(seconds=10)
-_POOL = f"{ScopeKind.POOL}:"
 
 
 class Grants:
@@ -128,7 +127,7 @@ class Grants:
     def forget(self, scopes: Iterable[str]) -> None:
         """Drop every snapshot that was read from one of the scopes."""
         gone = set(scopes)
-        if CATALOG in gone or any(scope.startswith(_POOL) for scope in gone):
+        if CATALOG in gone or any(map(is_pool, gone)):
             self._catalog = None
         if PLATFORM_SCOPE in gone:
             self._grants.clear()

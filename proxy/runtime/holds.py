@@ -340,7 +340,7 @@ class Holds:
             epoch=question["e"],
             amount_nano=question["a"],
             counters=asking.moment.counters,
-            scopes=(*asking.plan.scopes, *(pool.scope for pool in target.pools)),
+            scopes=asking.plan.scopes + target.pool_scopes,
             owners=admission.grant.owners,
             customer_id=admission.customer_id,
             request_id=admission.request_id,

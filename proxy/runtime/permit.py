@@ -199,7 +199,7 @@ def outside(targets: tuple[Target, ...], spent: frozenset[str]) -> tuple[Target,
     """Deployments that are in none of the pools which have nothing left, if there are any."""
     if not spent:
         return targets
-    return tuple(target for target in targets if spent.isdisjoint(pool.scope for pool in target.pools)) or targets
+    return tuple(target for target in targets if spent.isdisjoint(target.pool_scopes)) or targets
 
 
 def for_tags(targets: tuple[Target, ...], tags: tuple[str, ...], model: str) -> tuple[Target, ...]:

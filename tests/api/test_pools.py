@@ -7,9 +7,10 @@ import pytest
 
 from proxy import pool_services, services
 from proxy.models import Pool
-from proxy.pool_rules import BadPool, read_provider_budgets
+from proxy.pool_rules import read_provider_budgets
 from teams.actors import SYSTEM
 from teams.models import AuditEvent
+from teams.platform_rules import BadPlatformRule
 from tests.api.conftest import Api
 from tests.api.test_access_groups import delete, put
 from tests.api.test_models import NEW
@@ -110,5 +111,5 @@ def test_providers_have_the_budgets_that_the_file_names_and_no_others(api: Api) 
     ],
 )
 def test_a_budget_of_the_file_that_makes_no_sense_is_named_at_the_start(config: Any, place: str) -> None:
-    with pytest.raises(BadPool, match=place.replace(".", r"\.")):
+    with pytest.raises(BadPlatformRule, match=place.replace(".", r"\.")):
         read_provider_budgets({"provider_budget_config": config})
