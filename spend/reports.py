@@ -1,7 +1,7 @@
 """Reading what was spent: the amounts beside limits."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import OuterRef, Subquery, Sum
 from django.db.models.functions import Coalesce
@@ -10,7 +10,7 @@ from django.utils import timezone
 from keys.models import KeyQuerySet
 from spend.models import Activity, Crossing, LedgerEntry
 from spend.spent import Stretch, spent_by_window, spent_in, spent_now
-from spend.wire import CounterRef
+from spend.wire import CounterRef, crossing_name
 from teams.models import Limits
 from teams.rows import current_window
 
@@ -31,10 +31,22 @@ def every_window_spend(scopes: Iterable[Limits]) -> dict[tuple[str, str, str], i
 
 
 def soft_crossings(scopes: Iterable[Limits]) -> dict[str, datetime]:
-    """When each scope crossed the soft budget of its main budget's current window; the others are left out."""
+    """When each scope crossed the soft budget of its main budget's current window; the others are left out.
+
+    A rolling window: when it was last noted, today or yesterday.
+    """
     now = timezone.now()
-    counters = {CounterRef(one.scope, "", current_window(one, now)).counter: one.scope for one in scopes}
-    rows = Crossing.objects.filter(counter__in=counters, kind=Crossing.Kind.SOFT).values_list("counter", "at")
+    refs = [CounterRef(one.scope, "", current_window(one, now)) for one in scopes]
+    counters = {
+        crossing_name(ref.counter, rolling=bool(ref.window.slice_seconds), at=at): ref.scope
+        for ref in refs
+        for at in (now - timedelta(days=1), now)
+    }
+    rows = (
+        Crossing.objects.filter(counter__in=counters, kind=Crossing.Kind.SOFT)
+        .order_by("at")
+        .values_list("counter", "at")
+    )
     return {counters[counter]: at for counter, at in rows}
 
 

@@ -177,9 +177,14 @@ class SqlHold:
     until: datetime | None = None
 
 
+def crossing_name(counter: str, *, rolling: bool, at: datetime) -> str:
+    """Under what a crossing is noted once. A rolling window never ends: there it is once a day (UTC)."""
+    return f"{counter}@{at.astimezone(UTC):%Y-%m-%d}" if rolling else counter
+
+
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A soft budget was crossed in one of its windows; nano-USD."""
+    """A soft budget was crossed in one of its windows; nano-USD. `counter` is a `crossing_name`."""
 
     scope: str
     counter: str

@@ -258,7 +258,7 @@ class Holds:
     async def settle(self, due: Sequence[Settled]) -> list[Line]:
         """Release holds and book what they cost on the counters. Safe to repeat.
 
-        Returns the lines whose soft budget was crossed. Raises StoreUnavailable.
+        Returns the lines whose soft budget is used up. Raises StoreUnavailable.
         """
         calls = [
             (held.prefix, held.intent.hold_id, cost_nano, tokens, held.intent.epoch, "")
@@ -269,10 +269,7 @@ class Holds:
             calls += overall.settlements(due)
             lines += [held.platform.lines if held.platform else () for held, _, _ in due]
         replies = await self._store.scripts(scripts.SETTLE, calls)
-        crossed: list[Line] = []
-        for call, of_call, reply in zip(calls, lines, replies, strict=True):
-            crossed += _crossed(of_call, call[2], reply[1:])
-        return crossed
+        return [line for of_call, reply in zip(lines, replies, strict=True) for line in _over_soft(of_call, reply[1:])]
 
     async def undo(self, held: Held) -> None:
         """Take back a hold that was never sent: it does not count, not as a request either."""
@@ -362,11 +359,11 @@ class Holds:
         )
 
 
-def _crossed(lines: tuple[Line, ...], cost_nano: int, spent: list[str]) -> list[Line]:
+def _over_soft(lines: tuple[Line, ...], spent: list[str]) -> list[Line]:
     return [
         line
         for line, now in zip(lines, spent, strict=False)
-        if line.soft_nano is not None and int(now) - cost_nano < line.soft_nano <= int(now)
+        if line.soft_nano is not None and line.soft_nano <= int(now)
     ]
 
 

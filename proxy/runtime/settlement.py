@@ -21,13 +21,14 @@ from proxy.runtime.holds import Holds
 from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.plan import Line
 from proxy.runtime.spooling import Spooling
-from spend.wire import Crossing, Posting
+from spend.wire import Crossing, Posting, crossing_name
 
 log = structlog.get_logger()
 _MOST_WAITING = 10_000
 _BATCH = 256
 #: Postings gather for so long, or until this many wait: nobody waits for one, and many cost little more than one.
 _LINGER_SECONDS, _ENOUGH = 0.02, 64
+_MOST_NOTED = 10_000
 _Due = tuple[Held, Posting]
 
 
@@ -49,6 +50,7 @@ class Settlement:
         self._wake, self._hurry = asyncio.Event(), asyncio.Event()
         self._accepted = self._done = 0
         self._watchers: list[tuple[int, asyncio.Future[None]]] = []
+        self._noted: set[str] = set()
 
     @property
     def overloaded(self) -> bool:
@@ -172,14 +174,19 @@ class Settlement:
     async def _settle(self, due: list[Settled]) -> None:
         try:
             for line in await self._holds.settle(due):
-                await self._journal.ask("crossings", self._crossing(line))
+                await self._note_crossing(line)
         except BooksUnavailable as error:
             log.warning("settled, but not all that follows from it was noted", error=str(error))
 
-    def _crossing(self, line: Line) -> Crossing:
-        """A rolling window never ends: its crossing is noted once a day."""
-        day = f"@{self._clock():%Y-%m-%d}" if line.slices else ""
-        return Crossing(line.policy.scope, line.counter + day, line.soft_nano or 0)
+    async def _note_crossing(self, line: Line) -> None:
+        """Whatever made it so: also a call that others settled, a correction, or a mark that was lowered."""
+        counter = crossing_name(line.counter, rolling=bool(line.slices), at=self._clock())
+        if counter in self._noted:
+            return
+        await self._journal.ask("crossings", Crossing(line.policy.scope, counter, line.soft_nano or 0))
+        if len(self._noted) >= _MOST_NOTED:
+            self._noted.clear()
+        self._noted.add(counter)
 
     def _tell_watchers(self) -> None:
         for due, watcher in self._watchers:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from keys.loading import load_grants
 from keys.models import VirtualKey
 from spend import services as ledger
-from spend.wire import CounterRef, Crossing
+from spend.wire import CounterRef, Crossing, crossing_name
 from teams.rows import current_window
 from tests.api.conftest import Api
 from tests.factories import intent_for, posting_of
@@ -183,5 +183,16 @@ def test_key_info_says_when_the_soft_budget_of_this_window_was_crossed(api: Api)
     today, long_ago = (CounterRef(key.scope, "", current_window(key, at)) for at in (now, now - timedelta(days=9)))
     for ref, at in ((long_ago, now - timedelta(days=9)), (today, now)):
         ledger.note_crossings([Crossing(key.scope, ref.counter, 5 * 10**9)], now=at)
+    info = api.get("/key/info", {"key": made["token"]}).json["info"]
+    assert datetime.fromisoformat(info["soft_budget_crossed_at"]) == now
+
+
+def test_key_info_says_when_the_soft_budget_of_a_rolling_window_was_last_noted(api: Api) -> None:
+    made, now = api.key(soft_budget=5, budget_duration="rolling 24h"), timezone.now()
+    key = VirtualKey.objects.get()
+    counter = CounterRef(key.scope, "", current_window(key, now)).counter
+    for at in (now - timedelta(days=3), now):
+        name = crossing_name(counter, rolling=True, at=at)
+        ledger.note_crossings([Crossing(key.scope, name, 5 * 10**9)], now=at)
     info = api.get("/key/info", {"key": made["token"]}).json["info"]
     assert datetime.fromisoformat(info["soft_budget_crossed_at"]) == now

@@ -134,6 +134,16 @@ def test_a_soft_budget_never_refuses_and_says_when_it_was_crossed(latchkey: Runn
     eventually(lambda: _info(latchkey, key)["soft_budget_crossed_at"] is not None)
 
 
+def test_a_soft_budget_set_below_what_was_spent_is_noted_at_the_next_call(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_budget=PLENTY)
+    assert [latchkey.chat(key).status_code for _ in range(3)] == [200] * 3
+    latchkey.key_rows(key)
+    latchkey.manage("POST", "/key/update", json={"key": key, "soft_budget": ONE_CALL})
+    assert _info(latchkey, key)["soft_budget_crossed_at"] is None
+    assert latchkey.chat(key).status_code == 200
+    eventually(lambda: _info(latchkey, key)["soft_budget_crossed_at"] is not None)
+
+
 def test_rates_of_one_model_leave_the_others_alone(latchkey: Running, books: Books) -> None:
     key = latchkey.new_key(model_rpm_limit={"gpt-books": 0}, model_tpm_limit={"gpt-c*": 0})
     assert [latchkey.chat(key, model=m).status_code for m in ("gpt-books", "gpt-cancel", "gpt-free")] == [429, 429, 200]
