@@ -49,11 +49,18 @@ def tags(body: dict[str, Any], headers: Mapping[str, str], rules: GateRules) -> 
 
 
 def fallbacks(body: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What a client names for when the model that it calls fails: models, each with what then changes in the body."""
+    """What a client names for when the model that it calls fails: models, each with what then changes in the body.
+
+    Raises 400.
+    """
     given = body.get("fallbacks")
-    entries = given if isinstance(given, list) else []
-    named = [{"model": entry} if isinstance(entry, str) else entry for entry in entries]
-    return [entry for entry in named if isinstance(entry, dict) and isinstance(entry.get("model"), str)]
+    if given is None:
+        return []
+    listed = given if isinstance(given, list) else [given]
+    named = [{"model": one} if isinstance(one, str) else one for one in listed]
+    if listed is not given or not all(isinstance(one, dict) and isinstance(one.get("model"), str) for one in named):
+        raise errors.invalid('fallbacks must be a list of models, each a name or {"model": name, ...}', "fallbacks")
+    return named
 
 
 def timeout(body: dict[str, Any], headers: Mapping[str, str], *, stream: bool) -> float | None:

@@ -4,6 +4,8 @@ import json
 import time
 from typing import Any
 
+import pytest
+
 from tests.gateway.running import Running, eventually
 from tests.gateway.test_models import add, listed, refused, unique
 from tests.gateway.upstream import Books, say
@@ -109,7 +111,14 @@ def test_clients_may_name_models_that_their_key_may_call(latchkey: Running, book
     assert not {"fallbacks", "user", "api_base"} & sent.keys()
     assert latchkey.chat(key, model="gpt-down", fallbacks=["gpt-free"]).status_code == 403
     assert latchkey.chat(key, model="gpt-down", fallbacks=[own | {"max_tokens": "many"}]).status_code == 400
-    assert latchkey.chat(key, model="gpt-down", fallbacks="gpt-books").status_code == 502
+
+
+@pytest.mark.parametrize(
+    "fallbacks", ["gpt-books", 5, {"model": "gpt-books"}, [5], [None], [{"max_tokens": 7}], [["gpt-books"]]]
+)
+def test_fallbacks_that_name_no_models_are_refused(latchkey: Running, books: Books, fallbacks: object) -> None:
+    refused = latchkey.chat(latchkey.new_key(), model="gpt-down", fallbacks=fallbacks)
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "fallbacks")
 
 
 def test_the_list_of_models_tells_fallbacks_that_the_key_may_call(latchkey: Running, books: Books) -> None:
