@@ -12,6 +12,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from keys.audit_words import Words
 from keys.models import RetiredSecret, VirtualKey
 from teams.api_base import ApiError, ManagementView, whole_number
 from teams.api_fields import DayOrInstantField
@@ -147,10 +148,11 @@ def _rows(events: Iterable[AuditEvent]) -> list[Row]:
     by_token |= {old.token: old.key for old in retired}
     named = {event.object_id for event in events if event.object_type == "keys.VirtualKey"}
     hashes = dict(VirtualKey.objects.filter(public_id__in=named).values_list("public_id", "token"))
-    return [_row(event, by_token.get(event.actor_key), hashes) for event in events]
+    words = Words(events)
+    return [_row(event, by_token.get(event.actor_key), hashes, words) for event in events]
 
 
-def _row(event: AuditEvent, key: VirtualKey | None, hashes: dict[str, str]) -> Row:
+def _row(event: AuditEvent, key: VirtualKey | None, hashes: dict[str, str], words: Words) -> Row:
     person = key.user.public_id if key and key.user and event.actor.startswith("key:") else event.actor
     return {
         "id": str(event.pk),
@@ -160,7 +162,7 @@ def _row(event: AuditEvent, key: VirtualKey | None, hashes: dict[str, str]) -> R
         "action": _ACTION_OF.get(event.action.rpartition(".")[2], "updated"),
         "table_name": _TABLES.get(event.object_type, event.object_type),
         "object_id": hashes.get(event.object_id, event.object_id),
-        "before_value": event.before or None,
-        "updated_values": event.after or None,
+        "before_value": words.of(event.object_type, event.before),
+        "updated_values": words.of(event.object_type, event.after),
         "event": event.action,
     }

@@ -55,11 +55,8 @@ def terms_row(terms: Terms) -> Row:
         "max_budget": usd(terms.max_budget_nano),
         "soft_budget": usd(terms.soft_budget_nano),
         "budget_duration": terms.budget_duration or None,
-        "budget_limits": [
-            {"budget_duration": window["duration"], "max_budget": usd_from_nano(window["max_nano"])}
-            for window in terms.budget_limits
-        ],
-        "model_max_budget": {model: model_row(limits) for model, limits in models.items() if "max_nano" in limits},
+        "budget_limits": windows(terms.budget_limits),
+        "model_max_budget": model_budgets(models),
         **model_rates(models),
         "rpm_limit": terms.rpm_limit,
         "tpm_limit": terms.tpm_limit,
@@ -67,6 +64,19 @@ def terms_row(terms: Terms) -> Row:
         "created_at": terms.created_at,
         "updated_at": terms.updated_at,
     }
+
+
+def windows(budget_limits: Iterable[Mapping[str, Any]]) -> list[Row]:
+    """Further windows, as they are set."""
+    return [
+        {"budget_duration": window["duration"], "max_budget": usd_from_nano(window["max_nano"])}
+        for window in budget_limits
+    ]
+
+
+def model_budgets(models: Mapping[str, Mapping[str, Any]]) -> Row:
+    """`model_max_budget`: the budget of each model that has one."""
+    return {model: model_row(limits) for model, limits in models.items() if "max_nano" in limits}
 
 
 def model_rates(models: Mapping[str, Mapping[str, Any]]) -> Row:

@@ -1,5 +1,6 @@
 """/audit: who changed what, in the words that clients know, for platform admins alone, and free of secrets."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -38,6 +39,27 @@ def test_the_life_of_a_key_is_told_in_the_words_of_clients(api: Api) -> None:
     update = next(row for row in rows if row["action"] == "updated")
     assert (update["before_value"]["metadata"], update["updated_values"]["metadata"]) == ({}, {"a": 1})
     assert key["key"] not in str(rows)
+
+
+def test_values_are_told_in_the_words_and_units_of_the_api(api: Api, ada: User, search: Team) -> None:
+    api.post("/budget/new", {"budget_id": "house", "max_budget": 50})
+    limits = {
+        "max_budget": 25.5, "model_max_budget": {"gpt-4o": {"budget_limit": 2, "time_period": "1d"}},
+        "budget_limits": [{"budget_duration": "1d", "max_budget": 3}], "model_rpm_limit": {"gpt-4o": 7},
+    }  # fmt: skip
+    key = api.key(key_alias="told", models=["gpt-4o"], team_id=search.public_id, user_id=ada.public_id, **limits)
+    api.post("/key/update", {"key": key["key"], "max_budget": 30, "budget_id": "house", "duration": "9d"})
+    updated, made = logs(api, table_name="LiteLLM_VerificationToken")
+    values = made["updated_values"]
+    assert {name: values[name] for name in limits} == limits | {"max_budget": Decimal("25.5")}
+    assert [values[name] for name in ("key_alias", "models", "team_id", "user_id")] == [
+        "told", ["gpt-4o"], search.public_id, ada.public_id,
+    ]  # fmt: skip
+    assert (updated["before_value"]["max_budget"], updated["updated_values"]["max_budget"]) == (Decimal("25.5"), 30)
+    assert (updated["before_value"]["budget_id"], updated["updated_values"]["budget_id"]) == (None, "house")
+    assert updated["updated_values"]["expires"].startswith("20")
+    assert not {"id", "alias", "allowed_models", "shared_budget_id", "model_limits"} & values.keys()
+    assert "_nano" not in str(logs(api))
 
 
 def test_the_human_behind_a_key_is_named(api: Api, ada: User) -> None:
