@@ -58,3 +58,30 @@ class DailyLeader(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.column} {self.owner_id}"
+
+
+class OwnerTotal(models.Model):
+    """What a key or person spent on all days that are summed up (`SummedDay`), but for entries that were posted late:
+    see `spend.ever`."""
+
+    column = models.CharField(max_length=16)
+    owner_id = models.BigIntegerField()
+    amount_nano = models.BigIntegerField()
+    requests = models.BigIntegerField()
+    input_tokens = models.BigIntegerField()
+    output_tokens = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["column", "owner_id"], name="spend_ownertotal_once")]
+
+    def __str__(self) -> str:
+        return f"{self.column} {self.owner_id}"
+
+
+class SummedDay(models.Model):
+    """A UTC day that is over and part of what each owner spent."""
+
+    day = models.DateField(unique=True)
+
+    def __str__(self) -> str:
+        return f"{self.day}"

@@ -23,8 +23,8 @@ def leaders(rows: Rows, column: str, most: int) -> list[int]:
     return [pk for pk, _ in _summed(rows, column)[:most]]
 
 
-def leaders_of_all(column: str, most: int, days: Days | None = None) -> list[int]:
-    """The owners who spent most of everybody, in these days or ever; of a column that is noted."""
+def leaders_of_all(column: str, most: int, days: Days) -> list[int]:
+    """The owners who spent most of everybody in these days; of a column that is noted."""
     noted = DailyLeader.objects.filter(column=column)
     closed = _days(noted, days)
     open_days = set(_days(DailyTotal.objects.all(), days)) - set(closed)
@@ -41,6 +41,6 @@ def _summed(rows: Rows, column: str) -> QuerySet[Any, tuple[int, int]]:
     return summed
 
 
-def _days(rows: QuerySet[DailyLeader] | QuerySet[DailyTotal], days: Days | None) -> list[date]:
-    rows = rows.filter(day__gte=days.first, day__lte=days.last) if days else rows
+def _days(rows: QuerySet[DailyLeader] | QuerySet[DailyTotal], days: Days) -> list[date]:
+    rows = rows.filter(day__gte=days.first, day__lte=days.last)
     return list(rows.order_by().values_list("day", flat=True).distinct())

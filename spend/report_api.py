@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from spend import labels, totals
+from spend import ever, labels, totals
 from spend.global_api import SpendView, team_name
 from spend.labels import Label
 from spend.query import day, days
@@ -61,8 +61,7 @@ class SpendKeys(SpendView):
 
     @_SHOWN
     def get(self, request: Request) -> Response:
-        shares, limit = _shares(self, request), whole_number(request.query_params, "limit", 1000, top=10_000)
-        found = totals.leading(shares, "key_id", limit)
+        found = _leading(self, request, "key_id")
         keys = labels.key_labels({pk for pk, *_ in found})
         return Response(
             [
@@ -81,8 +80,7 @@ class SpendUsers(SpendView):
 
     @_SHOWN
     def get(self, request: Request) -> Response:
-        shares, limit = _shares(self, request), whole_number(request.query_params, "limit", 1000, top=10_000)
-        found = totals.leading(shares, "user_id", limit)
+        found = _leading(self, request, "user_id")
         users = labels.user_labels({pk for pk, *_ in found})
         return Response(
             [
@@ -174,13 +172,15 @@ def _in_days(view: SpendView, request: Request, **how: Any) -> totals.Rows:
     return totals.chosen(rows, query, **_CHOSEN)
 
 
-def _shares(view: SpendView, request: Request) -> Shares:
-    """Of the days that are named; of all days if none is."""
+def _leading(view: SpendView, request: Request, column: str) -> list[tuple[int, int, int, int, int]]:
+    """Who spent most in the days that are named; ever if none is."""
     query = request.query_params
+    limit = whole_number(query, "limit", 1000, top=10_000)
     if day(query, "start_date") or day(query, "end_date"):
-        return view.shares(query)
-    whole = view.caller.reads_spend and not any(query.get(name) for name in _CHOSEN)
-    return Shares(_in_days(view, request), totals.every() if whole else None)
+        return totals.leading(view.shares(query), column, limit)
+    if view.caller.reads_spend and not any(query.get(name) for name in _CHOSEN):
+        return ever.most(column, limit)
+    return totals.leading(Shares(_in_days(view, request)), column, limit)
 
 
 #: Day, owner, key, model, nano-USD, tokens.

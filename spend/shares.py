@@ -31,7 +31,7 @@ class Shares:
     def leaders(self, column: str, most: int) -> list[int]:
         if self.totals is not None and column in _TOTALED:
             return leaders(self.totals, column, most)
-        if self.totals is None or most > NOTED:
+        if self.totals is None or self.days is None or most > NOTED:
             return leaders(self.rows, column, most)
         return leaders_of_all(column, most, self.days)
 

@@ -34,10 +34,9 @@ def seen(caller: Caller, days: Days | None = None, *, tagged: bool = False) -> R
     return rows.filter(day__gte=days.first, day__lte=days.last).order_by() if days else rows.order_by()
 
 
-def every(days: Days | None = None) -> QuerySet[DailyTotal]:
+def every(days: Days) -> QuerySet[DailyTotal]:
     """What everybody did together, by organization and kind of call."""
-    rows = DailyTotal.objects.filter(requests__gt=0).order_by()
-    return rows.filter(day__gte=days.first, day__lte=days.last) if days else rows
+    return DailyTotal.objects.filter(requests__gt=0, day__gte=days.first, day__lte=days.last).order_by()
 
 
 def most_named(days: Days) -> int:
