@@ -106,6 +106,19 @@ def test_parallel_slots_are_given_back(latchkey: Running, books: Books) -> None:
     eventually(lambda: latchkey.chat(key).status_code == 200)
 
 
+def test_a_slot_is_free_as_soon_as_the_answer_is_there(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_parallel_requests=1)
+    asked = {"model": "gpt-books", "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}]}
+    for stream in (False, True):
+        answers = [
+            latchkey.http.post(
+                "/v1/chat/completions", json={**asked, "stream": stream}, headers={"authorization": f"Bearer {key}"}
+            )
+            for _ in range(25)
+        ]
+        assert [answer.status_code for answer in answers] == [200] * 25
+
+
 def test_an_emptied_counter_store_is_read_from_the_ledger_again(latchkey: Running, books: Books) -> None:
     key = latchkey.new_key(max_budget=3 * COST / 10**9 + 0.00005)
     assert [latchkey.chat(key).status_code for _ in range(2)] == [200, 200]
