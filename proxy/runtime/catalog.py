@@ -65,13 +65,10 @@ class Shelf:
         return known or (bool(self.wildcards) and self.wildcard_for(model) is not None)
 
     def groups_of(self, model: str) -> frozenset[str]:
-        """Further names by which lists of models may mean it: its groups, and the provider's own name for it."""
-        own = model.partition("/")[2]
-        found = frozenset({own}) if self.short.get(own) == model else _NONE
         if not self.groups:
-            return found
+            return _NONE
         name = model if model in self.models else self.wildcard_for(model)
-        return found | self.groups.get(name or model, _NONE)
+        return self.groups.get(name or model, _NONE)
 
     def names(self) -> Iterator[str]:
         """Everything that can be asked for by name; a wildcard itself is none."""
@@ -120,8 +117,12 @@ class Catalog:
         return next((shelf.short[model] for shelf in self.shelves(team) if model in shelf.short), model)
 
     def groups_of(self, model: str, team: int | None) -> frozenset[str]:
-        shelf = self.shelf_of(model, team)
-        return _NONE if shelf is None else shelf.groups_of(model)
+        """Further names by which lists of models may mean it: its groups, and the provider's own name for it."""
+        shelf, own = self.shelf_of(model, team), model.partition("/")[2]
+        if shelf is None:
+            return _NONE
+        is_short = shelf.short.get(own) == model and self.shelf_of(own, team) is None
+        return shelf.groups_of(model) | (frozenset({own}) if is_short else _NONE)
 
     def remember(self, model: str, team: int | None, targets: tuple[Target, ...]) -> None:
         if len(self.concrete) >= _MOST_CONCRETE:

@@ -170,7 +170,10 @@ def test_a_model_behind_a_providers_wildcard_answers_to_its_own_name_as_well(pro
 def test_a_name_that_is_served_itself_or_by_several_providers_is_no_short_one(providers: None) -> None:
     wildcard()
     add("gpt-4o-mini", **RATES)
-    assert shelves.load_catalog(NOON).in_full("gpt-4o-mini", None) == "gpt-4o-mini"
+    known = shelves.load_catalog(NOON)
+    assert known.in_full("gpt-4o-mini", None) == "gpt-4o-mini"
+    assert not allowed(("gpt-4o-mini",), "openai/gpt-4o-mini", known)
+    assert permit.visible_models((replace(GRANT.key, models=("gpt-4o-mini",)),), known, None) == ["gpt-4o-mini"]
     listed = {"openai/same": "openai/*", "groq/same": "groq/*", "groq/a/b": "groq/*", "w/own": "w/*", "groq/own": "*"}
     assert shelves._short(listed) == {}
 
