@@ -43,7 +43,8 @@ CATALOG_SECONDS = 0.5
 PROVIDER_ADDRESSES = {slug: usual_address(spec, os.environ) for slug, spec in REGISTRY.items()}
 GENERAL_SETTINGS, LITELLM_SETTINGS = CONFIG.general, CONFIG.litellm
 try:
-    GATE_RULES, ZONE = read_rules(GENERAL_SETTINGS, CONFIG.router), read_zone(LITELLM_SETTINGS)
+    GATE_RULES = read_rules(GENERAL_SETTINGS, CONFIG.router, LITELLM_SETTINGS)
+    ZONE = read_zone(LITELLM_SETTINGS)
     FILE_BUDGET_STATUS = read_budget_status(LITELLM_SETTINGS)
     FALLBACKS = read_fallbacks(LITELLM_SETTINGS, CONFIG.router)
     check_defaults(LITELLM_SETTINGS, GENERAL_SETTINGS)

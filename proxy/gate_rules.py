@@ -15,7 +15,8 @@ NAMES = frozenset({
 })  # fmt: skip
 
 ROUTER_NAMES = frozenset({"enable_tag_filtering", "max_fallbacks"})
-LITELLM_NAMES = frozenset({"timezone", "budget_exceeded_status_code"})
+LITELLM_NAMES = frozenset({"timezone", "budget_exceeded_status_code", "require_auth_for_metrics_endpoint"})
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class BadRule(ValueError):
@@ -39,6 +40,8 @@ class GateRules:
     """Whether the tags of a call choose among the deployments of its model."""
     max_fallbacks: int = 5
     """How many other models may be tried for one call."""
+    open_metrics: bool = False
+    """Whether `/metrics` is shown without a key."""
 
     def may_come_from(self, address: str) -> bool:
         if not self.networks:
@@ -55,8 +58,10 @@ class GateRules:
         return any(matches(entry, form) for entry in self.admin_routes for form in (path, bare, "/v1" + bare))
 
 
-def read_rules(general: Mapping[str, Any], router: Mapping[str, Any] = MappingProxyType({})) -> GateRules:
-    """From `general_settings` and `router_settings`. Raises BadRule."""
+def read_rules(
+    general: Mapping[str, Any], router: Mapping[str, Any] = _NOTHING, litellm: Mapping[str, Any] = _NOTHING
+) -> GateRules:
+    """From `general_settings`, `router_settings` and `litellm_settings`. Raises BadRule."""
     size = general.get("max_request_size_mb")
     if size is not None and (isinstance(size, bool) or not isinstance(size, int | float) or not 0 < size < 2**20):
         raise BadRule("general_settings.max_request_size_mb: write a number of megabytes above 0")
@@ -70,6 +75,7 @@ def read_rules(general: Mapping[str, Any], router: Mapping[str, Any] = MappingPr
         admin_routes=_texts(general, "admin_only_routes"),
         tag_filtering=_flag(router, "enable_tag_filtering", "router_settings"),
         max_fallbacks=_most_fallbacks(router.get("max_fallbacks")),
+        open_metrics=not _flag(litellm, "require_auth_for_metrics_endpoint", "litellm_settings", unsaid=True),
     )
 
 
@@ -114,11 +120,11 @@ def _header(value: Any, name: str) -> str:
     return value.lower()
 
 
-def _flag(settings: Mapping[str, Any], name: str, section: str = "general_settings") -> bool:
+def _flag(settings: Mapping[str, Any], name: str, section: str = "general_settings", *, unsaid: bool = False) -> bool:
     value = settings.get(name)
     if value is not None and not isinstance(value, bool):
         raise BadRule(f"{section}.{name}: write true or false")
-    return bool(value)
+    return unsaid if value is None else value
 
 
 def _most_fallbacks(value: Any) -> int:

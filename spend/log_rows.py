@@ -81,7 +81,7 @@ def _attribution(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
         "call_type": _CALL_TYPES.get(row.call_type, row.call_type),
         "api_key": row.token or (row.key.token if row.key else ""),
         "startTime": row.admitted_at,
-        "model": row.upstream_model,
+        "model": row.upstream_model or row.model,
         "model_group": row.model,
         "model_id": row.deployment,
         "custom_llm_provider": row.provider,

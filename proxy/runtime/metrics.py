@@ -58,7 +58,17 @@ async def keep_shared() -> None:
 
 
 async def serve(gateway: "Gateway", request: Request) -> None:
-    """For platform admins alone: what a company calls, and how often, is no business of a key's holder."""
+    """For platform admins alone: what a company calls, and how often, is no business of a key's holder.
+
+    A file that opens them to everybody opens them to those whom it lets call at all.
+    """
+    config = gateway.config
+    if not (config.rules.open_metrics and config.rules.may_come_from(request.client)):
+        await _check(gateway, request)
+    await relay.send_whole(request.send, 200, text(), {"content-type": CONTENT_TYPE_LATEST})
+
+
+async def _check(gateway: "Gateway", request: Request) -> None:
     config = gateway.config
     token = identify(request.headers, config.master_token, config.rules.key_header, gateway.grants.known)
     if token != config.master_token and not _opens(await gateway.grants.get(token), gateway.clock()):
@@ -67,7 +77,6 @@ async def serve(gateway: "Gateway", request: Request) -> None:
             "'Authorization: Bearer sk-...'",
             "auth_error",
         )
-    await relay.send_whole(request.send, 200, text(), {"content-type": CONTENT_TYPE_LATEST})
 
 
 def _opens(grant: Grant, now: datetime) -> bool:

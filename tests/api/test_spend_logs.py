@@ -145,6 +145,7 @@ def test_a_refused_call_is_shown_with_what_its_caller_was_told(api: Api) -> None
     refuse(key)
     (row,) = api.get(V2, DAY | {"status_filter": "failure"}).json["data"]
     assert (row["request_id"], row["status"], row["spend"], row["api_key"]) == ("refused", "failure", 0, key.token)
+    assert (row["model"], row["model_group"]) == ("demo", "demo")
     assert row["metadata"]["error_information"] == {
         "error_code": "429", "error_class": "rate_limit_error", "error_message": "Rate limit exceeded",
         "llm_provider": "",

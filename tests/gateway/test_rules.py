@@ -15,6 +15,8 @@ general_settings:
   admin_only_routes: ["/embeddings", "/tag/*"]
   litellm_key_header_name: X-Our-Key
   enforce_user_param: true
+litellm_settings:
+  require_auth_for_metrics_endpoint: false
 """
 
 
@@ -33,6 +35,12 @@ def test_calls_at_once_are_limited_over_all_keys_and_workers(ruled: Running, boo
     assert refused.headers["rate_limit_type"] == "max_parallel_requests"
     assert "all keys together" in refused.json()["error"]["message"]
     assert ruled.chat(keys[0], user="u").status_code == 200
+
+
+def test_metrics_that_the_file_opens_need_no_key(ruled: Running) -> None:
+    shown = ruled.http.get("/metrics")
+    assert shown.status_code == 200
+    assert "latchkey_answers_total" in shown.text
 
 
 def test_rules_of_the_file_hold_for_every_call(ruled: Running, books: Books) -> None:

@@ -101,6 +101,13 @@ def test_a_rule_that_cannot_be_kept_stops_the_start(name: str, value: object) ->
         read_rules({name: value})
 
 
+def test_metrics_need_a_key_unless_the_file_says_otherwise() -> None:
+    name = "require_auth_for_metrics_endpoint"
+    assert [read_rules({}, {}, said).open_metrics for said in ({}, {name: True}, {name: False})] == [False, False, True]
+    with pytest.raises(BadRule, match=f"litellm_settings.{name}: write true or false"):
+        read_rules({}, {}, {name: "false"})
+
+
 def test_the_size_of_a_body_is_told_in_megabytes() -> None:
     assert read_rules({"max_request_size_mb": 0.5}).max_body_bytes == 512 * 1024
 
