@@ -78,8 +78,18 @@ class OwnerTotal(models.Model):
         return f"{self.column} {self.owner_id}"
 
 
+class ScopeTotal(models.Model):
+    """The same for a scope, out of its rollups: what its budgets for all time count."""
+
+    scope = models.CharField(max_length=64, primary_key=True)
+    amount_nano = models.BigIntegerField()
+
+    def __str__(self) -> str:
+        return self.scope
+
+
 class SummedDay(models.Model):
-    """A UTC day that is over and part of what each owner spent."""
+    """A UTC day that is over and part of what each owner and scope spent."""
 
     day = models.DateField(unique=True)
 

@@ -1,11 +1,13 @@
-"""What each key and each person ever spent, without a look at every day of theirs.
+"""What each key, each person and each scope ever spent, without a look at every day of theirs.
 
 Days that are over are summed up once, all days of an owner into one row. An entry that is posted to such a day
-afterwards is known by its instants, for good: it is left out when its day is summed up, whether it is there yet or not,
-and counted when sums are read. So these are exact at any moment: the days summed up, late entries, and the days since.
+afterwards is known by its instants: it is left out when its day is summed up, whether it is there yet or not, counted
+by whoever reads the sums, and added to them with the day on which it was posted. So sums are exact at any moment: the
+days summed up, entries that were posted late since, and the days since.
 """
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -15,10 +17,10 @@ from django.db.models.expressions import RawSQL
 
 from spend.closed_days import AT_ONCE, LATE
 from spend.late import PostedLate
-from spend.models import Activity, LedgerEntry, OwnerTotal, SummedDay
+from spend.models import Activity, LedgerEntry, OwnerTotal, Rollup, ScopeTotal, SummedDay
 
 COLUMNS = ("key_id", "user_id")
-_LATE = PostedLate("posted_at", "admitted_at")
+_LATE_ENTRIES = LedgerEntry.objects.filter(PostedLate("posted_at", "admitted_at"))
 #: Those that spent most are looked for among so many more than wanted.
 _MARGIN = 1000
 _SUMS = ("amount_nano", "requests", "input_tokens", "output_tokens")
@@ -31,9 +33,10 @@ def sum_up_days(*, now: datetime) -> int:
     """Sum up the days that are over, the oldest first, at most a hundred; returns how many. Repeatable."""
     over, done = (now.astimezone(UTC) - LATE).date(), 0
     while done < AT_ONCE:
-        rows = Activity.objects.filter(tag="", day__gt=_through(), day__lt=over).order_by("day")
+        through = _through()
+        rows = Activity.objects.filter(tag="", day__gt=through, day__lt=over).order_by("day")
         day = rows.values_list("day", flat=True).first()
-        if day is None or not _sum_up(day):
+        if day is None or not _sum_up(day, through):
             break
         done += 1
     return done
@@ -52,6 +55,22 @@ def most(column: str, limit: int) -> list[tuple[int, int, int, int, int]]:
             return found
 
 
+def of_scopes(scopes: Iterable[str]) -> Mapping[str, int]:
+    """Nano-USD that each of these ever spent; those that are not there spent nothing."""
+    wanted = list(scopes)
+    among = set(wanted)
+    while True:
+        through, found = _through(), Counter[str]()
+        known = ScopeTotal.objects.filter(scope__in=wanted).order_by().values_list("scope", "amount_nano")
+        since = Rollup.objects.filter(scope__in=wanted, quarter__gte=_end(through)).order_by().values_list("scope")
+        for scope, amount in known.union(since.annotate(total=Sum("amount_nano")), all=True):
+            found[scope] += int(amount)
+        for own, amount in _late_since(through).values_list("scopes", "amount_nano"):
+            found.update(dict.fromkeys(among.intersection(own), amount))
+        if through == _through():
+            return found
+
+
 def _through() -> date:
     """This day, and all before it, are summed up."""
     return SummedDay.objects.aggregate(last=Max("day"))["last"] or date.min
@@ -60,7 +79,7 @@ def _through() -> date:
 def _most(column: str, limit: int, through: date) -> list[tuple[int, int, int, int, int]]:
     known, some = OwnerTotal.objects.filter(column=column), {f"{column}__gt": 0}
     since = Activity.objects.filter(tag="", day__gt=through, **some)
-    late = LedgerEntry.objects.filter(_LATE, admitted_at__lt=_start(through + timedelta(days=1)), **some)
+    late = _late_since(through).filter(**some)
     leading: tuple[_Rows, ...] = (known.values_list("owner_id"), since.values_list(column), late.values_list(column))
     names, owners = _sql(rows.order_by("-amount_nano")[: limit + _MARGIN] for rows in leading)
     named = RawSQL("SELECT pk FROM named", ())
@@ -80,24 +99,26 @@ def _most(column: str, limit: int, through: date) -> list[tuple[int, int, int, i
         return [(owner, int(a), int(b), int(c), int(d)) for owner, a, b, c, d in cursor.fetchall()]
 
 
-def _sum_up(day: date) -> bool:
-    """False if somebody else does so at the same moment."""
+def _sum_up(day: date, through: date) -> bool:
+    """Add a day to the sums, and what was posted late by its end. False if somebody else does so at the same moment."""
     try:
         with transaction.atomic():
             SummedDay.objects.create(day=day)
             for column in COLUMNS:
-                _add(column, day)
+                _add(column, day, through)
+            _add_scopes(day, through)
     except IntegrityError:
         return False
     return True
 
 
-def _add(column: str, day: date) -> None:
+def _add(column: str, day: date, through: date) -> None:
     """One statement: an entry that is posted at the same moment is in both of what it reads, or in neither."""
-    start, some = _start(day), {f"{column}__gt": 0}
-    late = LedgerEntry.objects.filter(_LATE, admitted_at__gte=start, admitted_at__lt=start + timedelta(days=1), **some)
-    whole = Activity.objects.filter(tag="", day=day, **some)
-    parts, values = _sql((_sums(whole, column), _late_sums(late, column, -1)))
+    some = {f"{column}__gt": 0}
+    whole, out, back = Activity.objects.filter(tag="", day=day, **some), _late_of(day), _late_until(day, through)
+    parts, values = _sql(
+        (_sums(whole, column), _late_sums(out.filter(**some), column, -1), _late_sums(back.filter(**some), column))
+    )
     with connection.cursor() as cursor:
         cursor.execute(
             f'INSERT INTO spend_ownertotal ("column", owner_id, {", ".join(_SUMS)}) '  # noqa: S608
@@ -105,6 +126,38 @@ def _add(column: str, day: date) -> None:
             f'GROUP BY {column} ON CONFLICT ("column", owner_id) DO UPDATE SET {_ADDED}',
             [column, *values],
         )
+
+
+def _add_scopes(day: date, through: date) -> None:
+    """The same for scopes, whose rollups are by the quarter of an hour."""
+    whole = Rollup.objects.filter(quarter__gte=_end(day) - timedelta(days=1), quarter__lt=_end(day)).order_by()
+    late = (rows.order_by().values_list("scopes", "amount_nano") for rows in (_late_of(day), _late_until(day, through)))
+    (rolled, out, back), values = _sql((whole.values_list("scope", "amount_nano"), *late))
+    each = "jsonb_array_elements_text(e.scopes) AS s(value)" if _on_postgresql() else "json_each(e.scopes) AS s"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO spend_scopetotal (scope, amount_nano) SELECT scope, sum(amount_nano) FROM ("  # noqa: S608
+            f"{rolled} UNION ALL SELECT s.value, -e.amount_nano FROM ({out}) AS e, {each} "
+            f"UNION ALL SELECT s.value, e.amount_nano FROM ({back}) AS e, {each}) AS parts GROUP BY scope "
+            "ON CONFLICT (scope) DO UPDATE SET amount_nano = spend_scopetotal.amount_nano + excluded.amount_nano",
+            values,
+        )
+
+
+def _late_of(day: date) -> QuerySet[LedgerEntry]:
+    """Entries that came to a day too late to be in its sums. All of them were posted after its end."""
+    end = _end(day)
+    return _LATE_ENTRIES.filter(posted_at__gte=end, admitted_at__gte=end - timedelta(days=1), admitted_at__lt=end)
+
+
+def _late_until(day: date, through: date) -> QuerySet[LedgerEntry]:
+    """Entries that came late to the days through the one that was summed up last, by the end of the next."""
+    return _late_since(through).filter(posted_at__lt=_end(day))
+
+
+def _late_since(through: date) -> QuerySet[LedgerEntry]:
+    """Entries that came late to the days summed up, and are not part of the sums yet."""
+    return _LATE_ENTRIES.filter(posted_at__gte=_end(through), admitted_at__lt=_end(through)).order_by()
 
 
 def _sums(rows: _Rows, column: str) -> _Rows:
@@ -133,5 +186,9 @@ def _sql(parts: Iterable[_Rows]) -> tuple[list[str], list[Any]]:
     return [sql for sql, _ in found], [value for _, values in found for value in values]
 
 
-def _start(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
+def _end(day: date) -> datetime:
+    return datetime.combine(day, time(), UTC) + timedelta(days=1)
+
+
+def _on_postgresql() -> bool:
+    return connection.vendor == "postgresql"

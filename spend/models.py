@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from keys.models import VirtualKey
-from spend.daily_models import DailyLeader, DailySums, DailyTotal, OwnerTotal, SummedDay
+from spend.daily_models import DailyLeader, DailySums, DailyTotal, OwnerTotal, ScopeTotal, SummedDay
 from spend.late import PostedLate
 from spend.price_models import MOST_HOURS, PACKAGED, Markup, Price, PriceReload
 from teams.callers import Caller
@@ -17,7 +17,8 @@ from teams.models import Customer, Organization, Team, User
 
 __all__ = [
     "MOST_HOURS", "PACKAGED", "Activity", "Attribution", "Crossing", "DailyLeader", "DailyTotal", "Hold",
-    "LedgerEntry", "Markup", "OwnerTotal", "Price", "PriceReload", "Refusal", "Rollup", "SpendReset", "SummedDay",
+    "LedgerEntry", "Markup", "OwnerTotal", "Price", "PriceReload", "Refusal", "Rollup", "ScopeTotal", "SpendReset",
+    "SummedDay",
 ]  # fmt: skip
 
 
@@ -211,7 +212,7 @@ class LedgerEntry(Attribution):
                 fields=["admitted_at"], condition=Q(usage_source="estimated_orphan"), name="spend_entry_orphan"
             ),
             models.Index(
-                fields=["admitted_at"], condition=Q(PostedLate("posted_at", "admitted_at")), name="spend_entry_late"
+                fields=["posted_at"], condition=Q(PostedLate("posted_at", "admitted_at")), name="spend_entry_late"
             ),
         ]
         constraints = [

@@ -8,6 +8,7 @@ from itertools import chain
 
 from django.db.models import Q, Sum
 
+from spend import ever
 from spend.models import LedgerEntry, Rollup
 from spend.resets import forgiven_in
 from spend.rollups import COLUMNS, QUARTER, quarter_of
@@ -83,6 +84,10 @@ def _sums(starts: Mapping[str, datetime | None], *, by_model: bool) -> Iterator[
     grouped: dict[datetime | None, list[str]] = defaultdict(list)
     for scope, start in starts.items():
         grouped[_next_quarter(start) if start else None].append(scope)
+    if None in grouped and not by_model:
+        yield from ((scope, "", total) for scope, total in ever.of_scopes(grouped.pop(None)).items())
+    if not grouped:
+        return
     wanted = Q()
     for start, scopes in grouped.items():
         wanted |= Q(scope__in=scopes, quarter__gte=start) if start else Q(scope__in=scopes)

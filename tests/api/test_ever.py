@@ -1,4 +1,4 @@
-"""What keys and people ever spent is the ledger's sum at any moment, however late an entry comes to a day."""
+"""What keys, people and scopes ever spent is the ledger's sum at any moment, however late an entry comes to a day."""
 
 import random
 from collections import Counter
@@ -12,7 +12,8 @@ from django.test.utils import CaptureQueriesContext
 
 from keys.models import VirtualKey
 from spend import ever, services
-from spend.models import LedgerEntry, OwnerTotal, SummedDay
+from spend.models import LedgerEntry, OwnerTotal, ScopeTotal, SummedDay
+from spend.reports import lifetime_spend
 from teams.actors import MASTER
 from teams.models import Team, User
 from tests.api.conftest import Api
@@ -51,8 +52,17 @@ def ledger(column: str) -> list[tuple[int, ...]]:
     return sorted(((pk, *sums.values()) for pk, sums in found.items()), key=lambda row: (-row[1], row[0]))
 
 
+def scopes() -> Counter[str]:
+    """What each scope spent, from every entry there is."""
+    found = Counter[str]()
+    for entry in LedgerEntry.objects.all():
+        found.update(dict.fromkeys(entry.scopes, entry.amount_nano))
+    return found
+
+
 def is_exact() -> bool:
-    return all(ever.most(column, 10) == ledger(column) for column in ever.COLUMNS)
+    owners = all(ever.most(column, 10) == ledger(column) for column in ever.COLUMNS)
+    return owners and ever.of_scopes(scopes()) == scopes()
 
 
 def test_days_that_are_over_are_summed_up_once(keys: list[VirtualKey]) -> None:
@@ -118,10 +128,23 @@ def test_whatever_happens_in_whatever_order_the_sums_are_those_of_the_ledger(key
     assert is_exact()
 
 
+def test_what_came_late_becomes_part_of_the_sums_with_the_day_on_which_it_was_posted(keys: list[VirtualKey]) -> None:
+    call(keys[0], 10)
+    ever.sum_up_days(now=NOON + DAY)
+    call(keys[0], 100, posted=LATER)
+    call(keys[0], 1000, at=LATER)
+    assert ever._late_since(NOON.date()).count() == 1
+    ever.sum_up_days(now=LATER + DAY)
+    assert ever._late_since(LATER.date()).count() == 0
+    assert OwnerTotal.objects.get(column="key_id").amount_nano == 1110
+    assert ScopeTotal.objects.get(scope=keys[0].scope).amount_nano == 1110
+    assert is_exact()
+
+
 def test_who_comes_second_changes_nothing(keys: list[VirtualKey]) -> None:
     call(keys[0], 10)
     ever.sum_up_days(now=LATER)
-    assert ever._sum_up(NOON.date()) is False
+    assert ever._sum_up(NOON.date(), date.min) is False
     assert is_exact()
 
 
@@ -140,6 +163,17 @@ def test_sums_are_read_again_if_a_day_is_summed_up_meanwhile(
     assert is_exact()
     assert asked == [date.min, *[NOON.date()] * 2]
     assert SummedDay.objects.get().day == NOON.date()
+
+
+def test_a_budget_for_all_time_counts_days_summed_up_days_since_and_what_came_late(keys: list[VirtualKey]) -> None:
+    for number in (0, 3):
+        call(keys[0], 10**number, at=NOON + number * DAY)
+    ever.sum_up_days(now=LATER)
+    call(keys[0], 100, posted=LATER)
+    with CaptureQueriesContext(connection) as captured:
+        assert lifetime_spend(keys) == {keys[0].scope: 1101, keys[1].scope: 0, keys[2].scope: 0}
+    (sums,) = (query["sql"] for query in captured.captured_queries if "spend_rollup" in query["sql"])
+    assert f'"quarter" >= \'{NOON.date() + DAY}' in sums
 
 
 def test_the_report_names_those_who_spent_most_and_reads_only_days_since(api: Api, keys: list[VirtualKey]) -> None:
