@@ -14,7 +14,7 @@ from spend.models import Activity, DailyLeader, DailyTotal
 #: The columns by which reports name owners of whom there may be very many.
 COLUMNS = ("key_id", "user_id", "team_id")
 #: How many of each are noted, and how many days are closed at once.
-NOTED, AT_ONCE = 1000, 100
+NOTED, _AT_ONCE = 1000, 100
 #: Calls of yesterday may still be posted for so long.
 LATE = timedelta(hours=2)
 
@@ -23,7 +23,7 @@ def close_days(*, now: datetime) -> int:
     """Close the days that are over, the newest first, at most a hundred; returns how many. Repeatable."""
     noted = DailyLeader.objects.filter(column=COLUMNS[0]).values("day").distinct()
     over = DailyTotal.objects.filter(day__lt=(now.astimezone(UTC) - LATE).date()).exclude(day__in=noted)
-    days = list(over.order_by("-day").values_list("day", flat=True).distinct()[:AT_ONCE])
+    days = list(over.order_by("-day").values_list("day", flat=True).distinct()[:_AT_ONCE])
     return sum(_close(day) for day in days)
 
 

@@ -9,18 +9,21 @@ days summed up, entries that were posted late since, and the days since.
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
+from time import monotonic
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, F, Max, QuerySet, Sum, When
 from django.db.models.expressions import RawSQL
 
-from spend.closed_days import AT_ONCE, LATE
+from spend.closed_days import LATE
 from spend.late import PostedLate
 from spend.models import Activity, LedgerEntry, OwnerTotal, Rollup, ScopeTotal, SummedDay
 
 COLUMNS = ("key_id", "user_id")
 _LATE_ENTRIES = LedgerEntry.objects.filter(PostedLate("posted_at", "admitted_at"))
+#: After so long the rest is left to the next time: on SQLite nobody else writes meanwhile, nor waits for ever.
+_SECONDS = 10
 #: Those that spent most are looked for among so many more than wanted.
 _MARGIN = 1000
 _SUMS = ("amount_nano", "requests", "input_tokens", "output_tokens")
@@ -30,9 +33,9 @@ _Rows = QuerySet[Any, Any]
 
 
 def sum_up_days(*, now: datetime) -> int:
-    """Sum up the days that are over, the oldest first, at most a hundred; returns how many. Repeatable."""
-    over, done = (now.astimezone(UTC) - LATE).date(), 0
-    while done < AT_ONCE:
+    """Sum up days that are over, the oldest first, until time is up; returns how many. Repeatable."""
+    over, done, stop = (now.astimezone(UTC) - LATE).date(), 0, monotonic() + _SECONDS
+    while not done or monotonic() < stop:
         through = _through()
         rows = Activity.objects.filter(tag="", day__gt=through, day__lt=over).order_by("day")
         day = rows.values_list("day", flat=True).first()

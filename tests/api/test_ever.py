@@ -79,11 +79,13 @@ def test_days_that_are_over_are_summed_up_once(keys: list[VirtualKey]) -> None:
     assert is_exact()
 
 
-def test_only_so_many_days_are_summed_up_at_once(keys: list[VirtualKey], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ever, "AT_ONCE", 2)
+def test_days_are_left_to_the_next_time_once_time_is_up(
+    keys: list[VirtualKey], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ever, "_SECONDS", -1)
     for number in range(3):
         call(keys[number], 1, at=NOON + number * DAY)
-    assert [ever.sum_up_days(now=LATER) for _ in range(3)] == [2, 1, 0]
+    assert [ever.sum_up_days(now=LATER) for _ in range(4)] == [1, 1, 1, 0]
     assert is_exact()
 
 
