@@ -70,7 +70,8 @@ def secret(name: str, *, given: str = "", folder: Path | None, prefix: str = "",
     if not allow_weak and is_weak(value):
         raise ImproperlyConfigured(
             f"{name} is weak: it needs at least {_MINIMUM_SECRET} characters, eight different ones, and must not "
-            "be a value from an example."
+            "be a value from an example. To try Latchkey out with it, run with LATCHKEY_DEMO=1 and without "
+            "DATABASE_URL."
         )
     return value
 

@@ -60,6 +60,7 @@ def test_the_full_engine_refuses_a_weak_secret_without_repeating_it(tmp_path: Pa
     result = start(tmp_path, **FULL | {name: weak})
     assert result.returncode != 0
     assert f"{name} is weak" in result.stderr
+    assert "run with LATCHKEY_DEMO=1 and without DATABASE_URL" in result.stderr
     assert weak not in result.stderr.splitlines()[-1]
 
 
