@@ -82,6 +82,8 @@ class Books:
                     self._activity(f"e.id > {last}"),
                 )
         self.execute("DELETE FROM spend_dailytotal", self._totals())
+        # Days that Latchkey has summed up already have more calls now, which it takes for posted in time.
+        self.execute(*(f"DELETE FROM spend_{table}" for table in ("summedday", "ownertotal", "scopetotal")))
         self.analyze()
 
     def analyze(self) -> None:

@@ -29,6 +29,10 @@ CREATE TABLE spend_activity (id INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT, org
 CREATE TABLE spend_dailytotal (id INTEGER PRIMARY KEY AUTOINCREMENT, day TEXT, organization_id INTEGER, of_team INTEGER,
   model TEXT, upstream_model TEXT, provider TEXT, call_type TEXT, amount_nano INTEGER, requests INTEGER,
   input_tokens INTEGER, output_tokens INTEGER, cached_tokens INTEGER, cache_write_tokens INTEGER);
+CREATE TABLE spend_summedday (id INTEGER PRIMARY KEY, day TEXT);
+CREATE TABLE spend_ownertotal (id INTEGER PRIMARY KEY, amount_nano INTEGER);
+CREATE TABLE spend_scopetotal (scope TEXT PRIMARY KEY, amount_nano INTEGER);
+INSERT INTO spend_summedday VALUES (1, '2026-01-30');
 CREATE INDEX spend_entry_at ON spend_ledgerentry (admitted_at);
 CREATE UNIQUE INDEX spend_one_charge ON spend_ledgerentry (hold_id);
 INSERT INTO keys_virtualkey VALUES (7, 'real', 'hash', 'bench', 100);
@@ -80,6 +84,7 @@ def test_rollups_add_up_to_the_new_postings_on_every_scope(books: Books) -> None
     activity = books.execute("SELECT sum(requests), sum(amount_nano), sum(input_tokens) FROM spend_activity")
     totals = books.execute("SELECT sum(requests), sum(amount_nano), sum(input_tokens) FROM spend_dailytotal")
     assert totals == activity == sums
+    assert books.count("spend_summedday") == 0
     keys = books.execute("SELECT sum(requests) FROM spend_rollup WHERE scope LIKE 'key:%'")
     assert (sums, keys) == ([(199, 199 * 190, 199 * 12)], [(199,)])
     assert books.execute("SELECT count(*) FROM spend_rollup WHERE strftime('%M', quarter) % 15 <> 0") == [(0,)]
