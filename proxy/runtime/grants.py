@@ -77,11 +77,15 @@ class Grants:
         return found
 
     async def tags(self, organization_id: int, names: tuple[str, ...]) -> tuple[ScopePolicy, ...]:
-        missing = tuple(name for name in names if (organization_id, name) not in self._tags)
+        """What is at hand is taken before the rest is waited for: meanwhile it may be dropped."""
+        known = {name: policy for name in names if (policy := self._tags.get((organization_id, name)))}
+        missing = tuple(name for name in names if name not in known)
         if missing:
-            for name, policy in (await self._read("tags", (organization_id, missing))).items():
+            read: dict[str, ScopePolicy] = await self._read("tags", (organization_id, missing))
+            for name, policy in read.items():
                 _remember(self._tags, (organization_id, name), policy)
-        return tuple(self._tags[organization_id, name] for name in names)
+            known |= read
+        return tuple(known[name] for name in names)
 
     async def catalog(self) -> Catalog:
         if self._catalog is None:
