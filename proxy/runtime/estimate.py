@@ -51,6 +51,7 @@ class _Prompt:
     """What was found in a prompt: tokens of text, and parts that bytes do not bound."""
 
     target: Target
+    field: str
     text: int = 0
     images: int = 0
     image_tokens: int = 0
@@ -84,7 +85,7 @@ def estimate(call: Call, target: Target, default_output: int) -> Estimate:
 
 
 def _read_prompt(call: Call, target: Target) -> _Prompt:
-    prompt = _Prompt(target, REGISTRY[target.provider].template_tokens)
+    prompt = _Prompt(target, call.route.prompt[0], REGISTRY[target.provider].template_tokens)
     fields = call.route.prompt
     for name, value in call.body.items():
         if name == "messages" and isinstance(value, list):
@@ -152,6 +153,8 @@ def _read_part(prompt: _Prompt, part: Any) -> None:
         prompt.text += _bytes(part) + _PER_MESSAGE
         return
     kind = part.get("type") if isinstance(part, dict) else None
+    if kind is not None and not isinstance(kind, str):
+        raise errors.invalid(f"{prompt.field}: the type of a part must be a string", prompt.field)
     if kind in _TEXT_PARTS:
         text = part.get("refusal" if kind == "refusal" else "text")
         prompt.text += (_bytes(text) if isinstance(text, str) else len(orjson.dumps(part))) + _PER_MESSAGE

@@ -86,7 +86,7 @@ def _server_tools(body: dict[str, Any]) -> list[tuple[str, str, Any]]:
         raise errors.invalid("tools must be a list", "tools")
     for tool in tools:
         kind = tool.get("type", "function") if isinstance(tool, dict) else None
-        if kind not in _OWN:
+        if not isinstance(kind, str) or kind not in _OWN:
             found.append(("tools", _fee(kind), tool))
     return found
 

@@ -189,6 +189,12 @@ def test_a_tool_that_the_provider_runs_needs_a_price(body: dict[str, Any], field
     assert refused(**body) == field
 
 
+@pytest.mark.parametrize("kind", [[], {}, ["text"], {"text": 1}, 1, True])
+def test_a_type_that_is_no_text_is_refused_by_the_field_it_stands_in(kind: Any) -> None:
+    assert refused(messages=[{"role": "user", "content": [{"type": kind, "text": "hi"}]}]) == "messages"
+    assert refused(tools=[{"type": kind, "max_uses": 1}]) == "tools"
+
+
 def test_a_free_model_takes_any_tool_and_any_part() -> None:
     free = target(price=None, is_free=True, max_input_tokens=None)
     body = {"tools": [{"type": "web_search_preview"}], "plugins": [{"id": "web"}], "service_tier": "scale"}
