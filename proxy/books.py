@@ -146,12 +146,20 @@ def _guarded(handler: Callable[[Sequence[Any]], Sequence[Any]]) -> Handler:
         try:
             return _once_more(handler, items)
         except Error as error:
-            down = isinstance(error, InterfaceError | OperationalError) and not connection.is_usable()
+            down = isinstance(error, InterfaceError | OperationalError) and (
+                _is_lost(error) or not connection.is_usable()
+            )
             log.warning("database unavailable", error=type(error).__name__, doing=handler.__name__, down=down)
             connection.close()
             raise BooksUnavailable(type(error).__name__, down=down) from error
 
     return run
+
+
+def _is_lost(error: Error) -> bool:
+    """Whether the connection went away. One that did in a transaction is a new, sound one by now: Django opens it."""
+    state = getattr(error.__cause__, "sqlstate", None)
+    return connection.vendor == "postgresql" and (state is None or state.startswith(_LOST))
 
 
 def _once_more(handler: Callable[[Sequence[Any]], Sequence[Any]], items: Sequence[Any]) -> Sequence[Any]:
@@ -185,6 +193,8 @@ def _close() -> None:
 
 #: SQLSTATE of a deadlock and of a snapshot that could not be kept.
 _CLASHES = ("40P01", "40001")
+#: How it begins where the server ended a connection, or does not take any.
+_LOST = ("08", "57P")
 #: For the connections on which callers wait: what is asked again is planned once; seconds to connect, milliseconds per
 #: statement and per lock.
 _IMPATIENT = {

@@ -1,9 +1,14 @@
-"""What a burst of calls asks of the database when a worker has just started."""
+"""What calls ask of the database when a worker has just started, and when a connection is cut."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.db import connection, transaction
 from pytest_django import DjangoAssertNumQueries
 
 from proxy import books
+from proxy.runtime.journal import BooksUnavailable
 from teams import services
 from teams.actors import SYSTEM
 from teams.models import Organization
@@ -19,3 +24,17 @@ def test_a_thousand_calls_that_ask_for_the_same_cost_one_look(
         found = books.epochs([organization.pk] * 1000)
     assert {authority.epoch for authority in found} == {organization.epoch}
     assert len(found) == 1000
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no connection that could be cut")
+@pytest.mark.parametrize("together", [True, False])
+def test_a_connection_that_is_cut_is_an_outage_and_no_refusal_also_within_a_transaction(together: bool) -> None:
+    def cut(items: Sequence[None]) -> list[None]:
+        with transaction.atomic() if together else connection.cursor(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return [None] * len(items)
+
+    # On a connection of its own, which a thread of the journal's has as well.
+    with ThreadPoolExecutor(1) as thread, pytest.raises(BooksUnavailable) as failed:
+        thread.submit(books._guarded(cut), [None]).result()
+    assert failed.value.down
