@@ -103,6 +103,12 @@ class CounterStore:
         except ConnectionError as error:
             raise StoreUnavailable("the counter store did not answer") from error
 
+    def tell(self, *command: Any) -> None:
+        """Send one command whose reply nobody needs. A store that is away does not get it."""
+        protocol = self._protocol
+        if self._ready.is_set() and protocol is not None and len(protocol.waiting) < _MOST_WAITING:
+            protocol.send(command).add_done_callback(lambda reply: reply.exception())
+
     async def script(self, script: Script, key: str, *args: Any) -> Any:
         """Run a script by digest; a store that forgot its scripts is given the text again."""
         try:

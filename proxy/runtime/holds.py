@@ -3,10 +3,8 @@
 What follows from each answer of the hold script is listed in `Holds._mend`.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -26,7 +24,6 @@ from proxy.runtime.loads import Loads
 from proxy.runtime.outage import Outage
 from proxy.runtime.plan import NO_LIMIT, Line, plan_for
 from proxy.runtime.spooling import Spooling
-from proxy.runtime.store_protocol import Failure
 from spend.pricing import worst_case
 from spend.wire import Intent
 from teams.scopes import PLATFORM, store_prefix
@@ -50,7 +47,6 @@ class Holds:
         self._lease = timedelta(seconds=config.lease_seconds)
         self._loads = Loads(store, journal, epochs, durability=config.durability)
         self._outage, self._asked_platform = Outage(store, journal, epochs, config, clock), False
-        self._giving_back: set[asyncio.Task[None]] = set()
 
     async def hold(self, admission: Admission, before_denial: Callable[[], Awaitable[None]]) -> Held:
         """Hold and write the intent.
@@ -258,16 +254,10 @@ class Holds:
         """Its answer is over, and its slots are free at once: the next call does not wait for the books. Repeatable."""
         if held.parallel:
             self._outage.rates.ended(held.intent.hold_id, held.parallel)
-            giving_back = asyncio.create_task(self._give_back_slots(held), name="give-back-slots")
-            self._giving_back.add(giving_back)
-            giving_back.add_done_callback(self._giving_back.discard)
-
-    async def _give_back_slots(self, held: Held) -> None:
-        """What a store that is away misses here it is told when the hold is settled."""
-        with suppress(StoreUnavailable, Failure):
             for _, _, slots in held.halves:
                 for name in slots:
-                    await self._store.command("ZREM", name, held.intent.hold_id)
+                    # What a store that is away misses here it is told when the hold is settled.
+                    self._store.tell("ZREM", name, held.intent.hold_id)
 
     async def settle(self, due: Sequence[Settled]) -> list[Line]:
         """Release holds and book what they cost on the counters. Safe to repeat.

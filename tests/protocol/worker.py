@@ -80,6 +80,10 @@ class Store:
             self._met = self._server.run_id
             await self.meet(self._met)
 
+    def tell(self, *command: Any) -> None:
+        if not self.gone and self._met == self._server.run_id:
+            self._server.client.execute_command(*command)
+
     async def command(self, *command: Any) -> Any:
         await self.connect()
         return self._server.client.execute_command(*command)
