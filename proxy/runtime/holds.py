@@ -235,8 +235,8 @@ class Holds:
             case "LOST":
                 await self._epochs.raise_above(asking.organization, epoch)
             case "MISS":
-                for index in reply[1:]:
-                    await self._loads.load(asking.organization, epoch, asking.moment.lines[int(index)])
+                missing = [asking.moment.lines[int(index)] for index in reply[1:]]
+                await self._loads.load_all(asking.organization, epoch, missing)
             case "DENY" | "SHARE":
                 asking.bound, asking.shared = self._clamped(asking, reply), True
             case "STALE":
