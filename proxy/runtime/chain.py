@@ -125,7 +125,7 @@ async def admit_and_hold(
             gateway.grants.forget(stale.scopes)
             continue
         except IntentUnknown as unknown:
-            gateway.settlement.post(unknown.held, posting.nothing(unknown.held, gateway.clock()))
+            gateway.settlement.post(unknown.held, posting.nothing(unknown.held.intent, gateway.clock()))
             raise errors.unavailable("the database") from unknown
         gateway.settlement.opened(held)
         return held, admission.target

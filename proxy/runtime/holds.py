@@ -5,6 +5,7 @@ What follows from each answer of the hold script is listed in `Holds._mend`.
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import orjson
 
 from keys.grants import ScopePolicy
-from proxy.runtime import clamp, faults, ids, outage, overall, refusals, scripts
+from proxy.runtime import clamp, faults, ids, outage, overall, posting, refusals, scripts
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
 from proxy.runtime.epochs import Epochs
@@ -177,7 +178,8 @@ class Holds:
         except StoreUnavailable as error:
             # However many calls an outage refuses: nothing is remembered of those that the store never heard of.
             if not error.never:
-                self._store.when_back(partial(self._undo, asking.prefix, question["id"], question["e"]))
+                alone = None if self._written(asking) else self._intent(asking, question)
+                self._store.when_back(partial(self._undo, asking.prefix, question["id"], question["e"], alone))
             raise
         return reply
 
@@ -278,13 +280,24 @@ class Holds:
     async def undo(self, held: Held) -> None:
         """Take back a hold that was never sent: it does not count, not as a request either."""
         for prefix, epoch, _ in held.halves:
+            alone = None if held.intent.written else held.intent
+            undo = partial(self._undo, prefix, held.intent.hold_id, epoch, alone)
             try:
-                await self._undo(prefix, held.intent.hold_id, epoch)
+                await undo()
             except StoreUnavailable:
-                self._store.when_back(partial(self._undo, prefix, held.intent.hold_id, epoch))
+                self._store.when_back(undo)
 
-    async def _undo(self, prefix: str, hold_id: str, epoch: int) -> None:
-        await self._store.script(scripts.SETTLE, prefix, hold_id, 0, 0, epoch, "undo")
+    async def _undo(self, prefix: str, hold_id: str, epoch: int, alone: Intent | None) -> None:
+        """`alone` is the intent where the store alone has it: when its epoch ended, SQL may have been given it as well.
+
+        SQL first, then the counters; while SQL is away both keep it, and the sweeper charges it in both.
+        """
+        undo = partial(self._store.script, scripts.SETTLE, prefix, hold_id, 0, 0, epoch)
+        (reply,) = await undo("undo" if alone is None or prefix == overall.PREFIX else "undo here")
+        if alone is not None and reply[0] in ("MOVED", "NOEPOCH"):
+            with suppress(BooksUnavailable):
+                await self._journal.ask("postings", [posting.nothing(alone, self._clock())])
+                await undo("undo")
 
     async def renew(self, held: list[Held], until: datetime) -> None:
         """Keep holds and parallel slots of calls that are still running."""

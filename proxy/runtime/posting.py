@@ -12,7 +12,7 @@ from proxy.runtime.errors import GatewayError
 from proxy.runtime.held import Held
 from proxy.runtime.relay import Outcome
 from spend.pricing import Charge, Usage, charge_for
-from spend.wire import ESTIMATED, ORPHAN, UPSTREAM, Posting
+from spend.wire import ESTIMATED, ORPHAN, UPSTREAM, Intent, Posting
 
 log = structlog.get_logger()
 
@@ -37,12 +37,12 @@ def of_failure(held: Held, target: Target, failed: SendFailed, now: datetime) ->
         return unknown(held, now)
     if failed.outcome is not None and failed.outcome.usage is not None:
         return of(held, target, failed.outcome, now)
-    return nothing(held, now)
+    return nothing(held.intent, now)
 
 
-def nothing(held: Held, now: datetime) -> Posting:
+def nothing(intent: Intent, now: datetime) -> Posting:
     """The provider was not reached or refused: the hold is released and nothing is charged."""
-    return Posting(held.intent, None, 0, Usage(), UPSTREAM, "", now, None)
+    return Posting(intent, None, 0, Usage(), UPSTREAM, "", now, None)
 
 
 def unknown(held: Held, now: datetime) -> Posting:

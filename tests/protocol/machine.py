@@ -114,7 +114,7 @@ class Machine(RuleBasedStateMachine):
         self.unsettled = {name: extra for name, extra in self.unsettled.items() if extra.until >= self.now}
 
     def _buy_nothing(self, call: Sent) -> None:
-        call.posting = posting.nothing(call.held, self.now)
+        call.posting = posting.nothing(call.held.intent, self.now)
         call.worker.settle(call.held, call.worker.post(call.posting)[call.hold_id], 0)
 
     def _check_rest(self) -> None:

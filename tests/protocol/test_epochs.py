@@ -117,6 +117,31 @@ def test_a_call_that_is_settled_after_its_epoch_ended_leaves_nothing_in_the_stor
     assert list(counters.raw.scan_iter("*:holds")) == list(counters.raw.scan_iter("*:hold:*")) == []
 
 
+def test_a_fast_hold_that_is_taken_back_after_its_epoch_ended_is_void_in_sql_as_well(
+    house: House, fast_workers: list[Worker], counters: StoreView
+) -> None:
+    """It was never sent, but SQL was given it for the new epoch, and would charge it when its lease is over."""
+    key, (lost, other) = house.scopes[-1], fast_workers
+    before = other.hold(house.tokens[-1], 1)
+    lost.store.loses_reply = ""
+    assert before is not None
+    assert lost.hold(house.tokens[-1], 4) is None
+    change(key, heard=True, now=START, budget_limits=[{"duration": "1h", "max_nano": 30 * PER_TOKEN}])
+    after = other.hold(house.tokens[-1], 2)
+    assert after is not None
+    assert _states() == {1: Hold.State.PENDING, 4: Hold.State.PENDING}
+    lost.catch_up()
+    assert _states() == {1: Hold.State.PENDING, 4: Hold.State.VOID}
+    assert counters.open_holds() == 2
+    sweep(now=START + timedelta(seconds=2 * LEASE))
+    assert sorted(entry.amount_nano for entry in LedgerEntry.objects.all()) == [PER_TOKEN, 2 * PER_TOKEN]
+
+
+def _states() -> dict[int, str]:
+    """State of each hold in SQL, by the tokens that were held."""
+    return {nano // PER_TOKEN: state for nano, state in Hold.objects.values_list("amount_nano", "state")}
+
+
 def test_a_fast_call_that_the_store_forgot_is_counted_once_it_is_posted(
     house: House, server: Server, fast_workers: list[Worker]
 ) -> None:

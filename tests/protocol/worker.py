@@ -242,7 +242,7 @@ class Worker:
             except StaleGrant as stale:
                 self.grants.forget(stale.scopes)
             except IntentUnknown as unknown:
-                nothing = posting.nothing(unknown.held, self.clock())
+                nothing = posting.nothing(unknown.held.intent, self.clock())
                 costs = await self.journal.ask("postings", [nothing])
                 due = [(unknown.held, costs[unknown.held.intent.hold_id], 0)]
                 try:

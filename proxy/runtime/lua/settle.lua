@@ -1,9 +1,11 @@
 -- Turn holds into spending: release what was held, add what each cost. Idempotent by hold id.
 -- KEYS[1] prefix; ARGV, five for each hold: its id, cost (nano-USD), tokens used (-1 = keep the reservation), epoch of
--- the hold, and 'undo' (else '') for one that never became an intent and shall not count as a request
+-- the hold, and 'undo' (else '') for one that never became an intent and shall not count as a request;
+-- 'undo here' for one whose record is its intent: if its epoch is over, SQL may have been given it, and is asked first
 -- Money is settled in the epoch that stands now, which may have taken the hold over from the ledger; limits per
 -- minute and slots know no epochs, and are given back from the record that the hold itself wrote.
 -- Answers for each hold what its counters have spent now, in the record's order; -1 for one it no longer belongs to.
+-- MOVED: nothing was done.
 local p = KEYS[1]
 local epoch = redis.call('GET', p .. ':epoch')
 local base, over, gone = p .. ':' .. (epoch or ''), {}, {}
@@ -19,6 +21,7 @@ local release = function(id, cost, tokens, of_hold, how)
   local money = decoded(record)
   local rates = money
   if own ~= record then
+    if how == 'undo here' then return {'MOVED'} end
     rates = decoded(own)
     redis.call('ZREM', p .. ':' .. of_hold .. ':holds', id)
   end
@@ -50,7 +53,7 @@ local release = function(id, cost, tokens, of_hold, how)
       end
     end
     for _, key in ipairs(rates.p) do redis.call('ZREM', key, id) end
-    if how == 'undo' then
+    if how ~= '' then
       for _, key in ipairs(rates.r) do
         if redis.call('EXISTS', key) == 1 then redis.call('DECR', key) end
       end
