@@ -34,7 +34,7 @@ model_list:
       api_key: os.environ/UPSTREAM_KEY
       input_cost_per_token: 0.0000025
       output_cost_per_token: 0.00001
-      timeout: 2
+      timeout: 10
       max_retries: 1
   - model_name: gpt-down
     litellm_params:

@@ -34,7 +34,7 @@ def test_an_answer_tells_who_served_it_what_it_cost_and_what_is_left(latchkey: R
         "x-litellm-model-name": "real-model", "x-litellm-model-group": "gpt-books",
         "x-litellm-model-api-base": books.url, "x-litellm-key-rpm-limit": "10", "x-litellm-key-tpm-limit": "1000",
         "x-litellm-key-max-budget": "1", "x-litellm-attempted-retries": "0", "x-litellm-max-retries": "1",
-        "x-litellm-timeout": "2.0", "x-ratelimit-api_key-limit-requests": "10",
+        "x-litellm-timeout": "10.0", "x-ratelimit-api_key-limit-requests": "10",
         "x-ratelimit-api_key-remaining-requests": "8", "x-ratelimit-api_key-limit-tokens": "1000",
         "x-ratelimit-api_key-limit-max_parallel_requests": "5", "x-ratelimit-model_per_key-limit-requests": "7",
         "x-ratelimit-model_per_key-remaining-requests": "5", "x-litellm-key-remaining-requests-gpt-books": "5",

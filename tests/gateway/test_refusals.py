@@ -111,7 +111,7 @@ def test_an_upstream_that_is_down_or_refuses_costs_nothing(latchkey: Running, bo
 
 def test_a_call_that_was_sent_and_never_answered_is_charged_as_held(latchkey: Running, books: Books) -> None:
     key = latchkey.new_key(max_budget=1)
-    _error(latchkey.chat(key, messages=say(hang=3)), 504)
+    _error(latchkey.chat(key, timeout=2, messages=say(hang=3)), 504)
     rows = latchkey.key_rows(key, "amount_nano, usage_source, output_tokens")
     assert [(source, tokens) for _, source, tokens in rows] == [("estimated_orphan", 20)] * 2
     assert {amount >= 20 * 10_000 for amount, _, _ in rows} == {True}
