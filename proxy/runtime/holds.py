@@ -178,7 +178,7 @@ class Holds:
         except StoreUnavailable as error:
             # However many calls an outage refuses: nothing is remembered of those that the store never heard of.
             if not error.never:
-                alone = None if self._written(asking) else self._intent(asking, question)
+                alone = self._intent(asking, question) if self._is_record(asking) else None
                 self._store.when_back(partial(self._undo, asking.prefix, question["id"], question["e"], alone))
             raise
         return reply
@@ -187,10 +187,14 @@ class Holds:
         """Where SQL does not get the intent before the send, the hold's record is the intent, and carries all of it."""
         if asking.organization == PLATFORM:
             return f'"o":{asking.admission.grant.owners.organization_id},'
-        if self._written(asking):
+        if not self._is_record(asking):
             return ""
         intent = orjson.dumps(self._intent(asking, question)).decode()
         return f'"i":{orjson.dumps(intent).decode()},'
+
+    def _is_record(self, asking: Asking) -> bool:
+        """Whether the hold's record is the intent: the store alone has it, as long as its epoch stands."""
+        return asking.organization != PLATFORM and not self._written(asking)
 
     def _written(self, asking: Asking) -> bool:
         """Whether the intent is a row in SQL before the send."""
@@ -280,7 +284,7 @@ class Holds:
     async def undo(self, held: Held) -> None:
         """Take back a hold that was never sent: it does not count, not as a request either."""
         for prefix, epoch, _ in held.halves:
-            alone = None if held.intent.written else held.intent
+            alone = held.intent if prefix == held.prefix and not held.intent.written else None
             undo = partial(self._undo, prefix, held.intent.hold_id, epoch, alone)
             try:
                 await undo()
@@ -288,13 +292,13 @@ class Holds:
                 self._store.when_back(undo)
 
     async def _undo(self, prefix: str, hold_id: str, epoch: int, alone: Intent | None) -> None:
-        """`alone` is the intent where the store alone has it: when its epoch ended, SQL may have been given it as well.
+        """`alone` is the intent whose record is all there is of it: when its epoch ended, SQL may have been given it.
 
         SQL first, then the counters; while SQL is away both keep it, and the sweeper charges it in both.
         """
         undo = partial(self._store.script, scripts.SETTLE, prefix, hold_id, 0, 0, epoch)
-        (reply,) = await undo("undo" if alone is None or prefix == overall.PREFIX else "undo here")
-        if alone is not None and reply[0] in ("MOVED", "NOEPOCH"):
+        (reply,) = await undo("undo here" if alone else "undo")
+        if alone and reply[0] in ("MOVED", "NOEPOCH"):
             with suppress(BooksUnavailable):
                 await self._journal.ask("postings", [posting.nothing(alone, self._clock())])
                 await undo("undo")
