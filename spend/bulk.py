@@ -19,6 +19,13 @@ Row = tuple[Any, ...]
 _SIZES = (64, 16, 4, 3, 2, 1)
 
 
+def elements(of: str) -> str:
+    """SQL for a table `t` of the texts in a JSON list: a row for each, its `value`."""
+    if connection.vendor == "postgresql":
+        return f"jsonb_array_elements_text({of}) AS t(value)"
+    return f"json_each({of}) AS t"
+
+
 class Insert:
     """INSERT of rows given as tuples in the order of `columns`.
 

@@ -8,7 +8,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Sum
 
 from spend.activity import ADDED_TOTALS, LABELS, SUMS, TOTAL_LABELS
-from spend.bulk import as_text
+from spend.bulk import as_text, elements
 from spend.models import Activity, DailyLeader, DailyTotal
 
 #: The columns by which reports name owners of whom there may be very many.
@@ -68,8 +68,7 @@ def mend_totals(day: date) -> None:
 def mend_failures(day: date) -> None:
     """Add to a day's activity the attempts that failed and are not counted there. One statement, as above."""
     labels, start = ", ".join(LABELS), datetime.combine(day, time(), UTC)
-    tags = "jsonb_array_elements_text(h.tags) AS t(value)" if _on_postgresql() else "json_each(h.tags) AS t"
-    failed = (_failures("''", "spend_hold h"), _failures("t.value", f"spend_hold h, {tags}"))
+    failed = (_failures("''", "spend_hold h"), _failures("t.value", f"spend_hold h, {elements('h.tags')}"))
     of_day: list[Any] = [day, as_text(start), as_text(start + timedelta(days=1))]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -85,14 +84,10 @@ def mend_failures(day: date) -> None:
 
 def _failures(tag: str, source: str) -> str:
     """SQL for the labels of attempts that failed on a day, which is to be given with its first and last instant."""
-    day = "CAST(%s AS date)" if _on_postgresql() else "%s"
+    day = "CAST(%s AS date)" if connection.vendor == "postgresql" else "%s"
     owners = ", ".join(f"coalesce(h.{name}, 0) AS {name}" for name in LABELS[-4:])
     return (
         f"SELECT h.key_id, {day} AS day, h.model, h.upstream_model, h.provider, h.call_type, {tag} AS tag, {owners}, "  # noqa: S608
         f"1 AS failed FROM {source} WHERE h.state = 'void' AND h.key_id IS NOT NULL "
         "AND h.admitted_at >= %s AND h.admitted_at < %s"
     )
-
-
-def _on_postgresql() -> bool:
-    return connection.vendor == "postgresql"

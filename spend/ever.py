@@ -16,6 +16,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, F, Max, QuerySet, Sum, When
 from django.db.models.expressions import RawSQL
 
+from spend.bulk import elements
 from spend.closed_days import LATE
 from spend.late import PostedLate
 from spend.models import Activity, LedgerEntry, OwnerTotal, Rollup, ScopeTotal, SummedDay
@@ -136,12 +137,12 @@ def _add_scopes(day: date, through: date) -> None:
     whole = Rollup.objects.filter(quarter__gte=_end(day) - timedelta(days=1), quarter__lt=_end(day)).order_by()
     late = (rows.order_by().values_list("scopes", "amount_nano") for rows in (_late_of(day), _late_until(day, through)))
     (rolled, out, back), values = _sql((whole.values_list("scope", "amount_nano"), *late))
-    each = "jsonb_array_elements_text(e.scopes) AS s(value)" if _on_postgresql() else "json_each(e.scopes) AS s"
+    each = elements("e.scopes")
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO spend_scopetotal (scope, amount_nano) SELECT scope, sum(amount_nano) FROM ("  # noqa: S608
-            f"{rolled} UNION ALL SELECT s.value, -e.amount_nano FROM ({out}) AS e, {each} "
-            f"UNION ALL SELECT s.value, e.amount_nano FROM ({back}) AS e, {each}) AS parts GROUP BY scope "
+            f"{rolled} UNION ALL SELECT t.value, -e.amount_nano FROM ({out}) AS e, {each} "
+            f"UNION ALL SELECT t.value, e.amount_nano FROM ({back}) AS e, {each}) AS parts GROUP BY scope "
             "ON CONFLICT (scope) DO UPDATE SET amount_nano = spend_scopetotal.amount_nano + excluded.amount_nano",
             values,
         )
@@ -191,7 +192,3 @@ def _sql(parts: Iterable[_Rows]) -> tuple[list[str], list[Any]]:
 
 def _end(day: date) -> datetime:
     return datetime.combine(day, time(), UTC) + timedelta(days=1)
-
-
-def _on_postgresql() -> bool:
-    return connection.vendor == "postgresql"

@@ -8,6 +8,7 @@ import orjson
 from django.db import connection, transaction
 
 from spend import activity, fence, rollups, wire
+from spend.bulk import elements
 from spend.models import Crossing, Hold, LedgerEntry, Refusal
 from spend.rows import ENTRIES, HOLDS, REFUSALS, attribution_of, entry_row, hold_row, orphan_row, refusal_row
 from spend.wire import Intent, Posting
@@ -265,10 +266,9 @@ def _close(hold_ids: Sequence[str], state: Hold.State) -> set[str]:
     """Resolve those of the holds that are still pending; returns their ids."""
     if not hold_ids:
         return set()
-    every = "jsonb_array_elements_text" if connection.vendor == "postgresql" else "json_each"
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE spend_hold SET state = %s WHERE id IN (SELECT value FROM {every}(%s)) "  # noqa: S608
+            f"UPDATE spend_hold SET state = %s WHERE id IN (SELECT t.value FROM {elements('%s')}) "  # noqa: S608
             "AND state = 'pending' RETURNING id",
             [state.value, orjson.dumps(hold_ids).decode()],
         )
