@@ -56,10 +56,12 @@ def fallbacks(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     given = body.get("fallbacks")
     if given is None:
         return []
-    listed = given if isinstance(given, list) else [given]
-    named = [{"model": one} if isinstance(one, str) else one for one in listed]
-    if listed is not given or not all(isinstance(one, dict) and isinstance(one.get("model"), str) for one in named):
-        raise errors.invalid('fallbacks must be a list of models, each a name or {"model": name, ...}', "fallbacks")
+    refusal = errors.invalid('fallbacks must be a list of models, each a name or {"model": name, ...}', "fallbacks")
+    if not isinstance(given, list):
+        raise refusal
+    named = [{"model": one} if isinstance(one, str) else one for one in given]
+    if not all(isinstance(one, dict) and isinstance(one.get("model"), str) for one in named):
+        raise refusal
     return named
 
 
