@@ -2,8 +2,8 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
-import environ
 import structlog
 from csp.constants import NONCE, SELF
 from django.core.exceptions import ImproperlyConfigured
@@ -71,7 +71,7 @@ SEALING_KEY = derive_key(SALT_KEY, "seal of virtual keys")
 
 # --- Databases and stores ----------------------------------------------------------------------
 if EMBEDDED:
-    DATABASES = {
+    DATABASES: dict[str, dict[str, Any]] = {
         "default": {
             "ENGINE": "django.db.backends.sqlite3",
             "NAME": DATA_DIR / "latchkey.sqlite3",
@@ -83,12 +83,7 @@ if EMBEDDED:
         }
     }
 else:
-    DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
-    if DATABASES["default"]["ENGINE"] != "django.db.backends.postgresql":
-        raise ImproperlyConfigured("DATABASE_URL must start with postgres:// (leave it out for the embedded SQLite)")
-    # A short wait: a database that is down is answered with 503, not with silence.
-    DATABASES["default"]["OPTIONS"] = {"pool": {"min_size": 0, "max_size": 8, "timeout": 3}, "connect_timeout": 3}
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+    DATABASES = {"default": env.postgresql(DATABASE_URL)}
 
 VALKEY_SOCKET = env.socket_path(DATA_DIR / "valkey" / "valkey.sock")
 REDIS_URL = env.text("REDIS_URL") or f"unix://{VALKEY_SOCKET}"

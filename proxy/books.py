@@ -177,7 +177,8 @@ def _own_connection(asks: Asks) -> None:
     if connection.vendor == "postgresql":
         own = connections.create_connection("default")
         options = {name: value for name, value in own.settings_dict["OPTIONS"].items() if name != "pool"}
-        own.settings_dict = {**own.settings_dict, "OPTIONS": options | _IMPATIENT}
+        limits = f"{options.get('options', '')} {_LIMITS}".strip()
+        own.settings_dict = {**own.settings_dict, "OPTIONS": options | _IMPATIENT | {"options": limits}}
         connections["default"] = own
     connection.execute_wrappers.append(partial(_asked, asks))
 
@@ -195,15 +196,15 @@ def _close() -> None:
 _CLASHES = ("40P01", "40001")
 #: How it begins where the server ended a connection, or does not take any.
 _LOST = ("08", "57P")
-#: For the connections on which callers wait: what is asked again is planned once; seconds to connect, milliseconds per
-#: statement and per lock.
+#: For the connections on which callers wait: what is asked again is planned once; seconds to connect.
 _IMPATIENT = {
     "server_side_binding": True,
     "prepare_threshold": 1,
     "connect_timeout": 2,
     "tcp_user_timeout": 5000,
-    "options": "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000",
 }
+#: Milliseconds per statement and per lock.
+_LIMITS = "-c statement_timeout=10000 -c lock_timeout=5000 -c idle_in_transaction_session_timeout=30000"
 #: In order of urgency. Callers wait for the first ones; nobody waits for the others.
 _URGENT = (
     intents,

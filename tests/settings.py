@@ -35,7 +35,7 @@ from gateway_project.settings import *  # noqa: E402, F403  (the environment com
 
 if _database:
     # A pool keeps connections open, and a database with open connections cannot be dropped after the tests.
-    DATABASES["default"]["OPTIONS"] = {}  # noqa: F405
+    del DATABASES["default"]["OPTIONS"]["pool"]  # noqa: F405
 CATALOG_SECONDS = 0
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {

@@ -110,3 +110,17 @@ def test_words_are_split_at_commas(monkeypatch: pytest.MonkeyPatch) -> None:
     assert env.words("EXAMPLE") == ["a", "b", "c"]
     monkeypatch.delenv("EXAMPLE")
     assert env.words("EXAMPLE") == []
+
+
+def test_what_the_address_of_the_database_asks_for_is_kept() -> None:
+    address = "postgres://u:p@db/x?sslmode=verify-full&sslrootcert=/etc/ca.pem&options=-c%20work_mem%3D64MB"
+    options = env.postgresql(address)["OPTIONS"]
+    assert (options["sslmode"], options["sslrootcert"]) == ("verify-full", "/etc/ca.pem")
+    assert options["options"] == "-c jit=off -c work_mem=64MB"
+    assert options["connect_timeout"] == 3
+    assert env.postgresql(f"{address}&connect_timeout=9")["OPTIONS"]["connect_timeout"] == 9
+
+
+def test_a_database_of_another_kind_is_refused_by_name() -> None:
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL must start with postgres://"):
+        env.postgresql("mysql://u:p@db/x")
