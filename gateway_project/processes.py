@@ -23,7 +23,8 @@ def server(role: str, *, host: str, port: int, workers: int) -> list[str]:
         f"--bind={host}:{port}",
         f"--workers={workers}",
         "--timeout=120",
-        "--graceful-timeout=60",
+        # Calls get 60 seconds to end (`GatewayWorker`), and what they cost 30 to be posted.
+        "--graceful-timeout=100",
         "--no-control-socket",
         "--log-level=warning",
         f"--worker-tmp-dir={_scratch()}",

@@ -20,7 +20,7 @@ class Child:
     name: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
-    grace_seconds: float = 75
+    grace_seconds: float = 110
     restarts: bool = False
     """Whether all else goes on without it for a while, so that it is started again when it ends."""
     process: subprocess.Popen[bytes] | None = None

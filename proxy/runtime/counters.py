@@ -92,7 +92,14 @@ class CounterStore:
             await asyncio.wait_for(self._ready.wait(), at_most)
 
     async def command(self, *command: Any) -> Any:
-        """Send one command and wait for its reply. Raises StoreUnavailable."""
+        """Send one command and wait for its reply. Raises StoreUnavailable, also where the store refuses it."""
+        try:
+            return await self._asked(*command)
+        except Failure as error:
+            raise StoreUnavailable(str(error)[:80]) from error
+
+    async def _asked(self, *command: Any) -> Any:
+        """The same, with an error that the store answers as it is."""
         if not self._ready.is_set():
             await self._wait_briefly()
         protocol = self._protocol
@@ -112,7 +119,7 @@ class CounterStore:
     async def script(self, script: Script, key: str, *args: Any) -> Any:
         """Run a script by digest; a store that forgot its scripts is given the text again."""
         try:
-            return await self.command("EVALSHA", script.digest, 1, key, *args)
+            return await self._asked("EVALSHA", script.digest, 1, key, *args)
         except Failure as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise StoreUnavailable(str(error)[:80]) from error

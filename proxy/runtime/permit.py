@@ -97,7 +97,7 @@ def _refuse_blocked(policy: ScopePolicy) -> None:
 
 def check_route(grant: Grant, route: Route, path: str, rules: GateRules = _NO_RULES) -> None:
     """Raises 403 unless the key's `allowed_routes`, if it has any, cover the path; and for a path of admins alone."""
-    if rules.admin_routes and not grant.is_admin and rules.is_for_admins(path):
+    if rules.admin_routes and not grant.is_admin and any(map(rules.is_for_admins, (path, route.upstream))):
         raise errors.forbidden(
             f"user not allowed to access this route. Route={path} is an admin only route", "auth_error"
         )

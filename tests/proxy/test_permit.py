@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from keys.grants import Grant, Owners, ScopePolicy
-from proxy.gate_rules import GateRules
+from proxy.gate_rules import GateRules, read_rules
 from proxy.runtime.errors import GatewayError
-from proxy.runtime.permit import check_call
-from proxy.runtime.routes import CHAT
+from proxy.runtime.permit import check_call, check_route
+from proxy.runtime.routes import CHAT, find
 
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 CUSTOMER = ScopePolicy("customer:9", "customer 'c'", 1)
@@ -101,3 +101,16 @@ def test_a_key_calls_only_the_routes_it_is_narrowed_to(allowed: str, path: str, 
     else:
         with pytest.raises(GatewayError, match="not allowed to call this route"):
             check_call(grant, grant.chain, "house", CHAT, path, NOW)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/embeddings", "/embeddings", "/v1/embeddings/", "/openai/embeddings", "/engines/x/embeddings",
+     "/openai/deployments/x/embeddings"],
+)  # fmt: skip
+def test_a_route_of_admins_is_theirs_in_every_form(path: str) -> None:
+    rules, found = read_rules({"admin_only_routes": ["/v1/embeddings"]}), find(path)
+    assert found
+    with pytest.raises(GatewayError, match="admin only route"):
+        check_route(GRANT, found[0], path, rules)
+    check_route(replace(GRANT, is_admin=True), found[0], path, rules)

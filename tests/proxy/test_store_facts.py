@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from django.conf import settings
 
-from proxy.runtime.counters import CounterStore
+from proxy.runtime.counters import CounterStore, StoreUnavailable
 from proxy.runtime.store_protocol import StoreFacts
 from teams import store
 
@@ -50,3 +50,22 @@ def test_a_server_without_an_append_only_file_is_known_as_such() -> None:
 def test_a_server_that_hides_its_run_id_is_not_trusted() -> None:
     with pytest.raises(ConnectionError):
         StoreFacts.read("# Server\r\nredis_version:7.4.0\r\n")
+
+
+async def _refused() -> None:
+    async def meet(facts: StoreFacts) -> None:
+        """Nothing to note."""
+
+    gate = CounterStore(f"unix://{settings.VALKEY_SOCKET}", meet)
+    gate.start()
+    try:
+        await gate.wait_until_available(5)
+        await gate.command("ZADD", "leases", "no number", "hold")
+    finally:
+        await gate.stop()
+
+
+def test_a_command_that_the_server_refuses_counts_as_a_store_that_is_away() -> None:
+    """Who renews leases goes on after it: the next one may pass."""
+    with pytest.raises(StoreUnavailable, match="not a valid float"):
+        asyncio.run(_refused())
