@@ -18,6 +18,7 @@ from teams.api_base import ApiError, ManagementView, whole_number
 from teams.api_fields import DayOrInstantField
 from teams.models import AuditEvent, User
 
+_LAST_DAY = date.max - timedelta(days=1)
 _TABLES = {
     "keys.VirtualKey": "LiteLLM_VerificationToken",
     "teams.Team": "LiteLLM_TeamTable",
@@ -125,7 +126,7 @@ def _instant(query: Any, name: str, *, end: bool = False) -> datetime | None:
         raise ApiError(400, f"{name}: write a date or an instant, e.g. '2026-12-31'", param=name) from error
     if isinstance(value, datetime):
         return value if value.tzinfo else value.replace(tzinfo=zones.utc)  # noqa: UP017
-    return datetime.combine(value + timedelta(days=int(end)), time(), zones.utc)  # noqa: UP017
+    return datetime.combine(min(value, _LAST_DAY) + timedelta(days=int(end)), time(), zones.utc)  # noqa: UP017
 
 
 def _order(query: Any) -> list[str]:

@@ -56,6 +56,11 @@ def token_of(key: str) -> str:
     return hashlib.sha256(key.encode()).hexdigest()
 
 
+def can_be_hidden(key: str) -> bool:
+    """Whether logs and errors would show no more of it than lists do."""
+    return hidden(key) == masked(key)
+
+
 def masked(key: str) -> str:
     return f"sk-...{key[-4:]}"
 

@@ -226,6 +226,9 @@ def _accept_custom(custom: str) -> secrets.Issued:
         raise ValidationError(
             {"key": "a custom key starts with 'sk-' and has 16 to 512 printable characters without spaces"}
         )
+    if not secrets.can_be_hidden(custom):
+        told = "a custom key has no slash, quote or bracket and none of , ; : < > &, where logs would cease to hide it"
+        raise ValidationError({"key": told})
     return secrets.Issued(custom, secrets.generate().public_id)
 
 

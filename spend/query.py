@@ -10,6 +10,8 @@ from teams.api_types import ApiError
 from teams.money import nano_from_usd
 
 _MOST_DAYS = 3660
+#: Late enough for whoever means no end, with room for the instant after it.
+_FOR_EVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 Query = Mapping[str, str]
 
@@ -75,9 +77,10 @@ def instant(query: Query, name: str, *, last: bool = False) -> datetime:
     text = query.get(name) or ""
     try:
         if len(text) == 10:
-            return datetime.combine(date.fromisoformat(text), time.max if last else time(), UTC)
-        at = datetime.fromisoformat(text)
-        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+            at = datetime.combine(date.fromisoformat(text), time.max if last else time())
+        else:
+            at = datetime.fromisoformat(text)
+        return min(at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC), _FOR_EVER)
     except (ValueError, OverflowError) as error:
         raise ApiError(
             400, f"{name}: this field is required; write an instant in UTC, e.g. 2026-01-31 13:00:00", param=name

@@ -17,9 +17,9 @@ from teams.access_groups import assign_sent
 from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text
 from teams.api_types import MISSING, Misshapen
 from teams.callers import BASELINE_ROUTES, MEMBER_ROUTES
-from teams.field_rights import unless_above
+from teams.field_rights import never_raised, unless_above
 from teams.finding import available_teams, managed_team, owned_team, person_of, shown_team
-from teams.models import Membership, Team, User
+from teams.models import Membership, SharedBudget, Team, User
 from teams.promises import refuse_promises
 from teams.rows import Row, team_row
 from teams.scope_serializers import TeamUpdateSerializer, patched
@@ -96,12 +96,20 @@ class TeamUpdate(TeamView, SpendView):
             team = patched(team, TeamUpdateSerializer, self.body, actor, check=unless_above(above))
             shared = member_budget(team, self.body)
             if shared is not None:
+                if not above:
+                    self._refuse_own_raise(team, shared)
                 services.share_member_budget(team, shared, actor=actor)
             self.waits_for_workers |= assign_sent(team, self.body, self.caller)
             self.set_back(team, self.body, timezone.now())
         return Response({"team_id": team.public_id, "data": self.shown(find_team(named))})
 
     patch = post
+
+    def _refuse_own_raise(self, team: Team, changed: SharedBudget) -> None:
+        """Whom the members' budget holds does not raise it for everybody either."""
+        budget = team.member_budget_id
+        if budget and team.memberships.filter(user=self.caller.user_pk, shared_budget=budget).exists():
+            never_raised(SharedBudget.objects.get(pk=budget), changed)
 
 
 class TeamDelete(TeamView):

@@ -21,9 +21,9 @@ _FIXED = {
 
 
 def never_raised(before: Terms, after: Terms) -> None:
-    """Whoever a limit holds may lower it, not raise it: ApiError 403 naming the field."""
+    """Whoever a limit holds may lower it, not raise it, be it the scope's own or of its shared budget: ApiError 403."""
     for column, name in _AMOUNTS.items():
-        old, new = getattr(before, column), getattr(after, column)
+        old, new = before.effective(column), after.effective(column)
         if old is not None and (new is None or new > old):
             raise _refused(name)
     for column, name in _FIXED.items():

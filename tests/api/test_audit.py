@@ -107,6 +107,7 @@ def test_pages_filters_and_order(api: Api, search: Team) -> None:
     assert len(logs(api, action="created", table_name="LiteLLM_TeamTable")) == 4
     assert logs(api, action="nonsense") == []
     assert logs(api, end_date="2020-01-01") == []
+    assert len(logs(api, end_date="9999-12-31", table_name="LiteLLM_TeamTable")) == 4
     assert len(logs(api, start_date="2020-01-01 00:00:00", table_name="LiteLLM_TeamTable")) == 4
     one = api.get(f"/audit/{oldest['id']}")
     assert one.json == oldest

@@ -79,6 +79,13 @@ def test_a_custom_key_exists_once(api: Api) -> None:
     assert "sk-my-own-key-0123456789" not in answer.text
 
 
+@pytest.mark.parametrize("key", ["sk-live:Zq9!~p@ss#word", "sk-abc/def-this-is-secret", 'sk-abcdefghijk"0123456789'])
+def test_a_custom_key_that_logs_could_not_hide_is_refused(api: Api, key: str) -> None:
+    answer = api.post("/key/generate", {"key": key})
+    assert (answer.status, answer.error["param"]) == (400, "key")
+    assert key not in answer.text
+
+
 def test_an_alias_exists_once(api: Api) -> None:
     api.key(key_alias="reports")
     answer = api.post("/key/generate", {"key_alias": "reports"})

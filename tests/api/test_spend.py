@@ -119,6 +119,8 @@ def test_the_second_version_takes_instants_filters_and_an_order(api: Api) -> Non
     base = {"start_date": "2026-03-10 12:00:30", "end_date": "2026-03-10 12:10:00"}
     query = {"sort_by": "spend", "sort_order": "asc", "key_alias": "a"}
     assert [row["litellm_call_id"] for row in api.get("/spend/logs/v2", base | query).json["data"]] == ["r1", "r2"]
+    for end in ("9999-12-31", "9999-12-31T23:59:59.999999Z"):
+        assert api.get("/spend/logs/v2", base | {"end_date": end}).json["total"] == 2
     assert api.get("/spend/logs/v2", base | {"min_spend": "0.000000002"}).json["total"] == 1
     assert api.get("/spend/logs/v2", base | {"team_id": "other"}).json["total"] == 0
     assert api.get("/spend/logs/v2", base | {"status_filter": "failure"}).json["total"] == 0

@@ -176,10 +176,50 @@ def test_a_team_admin_never_changes_a_budget_that_others_share(api: Api, search:
     api.post("/user/new", {"user_id": "other", "budget_id": "b"})
     search.member_budget = SharedBudget.objects.get(public_id="b")
     services.update_limits(search, actor=SYSTEM)
-    body = {"team_id": search.public_id, "team_member_budget": 1000}
-    assert api.post("/team/update", body, bearer=key_of(grace)).json["data"]["team_member_budget"] == 1000
+    body = {"team_id": search.public_id, "team_member_budget": 3}
+    assert api.post("/team/update", body, bearer=key_of(grace)).json["data"]["team_member_budget"] == 3
     assert api.post("/budget/info", {"budgets": ["b"]}).json[0]["max_budget"] == 5
-    assert Membership.objects.get(user=grace).effective("max_budget_nano") == 1000 * 10**9
+    assert Membership.objects.get(user=grace).effective("max_budget_nano") == 3 * 10**9
+
+
+@pytest.mark.parametrize("raised", [{"max_budget": 6}, {"rpm_limit": 3}, {"budget_duration": "1d"}])
+def test_a_limit_of_a_shared_budget_is_not_raised_by_whom_it_holds_either(
+    api: Api, search: Team, grace: User, raised: dict[str, Any]
+) -> None:
+    api.post("/budget/new", {"budget_id": "b", "max_budget": 5, "rpm_limit": 2, "budget_duration": "30d"})
+    named = {"team_id": search.public_id}
+    assert api.post("/team/update", named | {"budget_id": "b"}).status == 200
+    answer = api.post("/team/update", named | raised, bearer=key_of(grace))
+    assert (answer.status, answer.fault) == (403, next(iter(raised)))
+    lowered = api.post("/team/update", named | {"max_budget": 4, "rpm_limit": 1}, bearer=key_of(grace))
+    assert (lowered.status, lowered.json["data"]["max_budget"]) == (200, 4)
+
+
+@pytest.mark.parametrize("value", [6, None])
+def test_a_team_admin_whom_the_members_budget_holds_does_not_raise_it(
+    api: Api, search: Team, grace: User, value: int | None
+) -> None:
+    team, me = {"team_id": search.public_id}, {"user_id": grace.public_id}
+    assert api.post("/team/update", team | {"team_member_budget": 5}).status == 200
+    secret = key_of(grace)
+    assert api.post("/team/update", team | {"team_member_budget": value}, bearer=secret).status == 403
+    if value is not None:
+        assert api.post("/team/member_update", team | me | {"max_budget_in_team": value}, bearer=secret).status == 403
+    assert Membership.objects.get(user=grace).effective("max_budget_nano") == 5 * 10**9
+    api.post("/team/member_update", team | me | {"max_budget_in_team": 7, "budget_id": None})
+    assert api.post("/team/update", team | {"team_member_budget": 6}, bearer=secret).status == 200
+
+
+def test_an_organization_admin_does_not_raise_a_budget_that_others_share(api: Api) -> None:
+    api.post("/budget/new", {"budget_id": "b", "max_budget": 5})
+    api.post("/user/new", {"user_id": "other", "budget_id": "b"})
+    made = api.post("/organization/new", {"organization_alias": "o", "budget_id": "b"}).json["organization_id"]
+    api.post("/user/new", {"user_id": "olga", "auto_create_key": False})
+    member = {"role": "org_admin", "user_id": "olga"}
+    assert api.post("/organization/member_add", {"organization_id": made, "member": member}).status == 200
+    secret = api.key(user_id="olga")["key"]
+    body = {"organization_id": made, "max_budget": 100}
+    assert api.patch("/organization/update", body, bearer=secret).status == 403
 
 
 def test_a_team_admin_never_raises_the_own_limits_in_the_team(
