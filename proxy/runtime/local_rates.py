@@ -15,6 +15,10 @@ class LocalRates:
         self._running: dict[str, set[str]] = {}
         """Calls of this worker that are not over, by what limits how many there may be."""
 
+    def cannot_judge(self, rates: Iterable[tuple[Rate, int]]) -> bool:
+        """Whether a share has no room for such an amount even when nobody else calls; the whole limit may have."""
+        return any(rate.limit > 0 and rate.limit // self._workers < amount for rate, amount in rates)
+
     def refused(self, rates: Iterable[tuple[Rate, int]], minute: int) -> Rate | None:
         """Count each amount against its rate, or count nothing and name the first that has not enough left."""
         if minute != self._minute or len(self._used) > _MOST:

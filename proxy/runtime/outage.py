@@ -123,10 +123,12 @@ class Outage:
     async def _by_rates(self, held: "Held", judge: Callable[[], Any]) -> list[str]:
         """This worker's share of each rate is taken first, and given back by a call that is not admitted."""
         now, tokens, hold_id = held.intent.admitted_at, held.bound.input + held.bound.output, held.intent.hold_id
+        rates = [(rate, 1 if kind == "requests" else tokens) for rate, kind in held.rates if kind in _PER_MINUTE]
+        if self.rates.cannot_judge([*rates, *((slot, 1) for slot in held.parallel)]):
+            raise StoreUnavailable("the counter store is away")
         full = self.rates.full(held.parallel)
         if full is not None:
             raise refusals.rate_limited("SLOTS", full, max(full.limit, self.rates.running(full)), now)
-        rates = [(rate, 1 if kind == "requests" else tokens) for rate, kind in held.rates if kind in _PER_MINUTE]
         minute = int(now.timestamp()) // 60
         refused = self.rates.refused(rates, minute)
         if refused is not None:

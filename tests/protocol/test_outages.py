@@ -10,6 +10,7 @@ import pytest
 
 from proxy import drift
 from proxy.runtime.config import GatewayConfig, OutagePolicy
+from proxy.runtime.counters import StoreUnavailable
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.held import Held
 from proxy.sweeper import sweep
@@ -374,6 +375,23 @@ class TestALeaseThatSqlDidNotHearOf:
         clock.now = until + timedelta(seconds=1)
         sweep(now=clock.now)
         assert LedgerEntry.objects.get(hold=held.intent.hold_id).usage_source == ORPHAN
+
+
+@pytest.mark.parametrize(
+    ("limit", "refusal"),
+    [(1, StoreUnavailable), (0, GatewayError)],
+    ids=["a share of one is no fault of the caller's", "none is none"],
+)
+@pytest.mark.parametrize("name", ["max_parallel_requests", "rpm_limit", "tpm_limit"])
+def test_a_share_without_room_for_a_single_call_waits_for_the_store(
+    house: House, server: Server, clock: Clock, loop: asyncio.AbstractEventLoop,
+    name: str, limit: int, refusal: type[Exception],
+) -> None:  # fmt: skip
+    worker = Worker(server, GatewayConfig("", "", lease_seconds=LEASE, outage=EXACT, workers=2), clock, loop)
+    change(house.scopes[-1], heard=True, now=START, **{name: limit})
+    worker.store.gone = True
+    assert worker.hold(house.tokens[2], 1) is None
+    assert isinstance(worker.refusal, refusal)
 
 
 def test_without_the_store_each_worker_keeps_its_share_of_the_parallel_requests(
