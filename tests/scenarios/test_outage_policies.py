@@ -86,6 +86,7 @@ async def test_an_allowance_bounds_what_an_outage_costs_beyond_a_budget(house: H
         replies = await caller.burst(60, lambda _: caller.call(key, latency=0.05))
         rig.faults.set("store", "pass")
     await judge.settled(house, swept=True)
+    await judge.caught_up(house)
     print(f"S07 allowance: {dict(statuses(replies))}")
     assert set(statuses(replies)) == {200, 503}
     assert each <= degraded(house) <= each * workers

@@ -47,6 +47,16 @@ async def settled(house: House, *, swept: bool = False) -> float:
     return took
 
 
+async def caught_up(house: House) -> None:
+    """Wait until counters that missed calls were read anew, which takes until the workers are back at the store."""
+
+    def counted() -> bool:
+        found, wanted = _counters_beside(house, house.ledger)
+        return found == wanted
+
+    await until(counted, PATIENCE, "the counters show what was let through without them")
+
+
 def books_agree(house: House, replies: Iterable[Reply] = (), *, counters: bool = True) -> None:
     """The whole promise, once everything is settled."""
     ledger, bill = house.ledger, house.bill
@@ -103,9 +113,15 @@ def rollups_are_the_sum_of(house: House, ledger: list[Entry]) -> None:
 
 def counters_are_the_ledger(house: House, ledger: list[Entry]) -> None:
     """Every counter that the store has shows what the ledger says about its window, and nothing held."""
-    found = {name: (counter.spent, counter.held) for name, counter in house.rig.books.counters(house.pk).items()}
-    wanted = {name: (spent_in(name, ledger), 0) for name in found}
+    found, wanted = _counters_beside(house, ledger)
     assert found == wanted, f"counters {found}, ledger {wanted}"
+
+
+def _counters_beside(
+    house: House, ledger: list[Entry]
+) -> tuple[dict[str, tuple[int, int]], dict[str, tuple[int, int]]]:
+    found = {name: (counter.spent, counter.held) for name, counter in house.rig.books.counters(house.pk).items()}
+    return found, {name: (spent_in(name, ledger), 0) for name in found}
 
 
 def spent_in(counter: str, ledger: list[Entry]) -> int:
