@@ -17,7 +17,6 @@ from proxy.sweeper import sweep
 from spend import services, sql_holds
 from spend.models import Hold, LedgerEntry
 from spend.wire import ORPHAN, CounterRef, SqlHold
-from teams import store
 from teams.models import Organization
 from teams.windows import window_at
 from tests.factories import posting_of
@@ -39,30 +38,13 @@ class Clock:
 
 
 @pytest.fixture
-def house(db: None) -> House:
-    return House.furnished()
-
-
-@pytest.fixture
 def clock() -> Clock:
     return Clock()
 
 
 @pytest.fixture
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    loop = asyncio.new_event_loop()
-    yield loop
-    loop.close()
-
-
-@pytest.fixture
 def policy() -> OutagePolicy:
     return EXACT
-
-
-@pytest.fixture
-def server() -> Server:
-    return Server(store.client())
 
 
 @pytest.fixture
