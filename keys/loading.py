@@ -185,13 +185,13 @@ def load_customer(organization_id: int, public_id: str) -> ScopePolicy | None:
 def load_tags(organization_id: int, names: Iterable[str]) -> dict[str, ScopePolicy]:
     """Policies of the tags among `names`, each created at its first use."""
     wanted, epoch = set(names), _epoch(organization_id)
-    rows = {
-        tag.name: tag
-        for tag in Tag.objects.select_related("shared_budget").filter(organization_id=organization_id, name__in=wanted)
-    }
-    for name in sorted(wanted - rows.keys()):
-        rows[name] = Tag.objects.get_or_create(organization_id=organization_id, name=name)[0]
-    return {name: policy_of(tag, epoch=epoch) for name, tag in rows.items()}
+    named = Tag.objects.select_related("shared_budget").filter(organization_id=organization_id, name__in=wanted)
+    tags = list(named)
+    if new := sorted(wanted - {tag.name for tag in tags}):
+        rows = [Tag(organization_id=organization_id, name=name) for name in new]
+        Tag.objects.bulk_create(rows, ignore_conflicts=True)
+        tags = list(named.all())
+    return {tag.name: policy_of(tag, epoch=epoch) for tag in tags}
 
 
 def _epoch(organization_id: int) -> int:

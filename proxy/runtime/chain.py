@@ -137,12 +137,8 @@ async def admit(gateway: "Gateway", request: Request, request_id: str, token: st
     call, attempt = course.call, course.attempt
     grant = await gateway.grants.get(token)
     organization = grant.owners.organization_id
-    customer = await gateway.grants.customer(organization, call.customer) if call.customer else None
     tags = tuple(dict.fromkeys((*grant.tags, *call.tags)))
-    policies = grant.chain
-    if customer or tags:
-        named = (customer,) if customer else ()
-        policies = (*policies, *named, *await gateway.grants.tags(organization, tags))
+    customer, policies = await _policies(gateway, grant, call, tags, request.path)
     permit.check_params(grant, call.body)
     try:
         model, targets = await permitted(gateway, grant, policies, call, request.path)
@@ -168,6 +164,25 @@ async def admit(gateway: "Gateway", request: Request, request_id: str, token: st
         target=target if call.timeout is call.retries is None else _as_wished(target, call),
         attempt=attempt,
     )
+
+
+async def _policies(
+    gateway: "Gateway", grant: Grant, call: Call, tags: tuple[str, ...], path: str
+) -> tuple[ScopePolicy | None, tuple[ScopePolicy, ...]]:
+    """The end user of a call, and its whole chain. Raises 400, 401 or 403."""
+    if not (call.customer or tags):
+        return None, grant.chain
+    organization = grant.owners.organization_id
+    if not gateway.grants.knows(organization, call.customer, tags):
+        # Whoever is named for the first time gets a row: not by a call that the key may not make at all.
+        try:
+            await permitted(gateway, grant, grant.chain, call, path)
+        except errors.GatewayError:
+            await gateway.holds.refuse_stale(organization, grant.chain)
+            raise
+    customer = await gateway.grants.customer(organization, call.customer) if call.customer else None
+    named = (customer,) if customer else ()
+    return customer, (*grant.chain, *named, *await gateway.grants.tags(organization, tags))
 
 
 async def _in_region(
@@ -212,7 +227,7 @@ async def permitted(
         catalog = await gateway.grants.catalog()
         try:
             model = permit.in_full(grant, policies, asked, catalog)
-            permit.check_call(grant, policies, model, call.route, path, gateway.clock(), rules, catalog)
+            permit.check_call(grant, policies, model, call, path, gateway.clock(), rules, catalog)
             targets = await gateway.grants.targets(model, grant.owners.team_id, grant.platform_epoch)
             return model, permit.callable_targets(targets, model)
         except errors.GatewayError as refusal:

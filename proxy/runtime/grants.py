@@ -66,6 +66,11 @@ class Grants:
         grant, now = self._grants.get(token), self._clock()
         return grant is not None and any(end is not None and now >= end for end in (grant.expires_at, grant.retires_at))
 
+    def knows(self, organization_id: int, customer: str, tags: tuple[str, ...]) -> bool:
+        """Whether an end user, if one is named, and all tags were read already."""
+        known = not customer or (organization_id, customer) in self._customers
+        return known and all((organization_id, tag) in self._tags for tag in tags)
+
     async def customer(self, organization_id: int, name: str) -> ScopePolicy:
         """Raises 400 for an end user that nobody made, where only known ones may call."""
         found = self._customers.get((organization_id, name))

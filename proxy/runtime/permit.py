@@ -7,6 +7,7 @@ from typing import Any
 from keys.grants import Grant, ScopePolicy
 from proxy.gate_rules import GateRules
 from proxy.runtime import errors
+from proxy.runtime.call import Call
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.routes import MODEL, MODELS, Route
 from teams.budgets import matches
@@ -43,10 +44,13 @@ _NAME = {
 
 
 def check_call(
-    grant: Grant, policies: tuple[ScopePolicy, ...], model: str, route: Route, path: str, now: datetime,
+    grant: Grant, policies: tuple[ScopePolicy, ...], model: str, call: Call, path: str, now: datetime,
     rules: GateRules = _NO_RULES, catalog: Catalog = _EMPTY,
 ) -> None:  # fmt: skip
-    """Everything about a call that can be refused before it is held, in the order clients know (contract, 1.3)."""
+    """Everything about a call that can be refused before it is held, in the order clients know (contract, 1.3).
+
+    `model` is the one that is called instead of the one asked for, where an alias or a default says so.
+    """
     _refuse_blocked(grant.key)
     known = catalog.is_allowed(policies, model)
     groups = _NO_GROUPS if known else catalog.groups_of(model, grant.owners.team_id)
@@ -57,9 +61,9 @@ def check_call(
         # The organization comes last: of two scopes that refuse a model, the nearer one is named.
         check_model((*policies[1:], policies[0]), model, groups, catalog)
         catalog.allow(policies, model)
-    if rules.enforce_user and not any(scope_kind(policy.scope) is ScopeKind.CUSTOMER for policy in policies):
+    if rules.enforce_user and not call.customer:
         raise errors.invalid("'user' param not passed in. 'enforce_user_param'=True", "user")
-    check_route(grant, route, path, rules)
+    check_route(grant, call.route, path, rules)
 
 
 def check_status(grant: Grant, policies: tuple[ScopePolicy, ...], now: datetime) -> None:

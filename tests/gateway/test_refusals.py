@@ -44,6 +44,20 @@ def test_a_blocked_key_is_refused_at_its_next_call_on_every_worker(latchkey: Run
         assert {a.status_code for a in pool.map(lambda _: latchkey.chat(key), range(16))} == {200}
 
 
+def test_a_call_that_the_key_may_not_make_leaves_no_row_of_whom_it_names(latchkey: Running, books: Books) -> None:
+    narrow = latchkey.new_key(models=["gpt-free"])
+    blocked, routed = latchkey.new_key(), latchkey.new_key(allowed_routes=["/v1/embeddings"])
+    latchkey.manage("POST", "/key/block", json={"key": blocked})
+    named = {"user": "nobody-yet", "metadata": {"tags": [f"unseen-{n}" for n in range(20)]}}
+    answers = [latchkey.chat(key, **named).status_code for key in (narrow, blocked, routed)]
+    assert answers == [403, 401, 403]
+    assert latchkey.query("SELECT count(*) FROM teams_customer WHERE public_id = 'nobody-yet'") == [(0,)]
+    assert latchkey.query("SELECT count(*) FROM teams_tag WHERE name LIKE 'unseen-%'") == [(0,)]
+    assert latchkey.chat(latchkey.new_key(), **named).status_code == 200
+    assert latchkey.query("SELECT count(*) FROM teams_customer WHERE public_id = 'nobody-yet'") == [(1,)]
+    assert latchkey.query("SELECT count(*) FROM teams_tag WHERE name LIKE 'unseen-%'") == [(20,)]
+
+
 def test_a_blocked_team_stops_its_keys(latchkey: Running, books: Books) -> None:
     team = latchkey.manage("POST", "/team/new", json={"team_alias": "to be blocked"})["team_id"]
     key = latchkey.new_key(team_id=team)

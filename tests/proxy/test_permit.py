@@ -9,10 +9,12 @@ import pytest
 
 from keys.grants import Grant, Owners, ScopePolicy
 from proxy.gate_rules import GateRules, read_rules
+from proxy.runtime.call import read_call
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.permit import check_call, check_route
 from proxy.runtime.routes import CHAT, find
 
+CALL = read_call(CHAT, b'{"model": "house", "messages": []}', "", {})
 NOW = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 CUSTOMER = ScopePolicy("customer:9", "customer 'c'", 1)
 GRANT = Grant(
@@ -55,12 +57,12 @@ def _refusal(*faults: Any) -> GatewayError:
     for fault in faults:
         grant, customer = fault(grant, customer)
     with pytest.raises(GatewayError) as refused:
-        check_call(grant, (*grant.chain, customer), "house", CHAT, "/v1/chat/completions", NOW)
+        check_call(grant, (*grant.chain, customer), "house", CALL, "/v1/chat/completions", NOW)
     return refused.value
 
 
 def test_a_call_without_a_fault_is_not_refused() -> None:
-    check_call(GRANT, (*GRANT.chain, CUSTOMER), "house", CHAT, "/v1/chat/completions", NOW)
+    check_call(GRANT, (*GRANT.chain, CUSTOMER), "house", CALL, "/v1/chat/completions", NOW)
 
 
 @pytest.mark.parametrize(("earlier", "later"), list(combinations(range(len(FAULTS)), 2)))
@@ -75,9 +77,9 @@ def test_where_an_end_user_is_required_its_absence_is_told_before_a_route_and_af
     narrow, blocked = replace(GRANT, allowed_routes=("/v1/embeddings",)), _change("key:3", blocked=True)
     for grant, says in ((narrow, "'user' param not passed in"), (blocked(GRANT, CUSTOMER)[0], "Key is blocked")):
         with pytest.raises(GatewayError, match=says):
-            check_call(grant, grant.chain, "house", CHAT, "/v1/chat/completions", NOW, GateRules(enforce_user=True))
-    named = (*GRANT.chain, CUSTOMER)
-    check_call(GRANT, named, "house", CHAT, "/v1/chat/completions", NOW, GateRules(enforce_user=True))
+            check_call(grant, grant.chain, "house", CALL, "/v1/chat/completions", NOW, GateRules(enforce_user=True))
+    named = replace(CALL, customer="c")
+    check_call(GRANT, GRANT.chain, "house", named, "/v1/chat/completions", NOW, GateRules(enforce_user=True))
 
 
 @pytest.mark.parametrize(
@@ -97,10 +99,10 @@ def test_where_an_end_user_is_required_its_absence_is_told_before_a_route_and_af
 def test_a_key_calls_only_the_routes_it_is_narrowed_to(allowed: str, path: str, may: bool) -> None:
     grant = replace(GRANT, allowed_routes=(allowed,))
     if may:
-        check_call(grant, grant.chain, "house", CHAT, path, NOW)
+        check_call(grant, grant.chain, "house", CALL, path, NOW)
     else:
         with pytest.raises(GatewayError, match="not allowed to call this route"):
-            check_call(grant, grant.chain, "house", CHAT, path, NOW)
+            check_call(grant, grant.chain, "house", CALL, path, NOW)
 
 
 @pytest.mark.parametrize(
