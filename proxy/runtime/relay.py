@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from proxy.runtime import errors, faults, usage
-from proxy.runtime.request import Send
+from proxy.runtime.request import Message, Send
 from proxy.runtime.streams import Stream
 from proxy.runtime.upstream import Answer, NoAnswer
 from spend.pricing import Usage
@@ -95,26 +95,31 @@ async def send_stream(
 
     A client that takes nothing holds up the reading from the provider, not this worker's memory.
     """
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await _send_on(send, stream, {"type": "http.response.start", "status": 200, "headers": headers})
     try:
         async for event in _events(stream.answer, outcome, clock):
             faults.reach("in_stream")
             kept = _without_usage(event, outcome) if not wants_usage else _noted(event, outcome)
-            if kept and not stream.client_gone:
-                await _send_on(send, stream, kept)
+            if kept:
+                await _send_on(send, stream, {"type": "http.response.body", "body": kept, "more_body": True})
     except NoAnswer as error:
         outcome.broken, outcome.given_up = True, stream.client_gone or stream.refusal is not None
         told = stream.refusal or errors.upstream_failed(str(error))
-        if not stream.client_gone:
-            await _send_on(send, stream, b"data: " + told.body() + b"\n\n")
-    if not stream.client_gone:
-        await send({"type": "http.response.body", "body": b""})
+        body = b"data: " + told.body() + b"\n\n"
+        await _send_on(send, stream, {"type": "http.response.body", "body": body, "more_body": True})
+    await _send_on(send, stream, {"type": "http.response.body", "body": b""})
 
 
-async def _send_on(send: Send, stream: Stream, body: bytes) -> None:
-    stream.blocked_since = asyncio.get_running_loop().time()
-    await send({"type": "http.response.body", "body": body, "more_body": True})
-    stream.blocked_since = None
+async def _send_on(send: Send, stream: Stream, message: Message) -> None:
+    """Send, unless the client is gone. One that takes nothing for too long is, and its hold must not wait for it."""
+    if stream.client_gone:
+        return
+    try:
+        async with asyncio.timeout(stream.stall_seconds):
+            await send(message)
+    except TimeoutError:
+        stream.client_gone = True
+        await stream.answer.close()
 
 
 async def _events(answer: Answer, outcome: Outcome, clock: Callable[[], datetime]) -> AsyncIterator[bytes]:

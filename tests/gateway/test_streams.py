@@ -1,13 +1,15 @@
 """Streams that end before their time: the client goes away, or its key is no longer good."""
 
 import json
+import socket
 import threading
 import time
+from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.gateway.running import Running, eventually
+from tests.gateway.running import Running, eventually, running
 from tests.gateway.upstream import Books, say
 
 
@@ -40,6 +42,27 @@ def test_where_hanging_up_stops_the_provider_a_lost_client_ends_the_stream(latch
     ((source, tokens),) = latchkey.key_rows(key, "usage_source, output_tokens")
     assert source == "estimated_partial"
     assert 1 <= tokens < 20
+
+
+def _begin_and_take_nothing(port: int, key: str) -> socket.socket:
+    """A client that stays connected and reads none of an answer that is larger than all buffers on the way."""
+    body = {"model": "gpt-books", "stream": True, "max_tokens": 50, "messages": say(flood=8_000_000)}
+    sent = json.dumps(body).encode()
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {len(sent)}"
+    client = socket.create_connection(("127.0.0.1", port))
+    client.sendall(head.encode() + b"\r\n\r\n" + sent)
+    return client
+
+
+def test_a_client_that_takes_nothing_loses_its_hold_and_its_slot(provider: Books, books: Books, tmp_path: Path) -> None:
+    with running(tmp_path, provider.url, LATCHKEY_CLIENT_STALL_SECONDS="1") as latchkey:
+        key = latchkey.new_key(max_parallel_requests=1)
+        with _begin_and_take_nothing(latchkey.port, key):
+            eventually(lambda: len(books.billed) == 1)
+            assert latchkey.chat(key).status_code == 429
+            ((source,),) = latchkey.key_rows(key, "usage_source")
+            assert source == "estimated_partial"
+            assert latchkey.chat(key).status_code == 200
 
 
 @pytest.mark.parametrize("deed", ["block", "delete", "expire"])

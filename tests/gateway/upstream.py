@@ -2,7 +2,8 @@
 
 A message of the form `{"say": {...}}` scripts it: prompt, completion (tokens), delay (seconds), status, error (what a
 status comes with), bill (how many of the failures are billed all the same), only (the model that the script is for),
-usage (false = report none), report (more of it), tier (the service tier it says), break (stop in mid-answer).
+usage (false = report none), report (more of it), tier (the service tier it says), break (stop in mid-answer), flood
+(bytes of every word of a stream).
 """
 
 import asyncio
@@ -132,6 +133,7 @@ async def _stream(
         return response
     base = {"id": "cmpl-s", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
     for word in ("Grüße ", "an ", "alle ", "🦊"):
+        word = word.ljust(script.get("flood", 0), "x")
         choice = {"index": 0, "delta": {"content": word}, "finish_reason": None}
         line = b"data: " + json.dumps(base | {"choices": [choice]}, ensure_ascii=False).encode() + b"\n\n"
         # Cut in the middle of a character, as networks do.
