@@ -48,9 +48,9 @@ def _begin_and_take_nothing(port: int, key: str) -> socket.socket:
     """A client that stays connected and reads none of an answer that is larger than all buffers on the way."""
     body = {"model": "gpt-books", "stream": True, "max_tokens": 50, "messages": say(flood=8_000_000)}
     sent = json.dumps(body).encode()
-    head = f"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-length: {len(sent)}"
+    head = f"authorization: Bearer {key}\r\ncontent-length: {len(sent)}\r\n\r\n"
     client = socket.create_connection(("127.0.0.1", port))
-    client.sendall(head.encode() + b"\r\n\r\n" + sent)
+    client.sendall(b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\n" + head.encode() + sent)
     return client
 
 
