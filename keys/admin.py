@@ -22,7 +22,8 @@ from teams.admin_base import (
     actor_of,
     display,
 )
-from teams.admin_limits import BUDGET, LIMITS, STATUS_COLORS, LimitsAdmin
+from teams.admin_blocking import STATUS_COLORS
+from teams.admin_limits import BUDGET, LIMITS, LimitsAdmin
 from teams.models import User
 
 ISSUED = "latchkey_issued_secret"

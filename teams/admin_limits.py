@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html_join
@@ -13,6 +12,7 @@ from django.utils.safestring import SafeString, mark_safe
 from teams import platform_services, services
 from teams.actors import Actor
 from teams.admin_base import ActionVariant, ServiceAdmin, action, actor_of, display, short_list, when
+from teams.admin_blocking import BlockableAdmin
 from teams.budgets import Budget
 from teams.forms import LimitsForm, SharedBudgetForm, TermsForm
 from teams.limit_text import model_parts
@@ -33,7 +33,6 @@ LIMITS = (
     {"fields": (("rpm_limit", "tpm_limit", "max_parallel_requests"), "model_limits", "allowed_models")},
 )
 MORE = ("More", {"classes": ("collapse",), "fields": ("metadata",)})
-STATUS_COLORS = {"active": "success", "blocked": "danger", "expired": "warning", "deleted": "default"}
 
 
 def hard_budgets(terms: Terms) -> list[Budget]:
@@ -102,12 +101,10 @@ class TermsAdmin(ServiceAdmin):
         return _lines([f"{model}: {', '.join(model_parts(limits))}" for model, limits in models])
 
 
-class LimitsAdmin(TermsAdmin):
+class LimitsAdmin(BlockableAdmin, TermsAdmin):
     """What every scope's page has: its budget and limits, and blocking it as a whole."""
 
     form = LimitsForm
-    actions: ClassVar[tuple[str, ...]] = ("block_selected", "unblock_selected")
-    actions_detail: ClassVar[tuple[str, ...]] = ("block", "unblock")
 
     def set_blocked(self, obj: Any, blocked: bool, actor: Actor) -> Any:
         return services.set_blocked(obj, blocked, actor=actor)
@@ -122,47 +119,6 @@ class LimitsAdmin(TermsAdmin):
     @display(description="Models")
     def models_allowed(self, obj: Limits) -> str:
         return short_list(obj.allowed_models, "all")
-
-    @display(description="Status", label=STATUS_COLORS, ordering="blocked")
-    def status(self, obj: Limits) -> str:
-        return "blocked" if obj.blocked else "active"
-
-    @admin.action(description="Block", permissions=["change"])
-    def block_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        actor = actor_of(request)
-        self.each(request, queryset.filter(blocked=False), lambda row: self.set_blocked(row, True, actor), "blocked")
-
-    @admin.action(description="Unblock", permissions=["change"])
-    def unblock_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        actor = actor_of(request)
-        self.each(request, queryset.filter(blocked=True), lambda row: self.set_blocked(row, False, actor), "unblocked")
-
-    @action(description="Block", permissions=["change"], url_path="block", icon="block")
-    def block(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._ask_to_block(request, object_id, True)
-
-    @action(description="Unblock", permissions=["change"], url_path="unblock", icon="lock_open")
-    def unblock(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return self._ask_to_block(request, object_id, False)
-
-    def _ask_to_block(self, request: HttpRequest, object_id: str, blocked: bool) -> HttpResponse:
-        obj, verb = self.row(request, object_id), "block" if blocked else "unblock"
-        if request.method == "POST":
-            self.set_blocked(obj, blocked, actor_of(request))
-            return self.done(request, obj, f"“{obj}” is {verb}ed.")
-        text = (
-            "Every call below it is refused from the next one on, on every worker, until it is unblocked."
-            if blocked
-            else "Calls are admitted again from the next one on, within the limits that apply."
-        )
-        title = f"{verb.capitalize()} {self.opts.verbose_name} “{obj}”?"
-        return self.confirm(request, obj, title=title, text=text, button=verb.capitalize(), danger=blocked)
-
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Only the one of block and unblock that changes something."""
-        blocked = self.model._default_manager.filter(pk=object_id, blocked=True).exists()
-        hidden = f"_{'block' if blocked else 'unblock'}"
-        return [one for one in super().get_actions_detail(request, object_id) if not one.action_name.endswith(hidden)]
 
 
 @admin.register(SharedBudget)
