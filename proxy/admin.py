@@ -26,6 +26,7 @@ from teams.admin_base import (
     may_change,
     when,
 )
+from teams.admin_blocking import BlockableAdmin
 from teams.admin_limits import TermsAdmin
 from teams.forms import TermsForm
 from teams.money import format_usd
@@ -105,8 +106,12 @@ class LanguageModelAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Deployment)
-class DeploymentAdmin(ServiceAdmin):
+class DeploymentAdmin(BlockableAdmin):
     form = DeploymentForm
+    told_to_block = (
+        "It is not called any more, from the next call on, on every worker. Other deployments of its model are."
+    )
+    told_to_unblock = "It is called again, from the next call of its model on."
     for_readers: ClassVar[dict[str, str]] = dict.fromkeys(chain.from_iterable(PRICES[:2]), "")
     list_display = ("model_shown", "provider", "upstream_model", "host", "credential", "mode", "price", "status")
     list_select_related = ("model", "provider", "credential")
@@ -127,7 +132,7 @@ class DeploymentAdmin(ServiceAdmin):
     )
     fieldsets = (
         (None, {"fields": (("model", "public_id"), ("provider", "upstream_model"), ("base_url", "mode"))}),
-        ("Access", {"fields": (("credential", "blocked"), ("team", "access_groups_shown"))}),
+        ("Access", {"fields": ("credential", ("team", "access_groups_shown"))}),
         ("Price", {"fields": ("price", *PRICES)}),
         ("Calls", {"classes": ("collapse",), "fields": (*CALLS, "source")}),
     )
@@ -151,6 +156,9 @@ class DeploymentAdmin(ServiceAdmin):
         if (price := form.price()) is not None:
             services.set_own_price(obj, price, actor=actor, now=timezone.now())
         return obj
+
+    def set_blocked(self, obj: Deployment, blocked: bool, actor: Actor) -> Deployment:
+        return services.set_blocked(obj, blocked, actor=actor)
 
     def remove(self, obj: Deployment, actor: Actor) -> None:
         services.delete_deployment(obj, actor=actor)
@@ -180,10 +188,6 @@ class DeploymentAdmin(ServiceAdmin):
         if card is None:
             return "no price"
         return " / ".join(per_million(usd_from_pico(rate)) for rate in (card.base.input, card.base.output))
-
-    @display(description="Status", label={"active": "success", "blocked": "danger"}, ordering="blocked")
-    def status(self, obj: Deployment) -> str:
-        return "blocked" if obj.blocked else "active"
 
     def prepare_page(self, rows: list[Deployment]) -> None:
         items = [item for row in rows for item in (row.price_item, services.price_item(row))]

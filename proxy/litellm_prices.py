@@ -75,8 +75,14 @@ def show_prices(card: PriceCard | None) -> dict[str, Any]:
     """LiteLLM's fields for a price (exact USD); the four common ones always, the rest where they have a price."""
     if card is None:
         return dict.fromkeys((_CLASSES[name] for name in COLUMNS), None)
-    shown = {_CLASSES[name]: usd_from_pico(getattr(card.base, name)) for name in COLUMNS}
-    shown |= _shown(card.base) | _shown_tiers(card.standard, "")
+    return {_CLASSES[name]: usd_from_pico(getattr(card.base, name)) for name in COLUMNS} | stated_prices(card)
+
+
+def stated_prices(card: PriceCard | None) -> dict[str, Any]:
+    """The fields that make such a price: what has none of its own follows another, as cached input follows input."""
+    if card is None:
+        return {}
+    shown = _shown(card.base) | _shown_tiers(card.standard, "")
     for field, service in _SERVICES.items():
         if service in card.services:
             schedule = card.services[service]

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from proxy import services
 from proxy.from_litellm import NewModel, read_model
-from proxy.litellm_prices import show_prices
+from proxy.litellm_prices import stated_prices
 from proxy.models import Deployment
 from spend import book
 from teams.actors import Actor
@@ -42,9 +42,10 @@ def apply_to(known: Deployment, new: NewModel, *, actor: Actor, now: datetime) -
 def patch(
     known: Deployment, name: str, params: Mapping[str, Any], info: Mapping[str, Any], *, actor: Actor, now: datetime
 ) -> Deployment:
-    """A merge patch: what is not named keeps its value. Raises ValidationError naming the field."""
+    """A merge patch: what is not named keeps the value it has now. Raises ValidationError naming the field."""
+    known = services.locked(known)
     own = book.cards_at(now, [known.price_item]).get(known.price_item)
-    kept = _params(known, params) | {field: usd for field, usd in show_prices(own).items() if usd is not None}
+    kept = _params(known, params) | stated_prices(own)
     merged = {**kept, **{field: value for field, value in params.items() if value is not None}}
     kept_info = _info(known, same_model="model" not in params)
     merged_info = {**kept_info, **{field: value for field, value in info.items() if value is not None}}

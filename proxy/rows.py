@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from proxy import services
-from proxy.litellm_prices import show_prices
+from proxy.litellm_prices import show_prices, stated_prices
 from proxy.models import Deployment
 from spend import book
 from spend.pricing import PriceCard
@@ -38,7 +38,6 @@ def model_row(deployment: Deployment, own: PriceCard | None, listed: PriceCard |
 def _params(deployment: Deployment, own: PriceCard | None) -> Row:
     credential = deployment.credential
     named = {"litellm_credential_name": credential.name} if credential and not credential.is_own else {}
-    prices = {field: usd for field, usd in show_prices(own).items() if usd is not None}
     return {
         **deployment.params,
         "model": deployment.shown_model,
@@ -47,7 +46,7 @@ def _params(deployment: Deployment, own: PriceCard | None) -> Row:
         "timeout": deployment.timeout_seconds,
         "max_retries": deployment.max_retries,
         **named,
-        **prices,
+        **stated_prices(own),
     }
 
 

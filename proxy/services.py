@@ -116,11 +116,24 @@ def add_deployment(
     return deployment
 
 
+def locked(deployment: Deployment) -> Deployment:
+    """The deployment as it is stored, unchanged by others until the transaction ends. Raises ValidationError."""
+    rows = Deployment.objects.with_owners().select_for_update(of=("self",), no_key=True)
+    stored = rows.filter(pk=deployment.pk).first()
+    if stored is None:
+        raise ValidationError({"id": "somebody else deleted this model meanwhile"})
+    return stored
+
+
 @transaction.atomic
 def update_deployment(deployment: Deployment, *, actor: Actor, model_name: str = "") -> Deployment:
-    """Save a changed deployment, under another public name if one is given; in force everywhere within a second."""
-    stored = Deployment.objects.with_owners().get(pk=deployment.pk)
+    """Save a changed deployment, under another public name if one is given; in force everywhere within a second.
+
+    Whether it is blocked is not changed here: see `set_blocked`.
+    """
+    stored = locked(deployment)
     before = audit.snapshot(stored)
+    deployment.blocked = stored.blocked
     if model_name and model_name != stored.model.name:
         deployment.model = _model(model_name)
     deployment.updated_by = actor.label
@@ -141,6 +154,7 @@ def update_deployment(deployment: Deployment, *, actor: Actor, model_name: str =
 @transaction.atomic
 def set_blocked(deployment: Deployment, blocked: bool, *, actor: Actor) -> Deployment:
     """A blocked deployment is not called until it is unblocked."""
+    deployment = locked(deployment)
     before = audit.snapshot(deployment)
     deployment.blocked, deployment.updated_by = blocked, actor.label
     deployment.save(update_fields=["blocked", "updated_by", "updated_at"])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import ValidationError
 
-from proxy.litellm_prices import is_price, read_price, show_prices
+from proxy.litellm_prices import is_price, read_price, show_prices, stated_prices
 from spend import book
 from spend.models import Price
 from spend.pricing import Bound, PriceCard, Usage, charge_for, worst_case
@@ -70,6 +70,8 @@ def test_long_inputs_and_service_tiers_are_read_from_suffixes() -> None:
 def test_what_is_shown_is_read_as_the_same_price() -> None:
     first = card(FULL)
     assert book.same_prices(card(show_prices(first)), first)
+    assert stated_prices(card(BASE)) == {name: Decimal(str(usd)) for name, usd in BASE.items()}
+    assert book.same_prices(card(stated_prices(first)), first)
 
 
 def test_common_fields_are_always_shown() -> None:

@@ -6,7 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 
 from keys import vault
-from proxy import services
+from proxy import merging, services
 from proxy.from_config import ModelRefused, apply_models
 from proxy.from_litellm import read_model
 from proxy.models import Credential, Deployment, LanguageModel, Provider
@@ -211,3 +211,14 @@ def test_models_of_the_file_name_stored_credentials() -> None:
         assert Deployment.objects.get().credential == stored
     load()
     assert Credential.objects.get() == stored
+
+
+def test_a_patch_of_the_price_takes_along_what_follows_it_and_a_patch_of_something_else_sets_none() -> None:
+    deployment = add()
+    merging.patch(deployment, "", {"max_retries": 5}, {}, actor=MASTER, now=NOON + timedelta(seconds=1))
+    assert Price.objects.count() == 1
+    merging.patch(
+        deployment, "", {"input_cost_per_token": "0.000005"}, {}, actor=MASTER, now=NOON + timedelta(seconds=2)
+    )
+    rates = book.cards_at(NOON + timedelta(seconds=2), [deployment.price_item])[deployment.price_item].base
+    assert (rates.input, rates.cached, rates.cache_write, rates.output) == (5_000_000, 5_000_000, 5_000_000, 2_000_000)
