@@ -32,7 +32,7 @@ def server(role: str, *, host: str, port: int, workers: int) -> list[str]:
 
 
 def worker(*, beat: bool, concurrency: int, schedule: Path) -> list[str]:
-    command = [str(_BIN / "celery"), "--quiet", "--app=gateway_project", "worker", "--loglevel=WARNING"]
+    command = [str(_BIN / "celery"), "--quiet", "--app=gateway_project", "worker"]
     command += [f"--concurrency={concurrency}", "--without-gossip", "--without-mingle"]
     return command + ([f"--schedule={schedule}", "--beat"] if beat else [])
 

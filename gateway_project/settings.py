@@ -242,17 +242,22 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TIMEZONE = "UTC"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+_EVERY_SECONDS = {
+    "proxy.tasks.sweep_orphans": 10,
+    "proxy.tasks.mend_drift": 60,
+    "keys.tasks.note_expired_keys": 60,
+    "keys.tasks.rotate_keys": 300,
+    "keys.tasks.forget_answers": 3600,
+    "spend.tasks.forget_refusals": 3600,
+    "spend.tasks.seed_prices": 86400,
+    "spend.tasks.reload_prices": 300,
+    "spend.tasks.close_days": 900,
+    "teams.tasks.forget_policy_changes": 3600,
+}
+# What waited until the next of its kind is due is dropped: workers that were away do not catch up on all of it.
 CELERY_BEAT_SCHEDULE = {
-    "sweep-orphans": {"task": "proxy.tasks.sweep_orphans", "schedule": 10.0},
-    "mend-drift": {"task": "proxy.tasks.mend_drift", "schedule": 60.0},
-    "note-expired-keys": {"task": "keys.tasks.note_expired_keys", "schedule": 60.0},
-    "rotate-keys": {"task": "keys.tasks.rotate_keys", "schedule": 300.0},
-    "forget-answers": {"task": "keys.tasks.forget_answers", "schedule": 3600.0},
-    "forget-refusals": {"task": "spend.tasks.forget_refusals", "schedule": 3600.0},
-    "seed-prices": {"task": "spend.tasks.seed_prices", "schedule": 86400.0},
-    "reload-prices": {"task": "spend.tasks.reload_prices", "schedule": 300.0},
-    "close-days": {"task": "spend.tasks.close_days", "schedule": 900.0},
-    "forget-policy-changes": {"task": "teams.tasks.forget_policy_changes", "schedule": 3600.0},
+    task: {"task": task, "schedule": seconds, "options": {"expires": seconds}}
+    for task, seconds in _EVERY_SECONDS.items()
 }
 
 # --- Logging -----------------------------------------------------------------------------------
@@ -265,6 +270,7 @@ LOGGING = {
             "()": structlog.stdlib.ProcessorFormatter,
             "processors": [
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
                 hide_keys,
                 structlog.processors.JSONRenderer(),
             ],
@@ -276,7 +282,7 @@ LOGGING = {
     },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"uvicorn.access": {"level": "WARNING"}, "aiohttp.access": {"level": "WARNING"}},
+    "loggers": {name: {"level": "WARNING"} for name in ("uvicorn.access", "aiohttp.access", "celery")},
 }
 structlog.configure(
     processors=[

@@ -6,8 +6,9 @@ one. Mending is a new epoch for the organization or the platform: its counters a
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from itertools import groupby
 from typing import cast
 from zoneinfo import ZoneInfo
 
@@ -24,63 +25,72 @@ from teams.models import Organization, Platform
 from teams.scopes import PLATFORM, store_prefix
 
 log = structlog.get_logger()
-#: Counters of one organization that one run looks at; the next run goes on from there.
-_MOST = 500
+#: Counters that one run looks at; the next run goes on from there.
+_MOST = 1000
+_COUNTERS, _CURSOR = "lk:{*}:*:w:*", "lk:{g}:drift"
 Difference = tuple[int, int]
 """What a counter has more than the ledger: spent and held, in nano-USD."""
+Books = Mapping[str, tuple[int, ZoneInfo]]
+"""By how the names of their present counters begin: the organizations that the store judges, and their zones."""
 
 
 def mend(*, now: datetime, pause: Callable[[float], None] = time.sleep) -> int:
     """Returns how many counters were found wrong."""
-    client, wrong = store.client(), 0
-    judged = Organization.objects.filter(sql_until__isnull=True)
-    zones = [(PLATFORM, Platform.objects.get().timezone), *judged.values_list("pk", "timezone")]
-    for organization_pk, zone_name in zones:
-        prefix = store_prefix(organization_pk)
-        epoch = cast("str | None", client.get(f"{prefix}:epoch"))
-        if epoch is None:
-            continue
-        zone, base = ZoneInfo(zone_name), f"{prefix}:{epoch}"
-        suspects = _differences(client, base, _next_counters(client, prefix, f"{base}:w:"), now, zone)
-        if suspects:
-            pause(2)
-            still = _differences(client, base, suspects, now, zone)
-            found = {counter: by for counter, by in still.items() if by == suspects[counter]}
-            wrong += len(found)
-            _mend(organization_pk, found)
-    return wrong
+    client = store.client()
+    books = _books(client)
+    suspects = _differences(client, books, _next_counters(client, books), now)
+    if not suspects:
+        return 0
+    pause(2)
+    still = _differences(client, books, suspects, now)
+    found = {name: by for name, by in still.items() if by == suspects[name]}
+    _mend(books, found)
+    return len(found)
 
 
-def _mend(organization_pk: int, found: dict[str, Difference]) -> None:
+def _mend(books: Books, found: Mapping[str, Difference]) -> None:
     for counter, (spent, held) in found.items():
         log.error("counter drifted, read again", counter=counter, spent_nano_too_much=spent, held_nano_too_much=held)
-    if found:
-        with transaction.atomic():
+    with transaction.atomic():
+        for organization_pk in sorted({books[_base(name)][0] for name in found}):
             changes.raise_epoch(organization_pk)
 
 
-def _next_counters(client: "redis.Redis", prefix: str, base: str) -> list[str]:
+def _books(client: "redis.Redis") -> Books:
+    judged = Organization.objects.filter(sql_until__isnull=True).values_list("pk", "timezone")
+    zones = {PLATFORM: Platform.objects.get().timezone, **dict(judged)}
+    epochs = cast("list[str | None]", client.mget([f"{store_prefix(pk)}:epoch" for pk in zones]))
+    known = ((pk, zone, epoch) for (pk, zone), epoch in zip(zones.items(), epochs, strict=True) if epoch)
+    return {f"{store_prefix(pk)}:{epoch}": (pk, ZoneInfo(zone)) for pk, zone, epoch in known}
+
+
+def _next_counters(client: "redis.Redis", books: Books) -> list[str]:
     """Names of the next counters in turn; where the last run stopped is kept in the store itself."""
-    cursor = int(cast("str | None", client.get(f"{prefix}:drift")) or 0)
+    cursor = int(cast("str | None", client.get(_CURSOR)) or 0)
     found: list[str] = []
     while len(found) < _MOST:
-        cursor, keys = client.scan(cursor, match=f"{_escaped(base)}*", count=1000)
-        found += [key.removeprefix(base) for key in cast("list[str]", keys)]
+        cursor, names = client.scan(cursor, match=_COUNTERS, count=1000)
+        found += [name for name in cast("list[str]", names) if _base(name) in books]
         if not cursor:
             break
-    client.set(f"{prefix}:drift", cursor, ex=86400)
+    client.set(_CURSOR, cursor, ex=86400)
     return found
 
 
-def _differences(
-    client: "redis.Redis", base: str, counters: Iterable[str], now: datetime, zone: ZoneInfo
-) -> dict[str, Difference]:
-    found, unwritten = {}, _unwritten(client, base)
-    for counter in counters:
-        fields = cast("dict[str, str]", client.hgetall(f"{base}:w:{counter}"))
-        by = _difference(fields, CounterRef.named(counter, now, zone=zone), unwritten[counter])
-        if by is not None and any(by):
-            found[counter] = by
+def _base(name: str) -> str:
+    return name.partition(":w:")[0]
+
+
+def _differences(client: "redis.Redis", books: Books, names: Iterable[str], now: datetime) -> dict[str, Difference]:
+    found: dict[str, Difference] = {}
+    for base, some in groupby(sorted(names), _base):
+        unwritten = _unwritten(client, base)
+        for name in some:
+            counter = name.removeprefix(f"{base}:w:")
+            ref = CounterRef.named(counter, now, zone=books[base][1])
+            by = _difference(cast("dict[str, str]", client.hgetall(name)), ref, unwritten[counter])
+            if by is not None and any(by):
+                found[name] = by
     return found
 
 
@@ -111,8 +121,3 @@ def _difference(fields: dict[str, str], ref: CounterRef, unwritten_nano: int) ->
         spent - sum(nano for _, nano in known.spent),
         held - unwritten_nano - sum(nano for _, nano, _, number in known.pending if number >= first),
     )
-
-
-def _escaped(text: str) -> str:
-    """A pattern that matches the text itself."""
-    return "".join(f"\\{char}" if char in "*?[]\\" else char for char in text)

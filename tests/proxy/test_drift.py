@@ -8,8 +8,10 @@ from keys.models import VirtualKey
 from proxy import drift
 from spend import services
 from teams import store
+from teams.actors import SYSTEM
 from teams.models import Organization
 from teams.scopes import store_prefix
+from teams.services import create_organization
 from tests.factories import NOON, intent_for, issue, posting_of
 
 pytestmark = pytest.mark.django_db
@@ -64,3 +66,14 @@ def test_a_difference_that_goes_away_by_itself_is_a_call_in_flight(key: VirtualK
     before = _epoch()
     assert drift.mend(now=NOON, pause=settle) == 0
     assert _epoch() == before
+
+
+def test_all_organizations_are_looked_at_with_one_pause(key: VirtualKey) -> None:
+    other, _ = issue(organization=create_organization(Organization(name="other"), actor=SYSTEM))
+    keys, pauses = (key, other), list[float]()
+    for one in keys:
+        prefix = store_prefix(one.organization_id)
+        store.client().set(f"{prefix}:epoch", 7)
+        store.client().hset(f"{prefix}:7:w:{one.scope}|lifetime", mapping={"g": "1", "s": 5, "h": 0})
+    assert drift.mend(now=NOON, pause=pauses.append) == 2
+    assert pauses == [2]
