@@ -14,7 +14,7 @@ def text(host: str, port: int, demo: Demo | None) -> str:
     url = f"http://{'localhost' if host in ('127.0.0.1', '0.0.0.0', '::') else host}:{port}"  # noqa: S104
     lines = ["", "Latchkey is up.", "", f"  Admin       {url}/admin/"]
     if demo is not None:
-        lines.append(f"              sign in as admin with {demo.admin_password}")
+        lines.append(f"              sign in as admin with {demo.admin_password or 'the password you gave it'}")
     lines += [f"  Portal      {url}/portal/", f"  API         {url}/v1 (base_url of an OpenAI SDK)"]
     lines.append(f"  Master key  {_place_of_master_key()}")
     lines.append(f"  Engine      {'SQLite' if settings.EMBEDDED else 'PostgreSQL'} in {settings.DATA_DIR}")

@@ -26,9 +26,9 @@ _DEMO_PRICES = {"input_cost_per_token": "0.00000015", "output_cost_per_token": "
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What a newcomer needs to try things out."""
+    """What a newcomer needs to try things out; no password once somebody has given the admin another one."""
 
-    admin_password: str
+    admin_password: str | None
     key: str
 
     def __repr__(self) -> str:
@@ -58,8 +58,8 @@ def prepare_demo(provider_url: str, *, now: datetime) -> Demo:
     folder = settings.DATA_DIR / "secrets"
     apply_models(_demo_models(provider_url), Deployment.Source.DEMO, actor=SYSTEM, now=now)
     password = settings.ADMIN_PASSWORD or env.generated(folder / "admin_password")
-    ensure_admin("admin", password)
-    return Demo(password, _demo_key(folder / "demo_key"))
+    is_valid = ensure_admin("admin", password).check_password(password)
+    return Demo(password if is_valid else None, _demo_key(folder / "demo_key"))
 
 
 def _set_zone(zone: str) -> None:

@@ -345,16 +345,13 @@ def organization_of(instance: Limits) -> int:
 
 
 def ensure_admin(username: str, password: str) -> User:
-    """Create the first platform admin, or give the demo's admin its current password."""
+    """Create the first platform admin. One that exists keeps its password, which may have been changed since."""
     user = User.objects.filter(username=username).first()
-    if user is None:
-        user = User(username=username, role=User.Role.PROXY_ADMIN, is_staff=True, is_superuser=True)
-        user.full_clean(exclude=["password", "organization"])
-        return create_user(user, actor=SYSTEM, password=password)
-    if not user.check_password(password):
-        user.set_password(password)
-        user.save(update_fields=["password"])
-    return user
+    if user is not None:
+        return user
+    user = User(username=username, role=User.Role.PROXY_ADMIN, is_staff=True, is_superuser=True)
+    user.full_clean(exclude=["password", "organization"])
+    return create_user(user, actor=SYSTEM, password=password)
 
 
 def master_admin(username: str) -> User:

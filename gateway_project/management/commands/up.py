@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import structlog
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
@@ -20,8 +19,6 @@ from django.utils import timezone
 from gateway_project import banner, processes, startup
 from gateway_project.embedded import CannotStart, EmbeddedStore
 from gateway_project.supervisor import Child, Supervisor
-
-log = structlog.get_logger()
 
 
 class Command(BaseCommand):
@@ -50,11 +47,8 @@ class Command(BaseCommand):
         sys.exit(code)
 
     def _serve(self, host: str, port: int, workers: int, store: EmbeddedStore | None) -> int:
-        call_command("migrate", interactive=False, verbosity=0)
-        for warning in settings.CONFIG.warnings:
-            log.warning("configuration", problem=warning)
+        call_command("prepare")
         now = timezone.now()
-        startup.prepare(now=now)
         children = [
             Child("the server", processes.server("all", host=host, port=port, workers=workers)),
             Child(

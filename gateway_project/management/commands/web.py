@@ -4,5 +4,5 @@ from gateway_project.management.role_command import RoleCommand
 
 
 class Command(RoleCommand):
-    help = "Serve the web alone. Run `manage.py migrate` first."
+    help = "Serve the web alone. Run `manage.py prepare` first."
     role = "web"

@@ -1,0 +1,22 @@
+"""`manage.py prepare` puts in place what the processes of an installation need, once or many times."""
+
+import pytest
+from django.core.management import call_command
+
+from keys.models import MASTER_ID, VirtualKey
+from proxy.models import Provider
+from spend.models import Price
+from teams.models import AuditEvent
+
+
+@pytest.mark.django_db
+def test_an_installation_is_prepared_once_however_often_it_is_done() -> None:
+    def known() -> tuple[int, int, int, int]:
+        keys = VirtualKey.objects.filter(public_id=MASTER_ID)
+        return Provider.objects.count(), Price.objects.count(), keys.count(), AuditEvent.objects.count()
+
+    call_command("prepare")
+    first = known()
+    assert first[0] > 5 and first[1] > 100 and first[2] == 1
+    call_command("prepare")
+    assert known() == first
