@@ -1,25 +1,22 @@
 """The worker's cache of grants, policies of customers and tags, and the catalog of models.
 
 Every entry is a frozen, versioned snapshot. A newer version found by the hold script, or announced in
-the database, drops it; nothing in flight ever writes one back.
+the database, drops it, also if it was being read when the news came.
 """
 
 import asyncio
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Container, Iterable
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from keys.grants import Grant, ScopePolicy
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.identify import unknown_customer, unknown_key
 from proxy.runtime.journal import BooksUnavailable, Journal
+from proxy.runtime.snapshots import Changes, Snapshots
 from teams.scopes import CATALOG, PLATFORM_SCOPE, is_pool
 
-K = TypeVar("K")
-V = TypeVar("V")
-_MOST = 100_000
 _POLL_SECONDS = 0.3
 _LOOK_BACK = timedelta(seconds=10)
 
@@ -28,9 +25,10 @@ class Grants:
     def __init__(self, journal: Journal, clock: Callable[[], datetime]) -> None:
         self._journal = journal
         self._clock = clock
-        self._grants: OrderedDict[str, Grant] = OrderedDict()
-        self._customers: OrderedDict[tuple[int, str], ScopePolicy] = OrderedDict()
-        self._tags: OrderedDict[tuple[int, str], ScopePolicy] = OrderedDict()
+        self._changes = Changes()
+        self._grants: Snapshots[str, Grant] = Snapshots(self._changes, _read_from)
+        self._customers: Snapshots[tuple[int, str], ScopePolicy] = Snapshots(self._changes, _names)
+        self._tags: Snapshots[tuple[int, str], ScopePolicy] = Snapshots(self._changes, _names)
         self._platform: ScopePolicy | None = None
         self._catalog: Catalog | None = None
         self._seen: dict[int, None] = {}
@@ -45,11 +43,12 @@ class Grants:
         """Raises 401 for a key that does not exist."""
         grant = self._grants.get(token)
         if grant is None:
+            since = self._changes.serial
             grant = await self._read("grants", token)
             if grant is None:
                 raise unknown_key()
             grant = self._with_known_platform(grant)
-            _remember(self._grants, token, grant)
+            self._grants.put(token, grant, since)
         return grant
 
     @property
@@ -75,10 +74,11 @@ class Grants:
         """Raises 400 for an end user that nobody made, where only known ones may call."""
         found = self._customers.get((organization_id, name))
         if found is None:
+            since = self._changes.serial
             found = await self._read("customers", (organization_id, name))
             if found is None:
                 raise unknown_customer(name)
-            _remember(self._customers, (organization_id, name), found)
+            self._customers.put((organization_id, name), found, since)
         return found
 
     async def tags(self, organization_id: int, names: tuple[str, ...]) -> tuple[ScopePolicy, ...]:
@@ -86,9 +86,10 @@ class Grants:
         known = {name: policy for name in names if (policy := self._tags.get((organization_id, name)))}
         missing = tuple(name for name in names if name not in known)
         if missing:
+            since = self._changes.serial
             read: dict[str, ScopePolicy] = await self._read("tags", (organization_id, missing))
             for name, policy in read.items():
-                _remember(self._tags, (organization_id, name), policy)
+                self._tags.put((organization_id, name), policy, since)
             known |= read
         return tuple(known[name] for name in names)
 
@@ -134,17 +135,11 @@ class Grants:
         return await self._journal.ask(kind, item)
 
     def forget(self, scopes: Iterable[str]) -> None:
-        """Drop every snapshot that was read from one of the scopes."""
+        """No snapshot that was read from one of the scopes is used again."""
         gone = set(scopes)
         if CATALOG in gone or any(map(is_pool, gone)):
             self._catalog = None
-        if PLATFORM_SCOPE in gone:
-            self._grants.clear()
-        for token in [t for t, grant in self._grants.items() if any(_read_from(p, gone) for p in grant.chain)]:
-            del self._grants[token]
-        for cache in (self._customers, self._tags):
-            for name in [name for name, policy in cache.items() if _read_from(policy, gone)]:
-                del cache[name]
+        self._changes.note(gone)
 
     async def follow_changes(self, tell: Callable[[set[str]], Awaitable[None]]) -> None:
         """Read what was announced since the last look, forever, and tell which scopes changed.
@@ -161,8 +156,8 @@ class Grants:
             self._checked_at = started
             fresh = [scope for pk, scope in changes if pk not in self._seen]
             self._seen = dict.fromkeys(pk for pk, _ in changes)
-            self.forget(fresh)
             if fresh:
+                self.forget(fresh)
                 await tell(set(fresh))
 
     def _with_known_platform(self, grant: Grant) -> Grant:
@@ -174,11 +169,12 @@ class Grants:
         return grant
 
 
-def _read_from(policy: ScopePolicy, scopes: set[str]) -> bool:
-    return any(scope in scopes for scope, _ in policy.versions)
+def _read_from(grant: Grant) -> Iterator[str]:
+    """Every grant knows what the platform allows, if only that it limits nothing."""
+    yield PLATFORM_SCOPE
+    for policy in grant.chain:
+        yield from _names(policy)
 
 
-def _remember(cache: "OrderedDict[K, V]", key: K, value: V) -> None:
-    cache[key] = value
-    if len(cache) > _MOST:
-        cache.popitem(last=False)
+def _names(policy: ScopePolicy) -> Iterator[str]:
+    return (scope for scope, _ in policy.versions)

@@ -24,4 +24,4 @@ async def test_an_unknown_customer_is_refused_and_looked_up_again_next_time() ->
         with pytest.raises(GatewayError) as refused:
             await grants.customer(1, "stranger")
         assert (refused.value.status, "/customer/new" in str(refused.value)) == (400, True)
-    assert not grants._customers
+    assert not grants.knows(1, "stranger", ())
