@@ -3,11 +3,13 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
-from spend import book
-from spend.forms import PriceForm, per_million
+from spend import book, services
+from spend.forms import CorrectionForm, PriceForm, per_million
 from spend.models import Crossing, Hold, LedgerEntry, Price, Rollup
 from teams.actors import Actor
 from teams.admin_base import (
@@ -16,7 +18,10 @@ from teams.admin_base import (
     HugeTableAdmin,
     RangeDateTimeFilter,
     ServiceAdmin,
+    action,
+    actor_of,
     display,
+    may_change,
     when,
 )
 from teams.money import format_usd
@@ -157,6 +162,7 @@ class LedgerEntryAdmin(AmountAdmin):
         ("When", {"fields": (("admitted_at", "first_byte_at"), ("finished_at", "posted_at"))}),
     )
     readonly_fields = ("amount",)
+    actions_detail = ("correct",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[LedgerEntry], search_term: str
@@ -168,6 +174,31 @@ class LedgerEntryAdmin(AmountAdmin):
         of_hold = LedgerEntry.objects.of_holds([search_term])
         found = {*of_call.values_list("pk", flat=True)[:_MOST_FOUND], *of_hold.values_list("pk", flat=True)}
         return queryset.filter(pk__in=found), False
+
+    def has_correct_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return may_change(request.user)
+
+    @action(description="Correct", permissions=["correct"], url_path="correct", icon="balance")
+    def correct(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        entry = self.row(request, object_id)
+        stands = services.settled_amounts([entry.hold_id])[entry.hold_id]
+        form = CorrectionForm(request.POST or None, initial={"cost": stands})
+        if request.method == "POST" and form.is_valid():
+            given = form.cleaned_data
+            try:
+                added = services.correct_to(
+                    entry, given["cost"], reason=given["reason"], actor=actor_of(request), now=timezone.now()
+                )
+                return self.done(request, added, f"The call costs {format_usd(given['cost'])} now.")
+            except ValidationError as error:
+                form.add_error(None, error)
+        text = (
+            f"In all its entries it costs {format_usd(stands)}. The difference is added as a new entry, in the windows "
+            "that the call counted in, and budgets and reports follow. No entry is ever changed."
+        )
+        return self.confirm(
+            request, entry, title=f"Correct what call {entry.request_id} cost", text=text, button="Correct", form=form
+        )
 
     @display(description="Kind", label={"correction": "warning"})
     def kind_shown(self, obj: LedgerEntry) -> str:

@@ -10,7 +10,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from spend.models import Price
 from spend.rate_fields import EXTRAS
-from teams.forms import ServiceForm
+from teams.forms import ServiceForm, UsdField
 from teams.money import BadAmount, parse_decimal, plain
 
 MILLION = Decimal(10) ** 6
@@ -100,3 +100,12 @@ class PriceForm(ServiceForm):
         given = {name: cleaned.get(name) for name in EXTRAS}
         self.instance.extras = {name: f"{usd.normalize():f}" for name, usd in given.items() if usd is not None}
         return cleaned
+
+
+class CorrectionForm(forms.Form):
+    """What a call did cost, and how somebody knows."""
+
+    cost = UsdField(label="The call cost (USD)", required=True)
+    reason = forms.CharField(
+        label="Reason", max_length=500, widget=UnfoldAdminTextInputWidget(), help_text="Kept in the audit trail."
+    )

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 import orjson
+from django.core.exceptions import ValidationError
 from django.db import connection, transaction
 
 from spend import activity, fence, rollups, wire
@@ -15,6 +16,7 @@ from spend.wire import Intent, Posting
 from teams import audit, changes
 from teams.actors import Actor
 from teams.models import Organization, Platform
+from teams.money import format_usd
 from teams.scopes import PLATFORM
 
 
@@ -158,6 +160,18 @@ def correct(entry: LedgerEntry, amount_nano: int, *, reason: str, actor: Actor, 
     changes.raise_epoch(entry.organization_id)
     audit.record("ledger.corrected", correction, actor=actor, after={"amount_nano": amount_nano, "reason": reason})
     return correction
+
+
+@transaction.atomic
+def correct_to(entry: LedgerEntry, cost_nano: int, *, reason: str, actor: Actor, now: datetime) -> LedgerEntry:
+    """Have the call of an entry cost `cost_nano` in all, whatever was corrected before. Raises ValidationError."""
+    Hold.objects.select_for_update(no_key=True).get(pk=entry.hold_id)
+    stands = settled_amounts([entry.hold_id])[entry.hold_id]
+    if cost_nano < 0:
+        raise ValidationError({"cost": "a call costs nothing at least"})
+    if cost_nano == stands:
+        raise ValidationError({"cost": f"in all its entries the call costs {format_usd(stands)} already"})
+    return correct(entry, cost_nano - stands, reason=reason, actor=actor, now=now)
 
 
 def note_crossings(crossings: Iterable[wire.Crossing], *, now: datetime) -> None:

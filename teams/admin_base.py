@@ -146,6 +146,32 @@ class BaseAdmin(RolePermissions, ThemedModelAdmin):
             raise Http404(f"There is no such {self.model._meta.verbose_name}.")
         return obj
 
+    def confirm(
+        self,
+        request: HttpRequest,
+        obj: Any,
+        *,
+        title: str,
+        text: str,
+        button: str,
+        danger: bool = False,
+        form: forms.Form | None = None,
+    ) -> TemplateResponse:
+        """A page that asks before a change; its button posts back to the same address."""
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts, "object": obj, "title": title, "text": text, "button": button, "danger": danger,
+            "form": form, "back": self.page_of(obj),
+        }  # fmt: skip
+        return TemplateResponse(request, "admin/confirm.html", context)
+
+    def done(self, request: HttpRequest, obj: Any, message: str) -> HttpResponse:
+        self.message_user(request, message, messages.SUCCESS)
+        return HttpResponseRedirect(self.page_of(obj))
+
+    def page_of(self, obj: Any) -> str:
+        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])
+
 
 class ReadOnlyAdmin(NeverWrites, BaseAdmin):
     """Browsing only."""
@@ -261,35 +287,9 @@ class ServiceAdmin(BaseAdmin):
 
     log_change = log_deletions = log_addition
 
-    def confirm(
-        self,
-        request: HttpRequest,
-        obj: Any,
-        *,
-        title: str,
-        text: str,
-        button: str,
-        danger: bool = False,
-        form: forms.Form | None = None,
-    ) -> TemplateResponse:
-        """A page that asks before a change; its button posts back to the same address."""
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts, "object": obj, "title": title, "text": text, "button": button, "danger": danger,
-            "form": form, "back": self.page_of(obj),
-        }  # fmt: skip
-        return TemplateResponse(request, "admin/confirm.html", context)
-
-    def done(self, request: HttpRequest, obj: Any, message: str) -> HttpResponse:
-        self.message_user(request, message, messages.SUCCESS)
-        return HttpResponseRedirect(self.page_of(obj))
-
     def refuse_unless(self, allowed: bool) -> None:
         if not allowed:
             raise PermissionDenied
-
-    def page_of(self, obj: Any) -> str:
-        return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_change", args=[obj.pk])
 
     def each(self, request: HttpRequest, rows: models.QuerySet[Any], change: Callable[[Any], Any], verb: str) -> None:
         """Apply a service to every selected row and say how many."""

@@ -23,9 +23,9 @@ from teams.scopes import MAX_BUDGET_NANO
 class UsdField(forms.CharField):
     """Typed in USD, kept as exact integer nano-USD; empty means no amount (None)."""
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, *, required: bool = False, **kwargs: Any) -> None:
         kwargs.setdefault("widget", UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "placeholder": "none"}))
-        super().__init__(required=False, max_length=64, **kwargs)
+        super().__init__(required=required, max_length=64, **kwargs)
 
     def prepare_value(self, value: Any) -> Any:
         return plain(usd_from_nano(value)).replace(",", "") if isinstance(value, int) else value
