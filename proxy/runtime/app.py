@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import itertools
+import os
 import re
+import signal
 from collections.abc import Callable, MutableMapping
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +34,13 @@ _REQUEST_ID = re.compile(r"^[A-Za-z0-9_.:-]{1,64}$")
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def replace_the_worker(task: "asyncio.Task[None]") -> None:
+    """Without its background work a worker would take calls that nobody posts: it ends, and another one starts."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.critical("background work failed: this worker ends", work=task.get_name(), exc_info=error)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 class Gateway:
@@ -74,6 +83,8 @@ class Gateway:
             asyncio.create_task(self.settlement.keep_leases(), name="keep-leases"),
             asyncio.create_task(self.spooling.follow(), name="follow-spool"),
         ]
+        for task in self._background:
+            task.add_done_callback(replace_the_worker)
 
     async def stop(self) -> None:
         """Post everything that is still open, then let go of the connections."""
