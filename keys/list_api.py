@@ -1,13 +1,13 @@
 """GET /key/list and /key/aliases: keys page by page."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db.models import Q, prefetch_related_objects
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -18,10 +18,13 @@ from keys.serializers import token_from
 from teams.access_groups import RELATION
 from teams.actors import MASTER, SYSTEM
 from teams.api_base import ApiError, ManagementView, unwired, whole_number
+from teams.api_fields import DayOrInstantField
 from teams.callers import Caller
+from teams.limit_serializers import end_of
 from teams.models import Organization, Project, Team, User
 from teams.paging import pks_in_order
 from teams.rows import current_window
+from teams.services import default_organization
 
 #: Columns that a list may be ordered by.
 _SORTS = {
@@ -193,16 +196,16 @@ def _filtered(keys: KeyQuerySet, query: Any) -> KeyQuerySet:
 
 
 def _expiring(keys: KeyQuerySet, text: str) -> KeyQuerySet:
-    """`never`, or the instant up to which keys expire."""
+    """`never`, or the day or instant by whose end they expire; a day ends where the default organization is."""
     if text == "never":
         return keys.filter(expires_at__isnull=True)
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError as error:
+        given = DayOrInstantField().run_validation(text)
+    except ValidationError as error:
         raise ApiError(
-            400, "expires: write 'never' or an instant such as 2026-12-31T00:00:00Z", param="expires"
+            400, "expires: write 'never', a date, or an instant such as 2026-12-31T00:00:00Z", param="expires"
         ) from error
-    return keys.filter(expires_at__lte=at if at.tzinfo else at.replace(tzinfo=UTC))
+    return keys.filter(expires_at__lte=end_of(given, default_organization(), "expires"))
 
 
 def _with_status(keys: KeyQuerySet, status: str) -> KeyQuerySet:

@@ -97,6 +97,9 @@ def test_keys_are_filtered(api: Api, linus: User) -> None:
     ]  # fmt: skip
     for query in queries:
         assert api.get("/key/list", query).json["keys"] == [key.token], query
+    api.key(expires="2125-12-31")
+    found = [api.get("/key/list", {"expires": day}).json["total_count"] for day in ("2125-12-30", "2125-12-31")]
+    assert found == [0, 1]
     assert api.get("/key/list", {"expires": "never"}).json["total_count"] == 1
     assert api.get("/key/list", {"project_id": "p"}).json["keys"] == []
 
