@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import redis
-from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import URLPattern, get_resolver
 
+from proxy.version import TOLD
 from teams import store
 
 
@@ -21,7 +21,7 @@ def readiness(request: HttpRequest) -> HttpResponse:
     """503 while the database or the counter store does not answer, so that no traffic is sent here."""
     found = states()
     healthy = set(found.values()) == {"connected"}
-    told = {"status": "healthy" if healthy else "unhealthy", **found, "litellm_version": version()}
+    told = {"status": "healthy" if healthy else "unhealthy", **found, "litellm_version": TOLD}
     response = JsonResponse(told, status=200 if healthy else 503)
     if not healthy:
         response["Retry-After"] = "5"
@@ -61,11 +61,6 @@ def routes(request: HttpRequest) -> HttpResponse:
                 {"path": f"/{pattern.pattern}", "methods": methods, "name": view.__name__, "endpoint": view.__name__}
             )
     return JsonResponse({"routes": found})
-
-
-def version() -> str:
-    """As the header of every answer tells it."""
-    return f"latchkey-{settings.SPECTACULAR_SETTINGS['VERSION']}"
 
 
 def states() -> dict[str, str]:

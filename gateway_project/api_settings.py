@@ -8,10 +8,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from gateway_project.api_health import states, version
+from gateway_project.api_health import states
 from proxy.config_api import refused
 from proxy.config_file import GENERAL
 from proxy.router_api import router_values
+from proxy.version import TOLD, VERSION
 from teams.api_base import ApiError, ManagementView, required_text
 
 Row = dict[str, Any]
@@ -30,8 +31,8 @@ class ReadinessDetails(ManagementView):
             "status": "healthy" if healthy else "unhealthy",
             **found,
             "cache": None,
-            "litellm_version": version(),
-            "version": settings.SPECTACULAR_SETTINGS["VERSION"],
+            "litellm_version": TOLD,
+            "version": VERSION,
             "durability": settings.DURABILITY,
             "log_level": settings.LOG_LEVEL,
             "success_callbacks": [METRICS],

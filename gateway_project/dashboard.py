@@ -22,6 +22,7 @@ from teams.money import format_usd, short_usd
 from teams.reach import caller_of
 from teams.scopes import ScopeKind, scope_name, scope_pk
 from teams.services import default_organization
+from teams.windows import midnight
 
 _DAYS, _TOP = 30, 6
 _ALMOST_A_DAY = timedelta(days=1) - timedelta(microseconds=1)
@@ -31,7 +32,7 @@ def context(request: HttpRequest, known: dict[str, Any]) -> dict[str, Any]:
     """Everything the front page adds to the admin's own context."""
     zone = ZoneInfo(default_organization().timezone)
     now = timezone.now().astimezone(zone)
-    day, month = _midnight(now.date(), zone), _midnight(now.date().replace(day=1), zone)
+    day, month = midnight(now.date(), zone), midnight(now.date().replace(day=1), zone)
     scopes = [scope_name(ScopeKind.ORGANIZATION, pk) for pk in Organization.objects.values_list("pk", flat=True)]
     everything = Rollup.objects.filter(scope__in=scopes)
     return known | {
@@ -78,7 +79,7 @@ def _money(title: str, nano: int | None, note: str, icon: str) -> dict[str, Any]
 def _days(everything: Any, last: date, zone: ZoneInfo) -> list[dict[str, Any]]:
     """One bar per local day, the highest of them at 100 percent."""
     first = last - timedelta(days=_DAYS - 1)
-    rows = everything.filter(quarter__gte=_midnight(first, zone)).annotate(day=TruncDate("quarter", tzinfo=zone))
+    rows = everything.filter(quarter__gte=midnight(first, zone)).annotate(day=TruncDate("quarter", tzinfo=zone))
     sums = dict(rows.order_by().values("day").annotate(total=Sum("amount_nano")).values_list("day", "total"))
     most = max(sums.values(), default=0)
     days = (first + timedelta(days=i) for i in range(_DAYS))
@@ -146,8 +147,3 @@ def _first_steps() -> list[dict[str, str]]:
 
 def _percent(part: int, whole: int) -> int:
     return max(0, min(100, part * 100 // whole)) if whole > 0 else 0
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    """First instant of a local day, also on days that skip midnight."""
-    return datetime.fromtimestamp(datetime.combine(day, time(), zone).timestamp(), zone)

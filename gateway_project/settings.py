@@ -20,6 +20,7 @@ from proxy.pool_rules import read_provider_budgets
 from proxy.providers import REGISTRY, usual_address
 from proxy.runtime.faults import BadFault
 from proxy.runtime.faults import parse as parse_fault
+from proxy.version import VERSION
 from spend.markups import BadMarkup, read_markups
 from teams.people_rules import BadDefault, check_defaults
 from teams.platform_rules import BadPlatformRule, read_platform
@@ -189,7 +190,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Latchkey management API",
-    "VERSION": "0.1.0",
+    "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
     "POSTPROCESSING_HOOKS": ["gateway_project.api_document.complete"],
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -146,6 +146,6 @@ def _of_answer(answer: dict[str, Any], card: PriceCard) -> dict[str, Any]:
 def _listed(model: str, provider: str, window: int | None, card: PriceCard) -> Target:
     """A model that is not served here."""
     return Target(
-        deployment="", model=model, provider=provider, upstream_model=model, base_url="", mode="chat", secret="",
+        deployment="", model=model, provider=provider, upstream_model=model, base_url="", secret="",
         max_input_tokens=window, max_output_tokens=None, price=card, is_free=False, timeout_seconds=0, max_retries=0,
     )  # fmt: skip

@@ -79,7 +79,6 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
     if params.get("on_disconnect", "drain") not in ("drain", "cancel"):
         raise ValidationError({"litellm_params.on_disconnect": "write 'drain' or 'cancel'"})
     names(params.get("tags"), "litellm_params.tags")
-    _check_tags(params.get("tags"))
     if info.get("id"):
         deployment.public_id = str(info["id"])
     price = read_price({**info, **params}, has_output=deployment.mode != Deployment.Mode.EMBEDDING)
@@ -117,11 +116,6 @@ def names(value: Any, field: str) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(name, str) and 0 < len(name) <= 255 for name in value):
         raise ValidationError({field: "write a list of names"})
     return list(dict.fromkeys(value))
-
-
-def _check_tags(value: Any) -> None:
-    if value is not None and not (isinstance(value, list) and all(isinstance(tag, str) and tag for tag in value)):
-        raise ValidationError({"litellm_params.tags": "write a list of non-empty strings"})
 
 
 def _check_wildcard(name: str, upstream: str) -> None:

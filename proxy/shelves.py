@@ -187,7 +187,6 @@ def _target(row: Deployment, priced: Mapping[str, PriceCard]) -> Target | None:
         provider=row.provider.slug,
         upstream_model=row.upstream_model,
         base_url=row.base_url,
-        mode=row.mode,
         secret=secret,
         max_input_tokens=row.max_input_tokens,
         max_output_tokens=row.max_output_tokens,

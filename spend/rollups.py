@@ -47,6 +47,12 @@ def quarter_of(at: datetime) -> datetime:
     return at.replace(minute=at.minute // 15 * 15, second=0, microsecond=0)
 
 
+def next_quarter(at: datetime) -> datetime:
+    """Where the first whole quarter of an hour from `at` on begins."""
+    floor = quarter_of(at)
+    return floor if floor == at else floor + QUARTER
+
+
 @dataclass(frozen=True, slots=True)
 class Sums:
     """What one entry adds to the rollup of each of its scopes; amounts in nano-USD."""
@@ -90,7 +96,7 @@ def spent_between(scope: str, start: datetime | None, end: datetime | None) -> i
     rows = _rows_of(scope)
     if start is None or end is None:
         return rows.aggregate(total=Sum("amount_nano"))["total"] or 0
-    first, last = _ceiling(start), quarter_of(end)
+    first, last = next_quarter(start), quarter_of(end)
     if first >= last:
         return _entries_between(scope, start, end)
     whole = rows.filter(quarter__gte=first, quarter__lt=last).aggregate(total=Sum("amount_nano"))["total"] or 0
@@ -140,7 +146,7 @@ def _spent_by_slice(ref: CounterRef) -> dict[int, int]:
 def _amounts_between(scope: str, start: datetime | None, end: datetime | None) -> Iterator[tuple[datetime, str, int]]:
     """(instant, model, nano-USD) posted on a scope in `[start, end)`: whole quarters, and entries at the edges."""
     rows = _rows_of(scope)
-    first, last = _ceiling(start) if start else None, quarter_of(end) if end else None
+    first, last = next_quarter(start) if start else None, quarter_of(end) if end else None
     if start and first and (last is None or first <= last):
         yield from _entry_amounts(scope, start, first)
     if first and last and end and first > last:
@@ -191,8 +197,3 @@ def _rows_of(scope: str) -> QuerySet[Rollup]:
         pks = Organization.objects.values_list("pk", flat=True)
         return Rollup.objects.filter(scope__in=[scope_name(ScopeKind.ORGANIZATION, pk) for pk in pks])
     return Rollup.objects.filter(scope=scope)
-
-
-def _ceiling(at: datetime) -> datetime:
-    floor = quarter_of(at)
-    return floor if floor == at else floor + QUARTER

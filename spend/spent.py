@@ -11,7 +11,7 @@ from django.db.models import Q, Sum
 from spend import ever
 from spend.models import LedgerEntry, Rollup
 from spend.resets import forgiven_in
-from spend.rollups import COLUMNS, QUARTER, quarter_of
+from spend.rollups import COLUMNS, QUARTER, next_quarter, quarter_of
 from spend.wire import CounterRef
 from teams.budgets import matches
 from teams.models import Limits
@@ -83,7 +83,7 @@ def _sums(starts: Mapping[str, datetime | None], *, by_model: bool) -> Iterator[
     """Sums of whole quarters of an hour, by scope and model; of all models together where nobody asks for one."""
     grouped: dict[datetime | None, list[str]] = defaultdict(list)
     for scope, start in starts.items():
-        grouped[_next_quarter(start) if start else None].append(scope)
+        grouped[next_quarter(start) if start else None].append(scope)
     if None in grouped and not by_model:
         yield from ((scope, "", total) for scope, total in ever.of_scopes(grouped.pop(None)).items())
     if not grouped:
@@ -103,7 +103,7 @@ def _edges(starts: Mapping[str, datetime | None]) -> Iterator[tuple[str, str, in
     """Entries between a window's start and the quarter of an hour after it, where the two differ."""
     ragged: dict[tuple[str, datetime], list[int]] = defaultdict(list)
     for scope, start in starts.items():
-        if start and _next_quarter(start) != start:
+        if start and next_quarter(start) != start:
             ragged[COLUMNS.get(scope_kind(scope), ""), quarter_of(start)].append(scope_pk(scope))
     if not ragged:
         return
@@ -115,10 +115,5 @@ def _edges(starts: Mapping[str, datetime | None]) -> Iterator[tuple[str, str, in
     for model, amount, at, scopes in entries:
         for scope in scopes:
             start = starts.get(scope)
-            if start and start <= at < _next_quarter(start):
+            if start and start <= at < next_quarter(start):
                 yield scope, model, amount
-
-
-def _next_quarter(at: datetime) -> datetime:
-    floor = quarter_of(at)
-    return floor if floor == at else floor + QUARTER

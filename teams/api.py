@@ -1,4 +1,4 @@
-"""Management endpoints of teams alone; those that show keys are in `keys.owners_api`."""
+"""Management endpoints of teams alone; those that show keys are in `keys.teams_api`."""
 
 from typing import Any
 

@@ -122,18 +122,18 @@ def _rolling(duration: str, seconds: int, at: datetime) -> Window:
     return Window(duration, datetime.fromtimestamp(oldest, UTC), None, length)
 
 
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
+def midnight(day: date, zone: ZoneInfo) -> datetime:
     """First instant of a local day in UTC terms, also on days that skip midnight."""
     return datetime.fromtimestamp(datetime.combine(day, time(), zone).timestamp(), zone)
 
 
 def _month(local: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
     first = local.date().replace(day=1)
-    return _midnight(first, zone), _midnight((first + timedelta(days=32)).replace(day=1), zone)
+    return midnight(first, zone), midnight((first + timedelta(days=32)).replace(day=1), zone)
 
 
 def _days(first: date, count: int, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    return _midnight(first, zone), _midnight(first + timedelta(days=count), zone)
+    return midnight(first, zone), midnight(first + timedelta(days=count), zone)
 
 
 def _anchored_days(count: int, at: datetime, zone: ZoneInfo, anchor: datetime) -> tuple[datetime, datetime]:

@@ -14,13 +14,14 @@ from proxy.runtime.plan import NO_LIMIT, Plan, Rate
 from proxy.runtime.posting import usd
 from proxy.runtime.refusals import rate_scope
 from proxy.runtime.upstream import Answer
+from proxy.version import TOLD
 from spend.pricing import PriceCard, Usage, charge_for
 from spend.wire import Posting
 from teams.scopes import ScopeKind, scope_kind
 
 Headers = list[tuple[bytes, bytes]]
 
-VERSION = (b"x-litellm-version", b"latchkey-0.1.0")
+_VERSION = (b"x-litellm-version", TOLD.encode())
 #: Of a provider's headers these do not travel on: they are about its connection to us, or keep state with it.
 _KEPT_BACK = frozenset({
     "alt-svc", "connection", "content-encoding", "content-length", "content-type", "date", "keep-alive", "nel",
@@ -157,7 +158,7 @@ def _prepare(held: Held, target: Target) -> _Prepared:
     return _Prepared(
         target=target,
         above=held.above,
-        fixed=[VERSION, *fixed],
+        fixed=[_VERSION, *fixed],
         rates=[_names(rate, kind) for rate, kind in rates],
         tightest=tuple((kind.encode(), places) for kind, places in of_kind.items() if places),
     )

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from keys.secrets import shown_path
-from proxy.runtime import answer_headers, chain, errors, health, ids, listing, metrics, relay, routes
+from proxy.runtime import chain, errors, health, ids, listing, metrics, relay, routes
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
 from proxy.runtime.epochs import Epochs
@@ -27,6 +27,7 @@ from proxy.runtime.store_protocol import StoreFacts
 from proxy.runtime.streams import Streams
 from proxy.runtime.turned_away import TurnedAway
 from proxy.runtime.upstream import AiohttpClient, UpstreamClient
+from proxy.version import TOLD
 
 log = structlog.get_logger()
 _REQUEST_ID = re.compile(r"^[A-Za-z0-9_.:-]{1,64}$")
@@ -181,7 +182,7 @@ class Gateway:
                 "content-type": "application/json",
                 "x-request-id": request_id,
                 "x-litellm-call-id": request_id,
-                "x-litellm-version": answer_headers.VERSION[1].decode(),
+                "x-litellm-version": TOLD,
                 **error.headers,
             }
             await relay.send_whole(send, error.status, error.body(), headers)

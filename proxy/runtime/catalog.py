@@ -21,7 +21,6 @@ class Target:
     provider: str
     upstream_model: str
     base_url: str
-    mode: str
     secret: str = field(repr=False)
     max_input_tokens: int | None
     max_output_tokens: int | None

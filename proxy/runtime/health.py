@@ -4,8 +4,9 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from proxy.runtime import answer_headers, relay
+from proxy.runtime import relay
 from proxy.runtime.request import Request
+from proxy.version import TOLD
 
 if TYPE_CHECKING:
     from proxy.runtime.app import Gateway
@@ -26,7 +27,7 @@ async def serve(gateway: "Gateway", request: Request) -> None:
     states = {"db": _state(gateway.journal.available), "counter_store": _state(gateway.store.available)}
     status = _status(gateway)
     ready = status != "unhealthy"
-    body = orjson.dumps({"status": status, **states, "litellm_version": answer_headers.VERSION[1].decode()})
+    body = orjson.dumps({"status": status, **states, "litellm_version": TOLD})
     headers = {"content-type": "application/json"} | ({} if ready else {"retry-after": "1"})
     await relay.send_whole(request.send, 200 if ready else 503, body, headers)
 

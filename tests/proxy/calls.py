@@ -31,7 +31,6 @@ def target(**fields: Any) -> Target:
         "provider": "openai",
         "upstream_model": "gpt-4o",
         "base_url": "https://api.openai.com/v1",
-        "mode": "chat",
         "secret": "",
         "max_input_tokens": 128_000,
         "max_output_tokens": 16_384,
