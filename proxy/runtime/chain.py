@@ -72,7 +72,7 @@ async def _attempts(
             timing.away += monotonic() - sent
             failed.error.headers = {**failed.error.headers, **answer_headers.of_failure(held, target)}
             known = (await gateway.grants.catalog()).fallbacks
-            if course.goes_on(failed.error, failed.opens, target.model, target.max_retries, known):
+            if course.go_on(failed.error, failed.opens, target.model, target.max_retries, known):
                 continue
             raise course.told(failed.error) from failed
         except BaseException:
@@ -91,13 +91,13 @@ async def _next_hold(
         try:
             return await admit_and_hold(gateway, request, request_id, token, course)
         except errors.GatewayError as refusal:
-            if course.goes_round(refusal):
+            if course.go_round(refusal):
                 continue
             if refusal.type == errors.BUDGET_EXCEEDED:
                 instead = (await gateway.grants.get(token)).budget_fallbacks.get(course.call.model)
-                if instead and course.cannot_afford(refusal, instead):
+                if instead and course.take_cheaper(refusal, instead):
                     continue
-            if not course.passes_over(refusal):
+            if not course.pass_over(refusal):
                 told = course.told(refusal)
                 _note(gateway, told, token, request_id, course)
                 raise told from refusal

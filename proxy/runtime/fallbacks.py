@@ -48,8 +48,8 @@ class Course:
         """As the client made it."""
         return self._asked
 
-    def goes_on(self, failed: GatewayError, kind: str, model: str, most_retries: int, known: Fallbacks) -> bool:
-        """After a failed attempt: whether there is another one, at this model or at the next.
+    def go_on(self, failed: GatewayError, kind: str, model: str, most_retries: int, known: Fallbacks) -> bool:
+        """After a failed attempt go on to another one, at this model or at the next. False where there is none.
 
         `kind` says which fallbacks the failure opens; none if it is empty.
         """
@@ -66,15 +66,15 @@ class Course:
         self.attempt += goes
         return goes
 
-    def goes_round(self, refusal: GatewayError) -> bool:
-        """After a refused budget: whether it was that of a pool, which deployments of other providers may be out of."""
+    def go_round(self, refusal: GatewayError) -> bool:
+        """After a refused budget of a pool try deployments outside of it. False for any other budget."""
         if not is_pool(refusal.scope) or refusal.scope in self.spent:
             return False
         self.spent |= {refusal.scope}
         return True
 
-    def cannot_afford(self, refusal: GatewayError, others: Iterable[str]) -> bool:
-        """After a refused budget: whether one of the models that the key names for this case is left to try."""
+    def take_cheaper(self, refusal: GatewayError, others: Iterable[str]) -> bool:
+        """After a refused budget take the next model that the key names for this case. False where none is left."""
         if not self.call.falls_back or self.failure is not None:
             return False
         self.failure = refusal
@@ -82,8 +82,8 @@ class Course:
         self._waiting = [*(replace(self._asked, model=name) for name in others), *self._waiting]
         return self._to_next()
 
-    def passes_over(self, refusal: GatewayError) -> bool:
-        """Whether a fallback that may not be called, or does not fit, is left out for the next one."""
+    def pass_over(self, refusal: GatewayError) -> bool:
+        """Leave out a fallback that may not be called, or does not fit. False where none is left to try."""
         if self.failure is None or refusal.status in _FINAL:
             return False
         self.fallbacks -= self.tries == 1

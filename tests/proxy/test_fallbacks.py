@@ -23,7 +23,7 @@ def course(most: int = 5, **changes: Any) -> Course:
 def visited(way: Course, failure: errors.GatewayError = FAILED, kind: str = GENERAL) -> list[str]:
     """The models that a call is sent to when all of them fail."""
     found = [way.call.model]
-    while way.goes_on(failure, kind, way.call.model, 0, KNOWN):
+    while way.go_on(failure, kind, way.call.model, 0, KNOWN):
         found.append(way.call.model)
     return found
 
@@ -96,7 +96,7 @@ def test_a_mistake_of_the_client_opens_none_and_a_long_call_those_for_long_ones(
 
 def test_retries_come_before_fallbacks_and_are_counted_per_model() -> None:
     way, seen = course(), []
-    while way.goes_on(FAILED, GENERAL, way.call.model, 1, KNOWN):
+    while way.go_on(FAILED, GENERAL, way.call.model, 1, KNOWN):
         seen.append((way.attempt, way.call.model, way.tries))
     assert seen[:3] == [(2, "a", 2), (3, "b", 1), (4, "b", 2)]
     assert dict(way.headers())[b"x-litellm-attempted-fallbacks"] == b"3"
@@ -104,11 +104,11 @@ def test_retries_come_before_fallbacks_and_are_counted_per_model() -> None:
 
 def test_a_refused_fallback_is_passed_over_and_the_first_failure_is_told() -> None:
     way, forbidden = course(), errors.forbidden("no", "key_model_access_denied", "model")
-    assert not way.passes_over(forbidden)
-    assert way.goes_on(FAILED, GENERAL, "a", 0, KNOWN)
-    assert way.passes_over(forbidden)
+    assert not way.pass_over(forbidden)
+    assert way.go_on(FAILED, GENERAL, "a", 0, KNOWN)
+    assert way.pass_over(forbidden)
     assert (way.call.model, way.fallbacks, way.attempt) == ("c", 1, 2)
-    assert not way.passes_over(errors.over_budget("no", 429, None, "team:1"))
+    assert not way.pass_over(errors.over_budget("no", 429, None, "team:1"))
     told = way.told(forbidden)
     assert told is FAILED
     assert told.headers["x-litellm-attempted-fallbacks"] == "0"
@@ -116,9 +116,9 @@ def test_a_refused_fallback_is_passed_over_and_the_first_failure_is_told() -> No
 
 def test_a_key_that_was_revoked_meanwhile_is_told_so() -> None:
     way = course()
-    assert way.goes_on(FAILED, GENERAL, "a", 0, KNOWN)
+    assert way.go_on(FAILED, GENERAL, "a", 0, KNOWN)
     for final in (errors.unauthorized("blocked"), errors.unavailable("the database")):
-        assert not way.passes_over(final)
+        assert not way.pass_over(final)
         assert way.told(final) is final
 
 
@@ -142,19 +142,19 @@ def test_a_providers_refusal_opens_the_fallbacks_for_its_reason(status: int, err
 
 def test_a_refused_budget_goes_on_to_the_models_that_the_key_names_for_it() -> None:
     refusal, way = errors.over_budget("spent", 429, None, "team:1"), course(1)
-    assert way.cannot_afford(refusal, ["a", "cheap", "cheaper"])
+    assert way.take_cheaper(refusal, ["a", "cheap", "cheaper"])
     assert (way.call.model, way.fallbacks, way.attempt) == ("cheap", 1, 1)
-    assert way.passes_over(refusal)
+    assert way.pass_over(refusal)
     assert (way.call.model, way.fallbacks) == ("cheaper", 1)
-    assert not way.passes_over(errors.over_budget("spent too", 429, None, "team:1"))
+    assert not way.pass_over(errors.over_budget("spent too", 429, None, "team:1"))
     assert way.told(errors.over_budget("spent too", 429, None, "team:1")) is refusal
-    assert not course(falls_back=False).cannot_afford(refusal, ["cheap"])
+    assert not course(falls_back=False).take_cheaper(refusal, ["cheap"])
 
 
 def test_a_pool_that_has_not_enough_left_is_gone_round_once_and_no_other_budget_is() -> None:
     way = course(1)
-    assert way.goes_round(errors.over_budget("spent", 429, None, "pool:3"))
-    assert way.goes_round(errors.over_budget("spent", 429, None, "pool:4"))
+    assert way.go_round(errors.over_budget("spent", 429, None, "pool:3"))
+    assert way.go_round(errors.over_budget("spent", 429, None, "pool:4"))
     assert way.spent == {"pool:3", "pool:4"}
-    assert not way.goes_round(errors.over_budget("spent", 429, None, "pool:3"))
-    assert not way.goes_round(errors.over_budget("spent", 429, None, "team:1"))
+    assert not way.go_round(errors.over_budget("spent", 429, None, "pool:3"))
+    assert not way.go_round(errors.over_budget("spent", 429, None, "team:1"))
