@@ -130,8 +130,10 @@ def counted_by_slice(ref: CounterRef) -> dict[int, int]:
 
 def _spent_by_slice(ref: CounterRef) -> dict[int, int]:
     start, end = ref.window.start, ref.window.end
-    if not ref.model and not ref.window.slice_seconds:
-        return {0: spent_between(ref.scope, start, end)}
+    if not ref.window.slice_seconds:
+        if not ref.model:
+            return {0: spent_between(ref.scope, start, end)}
+        return {0: sum(nano for model, nano in _by_model(ref.scope, start, end) if matches(ref.model, model))}
     spent: dict[int, int] = defaultdict(int)
     if start and ref.window.slice_seconds % QUARTER.seconds:
         amounts = _entry_amounts(ref.scope, start, datetime.max.replace(tzinfo=UTC))
@@ -143,20 +145,37 @@ def _spent_by_slice(ref: CounterRef) -> dict[int, int]:
     return spent or {0: 0}
 
 
+def _by_model(scope: str, start: datetime | None, end: datetime | None) -> Iterator[tuple[str, int]]:
+    """(model, nano-USD) posted on a scope in `[start, end)`, a model perhaps several times."""
+    rows, ragged = _whole_quarters(scope, start, end)
+    yield from rows.order_by().values_list("model").annotate(total=Sum("amount_nano"))
+    for begin, stop in ragged:
+        yield from ((model, amount) for _, model, amount in _entry_amounts(scope, begin, stop))
+
+
 def _amounts_between(scope: str, start: datetime | None, end: datetime | None) -> Iterator[tuple[datetime, str, int]]:
     """(instant, model, nano-USD) posted on a scope in `[start, end)`: whole quarters, and entries at the edges."""
+    rows, ragged = _whole_quarters(scope, start, end)
+    yield from rows.values_list("quarter", "model", "amount_nano")
+    for begin, stop in ragged:
+        yield from _entry_amounts(scope, begin, stop)
+
+
+def _whole_quarters(
+    scope: str, start: datetime | None, end: datetime | None
+) -> tuple[QuerySet[Rollup], list[tuple[datetime, datetime]]]:
+    """The rollups of the quarters that lie wholly in `[start, end)`, and what is left of it before and after them."""
     rows = _rows_of(scope)
     first, last = next_quarter(start) if start else None, quarter_of(end) if end else None
-    if start and first and (last is None or first <= last):
-        yield from _entry_amounts(scope, start, first)
-    if first and last and end and first > last:
-        yield from _entry_amounts(scope, start or first, end)
-        return
-    rows = rows.filter(quarter__gte=first) if first else rows
-    rows = rows.filter(quarter__lt=last) if last else rows
-    yield from rows.values_list("quarter", "model", "amount_nano")
+    if start and first and end and last and first > last:
+        return rows.none(), [(start, end)]
+    ragged = []
+    if start and first:
+        rows, ragged = rows.filter(quarter__gte=first), [(start, first)]
     if last and end:
-        yield from _entry_amounts(scope, last, end)
+        rows = rows.filter(quarter__lt=last)
+        ragged.append((last, end))
+    return rows, ragged
 
 
 def _pending_on(ref: CounterRef) -> tuple[tuple[str, int, float, int], ...]:

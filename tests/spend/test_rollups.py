@@ -56,6 +56,7 @@ def test_every_window_has_the_sum_of_its_entries(key: VirtualKey, duration: str,
         expected = ledger_sum(window.start, window.end)
         assert expected >= entry.amount_nano
         assert rollups.spent_between(key.scope, window.start, window.end) == expected
+        assert rollups.counted_by_slice(CounterRef(key.scope, "*", window)) == {0: expected}
 
 
 def test_days_add_up_to_the_whole_across_the_clock_change(key: VirtualKey) -> None:
