@@ -1,5 +1,8 @@
 """`manage.py prepare` puts in place what the processes of an installation need, once or many times."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from django.core.management import call_command
 
@@ -20,3 +23,10 @@ def test_an_installation_is_prepared_once_however_often_it_is_done() -> None:
     assert first[0] > 5 and first[1] > 100 and first[2] == 1
     call_command("prepare")
     assert known() == first
+
+
+@pytest.mark.django_db
+def test_styles_are_collected_where_there_are_none(settings: Any, tmp_path: Path) -> None:
+    settings.STATIC_ROOT = tmp_path / "static"
+    call_command("prepare")
+    assert (tmp_path / "static" / "admin").is_dir()

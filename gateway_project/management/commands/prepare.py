@@ -21,3 +21,14 @@ class Command(BaseCommand):
         for warning in settings.CONFIG.warnings:
             log.warning("configuration", problem=warning)
         startup.prepare(now=timezone.now())
+        _collect_static()
+
+
+def _collect_static() -> None:
+    """Pages without styles would be the first thing that somebody sees who skipped a step."""
+    if settings.STATIC_ROOT.is_dir() and any(settings.STATIC_ROOT.iterdir()):
+        return
+    try:
+        call_command("collectstatic", interactive=False, verbosity=0)
+    except OSError as error:
+        log.warning("pages have no styles: LATCHKEY_STATIC_DIR cannot be written to", error=error.strerror)
