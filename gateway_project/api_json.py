@@ -124,5 +124,7 @@ def _check_value(path: str, item: Any) -> None:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return orjson.Fragment(format(value.normalize(), "f"))
+        text = format(value.normalize(), "f")
+        # A whole amount is a float too: `5.0`, as clients with types expect money.
+        return orjson.Fragment(text if "." in text else text + ".0")
     return str(value)

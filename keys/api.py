@@ -116,7 +116,7 @@ class KeyUpdate(KeyView, SpendView):
 class KeyDelete(ManagementView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        found = _by_name(required_names(self.body, "key_aliases")) if "key_aliases" in self.body else _by_key(self.body)
+        found = self._named()
         if not found:
             raise ApiError(404, "No keys found", param="keys")
         rights.refuse_unmanaged(self.caller, [key for _, key in found], "/key/delete")
@@ -124,6 +124,12 @@ class KeyDelete(ManagementView):
             for _, key in found:
                 services.delete_key(key, actor=self.caller.actor)
         return Response({"deleted_keys": [sent for sent, _ in found]})
+
+    def _named(self) -> Sequence[tuple[str, VirtualKey]]:
+        """By both lists, as clients send both; one that is null or empty beside the other names nothing."""
+        given = [field for field in ("keys", "key_aliases") if self.body.get(field)]
+        named = {field: required_names(self.body, field) for field in given or ["keys"]}
+        return [*_by_key(named.get("keys", [])), *_by_name(named.get("key_aliases", []))]
 
 
 class KeyBlocking(KeyView):
@@ -166,7 +172,7 @@ class KeyRegenerate(KeyView):
             except ModelValidationError as error:
                 told = "; ".join(error.messages)
                 raise ApiError(400, f"new_key: {told}", param="new_key") from error
-        return Response(issued_row(row, secret, self.spent([row]), now))
+        return Response(issued_row(row, secret, self.spent([row]), now, duration=values.get("duration")))
 
 
 class KeyPickUp(KeyView):
@@ -175,7 +181,8 @@ class KeyPickUp(KeyView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request, key: str) -> Response:
         with transaction.atomic():
-            row = rights.managed_key(self.caller, key, "/key/regenerate", locked=True)
+            # Who picks it up knows the secret that was replaced, or its hash, and no other.
+            row = rights.managed_key(self.caller, key, "/key/regenerate", locked=True, replaced=True)
             rights.judge_new_secret(self.caller, row)
             secret = rotation.pick_up(row, actor=self.caller.actor)
         return Response(issued_row(row, secret, self.spent([row]), timezone.now()))
@@ -205,10 +212,10 @@ def named_key(body: dict[str, Any]) -> str:
     return key.token
 
 
-def _by_key(body: dict[str, Any]) -> Sequence[tuple[str, VirtualKey]]:
+def _by_key(names: list[str]) -> Sequence[tuple[str, VirtualKey]]:
     """Each key that exists, beside the text that named it."""
     found = []
-    for sent in required_names(body, "keys"):
+    for sent in names:
         try:
             found.append((sent, find_key(sent)))
         except ApiError:

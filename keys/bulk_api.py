@@ -1,6 +1,6 @@
 """Endpoints about many keys at once: each key is changed for itself, and what was refused is listed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError as ModelValidationError
@@ -15,8 +15,8 @@ from rest_framework.response import Response
 from keys import services
 from keys.api import KeyView, changed_key, named_key
 from keys.models import RetiredSecret, VirtualKey
-from keys.rights import managed_key
-from keys.rows import key_row
+from keys.rights import described_key, managed_key
+from keys.rows import key_row, status_of
 from keys.serializers import KeySerializer, token_from
 from teams.access_groups import assign_sent
 from teams.api_base import MOST_NAMES, ApiError, listed, required_names, required_text
@@ -44,8 +44,15 @@ class KeyBulkUpdate(KeyView):
             try:
                 done.append({"key": named, "key_info": self._change(patch, team)})
             except (APIException, ModelValidationError, IntegrityError) as refusal:
-                failed.append({"key": named, "key_info": None, "failed_reason": _reason(refusal)})
+                failed.append({"key": named, "key_info": self._unchanged(patch), "failed_reason": _reason(refusal)})
         return {"total_requested": len(patches), "successful_updates": done, "failed_updates": failed}
+
+    def _unchanged(self, patch: dict[str, Any]) -> dict[str, Any] | None:
+        """The key as it is, if it is there and the caller may read about it."""
+        try:
+            return self.row(described_key(self.caller, named_key(patch)), timezone.now())
+        except (APIException, Misshapen):
+            return None
 
     @transaction.atomic
     def _change(self, patch: dict[str, Any], team: Team | None) -> dict[str, Any]:
@@ -100,10 +107,10 @@ class KeyInfoMany(KeyView):
         seen = VirtualKey.objects.described_to(self.caller).live().sharing_owners()
         keys = list(seen.filter(token__in=tokens) | seen.filter(pk__in=retired) | seen.filter(alias__in=aliases))
         spent, now = self.spent(keys), timezone.now()
-        rows = [key_row(key, spent, now) for key in keys]
-        for row in rows:
-            del row["token"]
-        return Response({"key": self.body.get("keys"), "info": rows})
+        rows = {key: key_row(key, spent, now) | {"status": status_of(key, now)} for key in keys}
+        places = {name: place for place, name in enumerate([*tokens, *aliases])}
+        ordered = sorted(rows, key=lambda key: places.get(key.token, places.get(key.alias or "", 0)))
+        return Response({"key": self.body.get("keys"), "info": [rows[key] for key in ordered]})
 
     def _names(self, field: str) -> list[str]:
         return required_names(self.body, field) if self.body.get(field) else []
@@ -145,4 +152,18 @@ def _reason(refusal: Exception) -> str:
         return "this contradicts what is stored already, or another change made at the same time"
     if isinstance(refusal, ModelValidationError):
         return "; ".join(refusal.messages)
-    return refusal.message if isinstance(refusal, ApiError) else str(getattr(refusal, "detail", refusal))
+    if isinstance(refusal, ApiError):
+        return refusal.message
+    return "; ".join(_told(refusal.detail)) if isinstance(refusal, APIException) else str(refusal)
+
+
+def _told(detail: Any, field: str = "") -> Iterator[str]:
+    """Every message of a refusal, after the name of the field that it is about."""
+    if isinstance(detail, Mapping):
+        for name, inner in detail.items():
+            yield from _told(inner, f"{field}.{name}" if field else str(name))
+    elif isinstance(detail, list | tuple):
+        for inner in detail:
+            yield from _told(inner, field)
+    else:
+        yield f"{field}: {detail}" if field else str(detail)

@@ -55,15 +55,15 @@ def described_key(caller: Caller, named: str) -> VirtualKey:
 
     Nobody learns from the difference: who can name a key knows it, or its hash.
     """
-    key = find_key(named, deleted=True)
+    key = find_key(named, deleted=True, replaced=True)
     if not VirtualKey.objects.described_to(caller).filter(pk=key.pk).exists():
         raise ApiError(403, "You are not allowed to access this key's info.", param="key")
     return key
 
 
-def managed_key(caller: Caller, named: str, route: str, *, locked: bool = False) -> VirtualKey:
+def managed_key(caller: Caller, named: str, route: str, *, locked: bool = False, replaced: bool = False) -> VirtualKey:
     """The key that `named` names, if the caller may change it by `route`. ApiError 404, 403, or 401 in a team."""
-    key = find_key(named, locked=locked)
+    key = find_key(named, locked=locked, replaced=replaced)
     refuse_unmanaged(caller, [key], route)
     return key
 

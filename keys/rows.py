@@ -17,6 +17,7 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
     """All fields of the contract; `token` is the SHA-256, which authenticates nobody."""
     limits = limits_row(key, spent[key.scope], now)
     tags = {"tags": key.tags} if key.tags else {}
+    deleted = {"deleted_at": key.deleted_at, "deleted_by": key.deleted_by} if key.deleted_at else {}
     return {
         "token": key.token,
         "key_name": key.masked,
@@ -44,6 +45,7 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
         "last_active": getattr(key, "last_active", None),
         "service_account_id": key.service_account or None,
         "litellm_budget_table": budget_row(key.shared_budget, zone_of(key), now) if key.shared_budget else None,
+        **deleted,
     }
 
 

@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from keys import secrets
 from keys.extras import ROUTES_OF_TYPE, ExtrasSerializer, refuse_promises
-from keys.models import RetiredSecret, VirtualKey
+from keys.models import MASTER_ID, RetiredSecret, VirtualKey
 from keys.services import is_guest
 from teams.actors import Actor
 from teams.api_fields import AliasesField, DayOrInstantField, NamesField, TextField, ValidityField
@@ -180,17 +180,21 @@ def token_from(value: str) -> str:
     return secrets.token_of(value) if value.startswith("sk-") else value
 
 
-def find_key(value: str, *, deleted: bool = False, locked: bool = False) -> VirtualKey:
-    """The key that a parameter names, also by a secret that was rotated out. ApiError 404 naming no secret.
+def find_key(value: str, *, deleted: bool = False, replaced: bool = False, locked: bool = False) -> VirtualKey:
+    """The key that a parameter names. ApiError 404 naming no secret.
 
-    `locked` keeps its row until the end of the transaction, so that a merge patch starts from what is stored.
+    `replaced` finds it also by a secret that it had before; not for changes, as who clears away old secrets would hit
+    the key that took their place. `locked` keeps its row until the end of the transaction, so that a merge patch
+    starts from what is stored.
     """
     token = token_from(value)
-    keys = VirtualKey.objects.with_owners()
+    keys = VirtualKey.objects.with_owners().exclude(public_id=MASTER_ID)
     keys = keys if deleted else keys.live()
     keys = keys.select_for_update(no_key=True, of=("self",)) if locked else keys
-    retired = RetiredSecret.objects.filter(token=token).values("key_id")
-    key = keys.filter(Q(token=token) | Q(pk__in=retired)).first()
+    named = Q(token=token)
+    if replaced:
+        named |= Q(pk__in=RetiredSecret.objects.filter(token=token).values("key_id"))
+    key = keys.filter(named).first()
     if key is None:
         raise ApiError(404, "Key not found in database", param="key")
     return key

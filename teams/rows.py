@@ -1,7 +1,7 @@
 """How organizations, teams and people look in answers of the management API. Money: exact USD."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -101,7 +101,7 @@ def limits_row(limits: Limits, spent_nano: int, now: datetime) -> Row:
     """The fields that every scope has, as it sets them itself; `litellm_budget_table` is what it shares."""
     row, zone = terms_row(limits), zone_of(limits)
     for window in row["budget_limits"]:
-        window["reset_at"] = window_at(window["budget_duration"], now, zone=zone, anchor=limits.created_at).end
+        window["reset_at"] = reset_at(window_at(window["budget_duration"], now, zone=zone, anchor=limits.created_at))
     raised = limits.raise_nano > 0
     extras = {
         "model_rpm_limit": row["model_rpm_limit"],
@@ -113,7 +113,7 @@ def limits_row(limits: Limits, spent_nano: int, now: datetime) -> Row:
         "spend": usd_from_nano(spent_nano),
         **row,
         **extras,
-        "budget_reset_at": current_window(limits, now).end,
+        "budget_reset_at": reset_at(current_window(limits, now)),
         "budget_id": limits.shared_budget.public_id if limits.shared_budget else None,
         "models": limits.allowed_models,
         "metadata": {**limits.metadata, **{name: value for name, value in extras.items() if value is not None}},
@@ -121,12 +121,17 @@ def limits_row(limits: Limits, spent_nano: int, now: datetime) -> Row:
     }
 
 
+def reset_at(window: Window) -> datetime | None:
+    """The end of a window as answers tell it: in UTC, wherever its days begin."""
+    return window.end and window.end.astimezone(UTC)
+
+
 def usage_rows(limits: Limits, used: Mapping[tuple[str, str, str], int], now: datetime) -> Row:
     """What was spent in every further window in force, and of every model's budget."""
     zone, further = zone_of(limits), {window["duration"] for window in limits.effective("budget_limits")}
     rows: Row = {"budget_limits_usage": [], "model_max_budget_usage": {}}
     for budget in limits.budgets():
-        end = window_at(budget.duration, now, zone=zone, anchor=budget.anchor).end
+        end = reset_at(window_at(budget.duration, now, zone=zone, anchor=budget.anchor))
         spend = usd_from_nano(used[limits.scope, budget.model, budget.duration])
         limit, duration = usd(budget.limit_nano), budget.duration or None
         if budget.model:
@@ -140,7 +145,7 @@ def usage_rows(limits: Limits, used: Mapping[tuple[str, str, str], int], now: da
 
 def budget_row(budget: SharedBudget, zone: ZoneInfo, now: datetime) -> Row:
     """A shared budget; its windows end as the clocks of `zone` say."""
-    end = window_at(budget.budget_duration, now, zone=zone, anchor=budget.budget_started_at).end
+    end = reset_at(window_at(budget.budget_duration, now, zone=zone, anchor=budget.budget_started_at))
     return {
         "budget_id": budget.public_id,
         **terms_row(budget),
@@ -159,7 +164,7 @@ def budget_table(limits: Limits, now: datetime) -> Row:
         "max_budget": usd(limits.effective("max_budget_nano")),
         "soft_budget": usd(limits.effective("soft_budget_nano")),
         "budget_duration": limits.schedule[0] or None,
-        "budget_reset_at": current_window(limits, now).end,
+        "budget_reset_at": reset_at(current_window(limits, now)),
         "model_max_budget": {model: model_row(own) for model, own in models.items() if "max_nano" in own},
         "rpm_limit": limits.effective("rpm_limit"),
         "tpm_limit": limits.effective("tpm_limit"),

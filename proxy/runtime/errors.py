@@ -43,7 +43,7 @@ def over_budget(message: str, status: int, retry_after: int | None, scope: str) 
 
 
 def rate_limited(message: str, kind: str, retry_after: int, reset_at: str) -> GatewayError:
-    headers = {"retry-after": str(retry_after), "rate_limit_type": kind} | ({"reset_at": reset_at} if reset_at else {})
+    headers = {"retry-after": str(retry_after), "rate_limit_type": kind, "reset_at": reset_at}
     return GatewayError(429, "rate_limit_error", message, None, headers)
 
 

@@ -86,7 +86,8 @@ def rate_limited(kind: str, rate: Rate, used: int, now: datetime) -> errors.Gate
         f"Rate limit exceeded for {who}. Limit type: {KINDS[kind]}. Current limit: {rate.limit}, "
         f"Remaining: {max(0, rate.limit - used)}. {until} ({rate.policy.label})"
     )
-    return errors.rate_limited(message, KINDS[kind], wait, "" if kind == "SLOTS" else end.isoformat())
+    again = now + timedelta(seconds=wait) if kind == "SLOTS" else end
+    return errors.rate_limited(message, KINDS[kind], wait, again.isoformat())
 
 
 def rate_scope(rate: Rate) -> str:

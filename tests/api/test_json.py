@@ -44,7 +44,7 @@ def test_decimals_are_read_and_written_digit_by_digit() -> None:
 
 def test_trailing_zeros_and_exponents_are_not_written() -> None:
     assert dumps([Decimal("25.500000000"), Decimal("4.2E-8"), Decimal("1E+3"), Decimal("-0.10")]) == (
-        b"[25.5,0.000000042,1000,-0.1]"
+        b"[25.5,0.000000042,1000.0,-0.1]"
     )
 
 
