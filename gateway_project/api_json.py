@@ -11,7 +11,7 @@ from django.conf import settings
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 
-from teams.api_types import ApiError
+from teams.api_types import ApiError, Misshapen
 
 MAX_DEPTH = 100
 
@@ -25,6 +25,10 @@ class BadJSON(ValueError):
         self.field = field if field.isprintable() else ""
 
 
+class NotJSON(BadJSON):
+    """The text is no JSON at all."""
+
+
 @dataclass(frozen=True, slots=True)
 class _NoNumber:
     """Stands for what Python's reader takes for a number and JSON has not."""
@@ -32,10 +36,8 @@ class _NoNumber:
     name: str
 
 
-class StrictJSONParser(BaseParser):
+class _JSONParser(BaseParser):
     """JSON as the RFC has it, minus what two readers may understand differently."""
-
-    media_type = "application/json"
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -46,9 +48,23 @@ class StrictJSONParser(BaseParser):
             raise ApiError(413, f"the body is larger than {limit} bytes")
         try:
             return loads(raw)
+        except NotJSON as error:
+            raise Misshapen("", f"Invalid JSON body: {error}", code="json_invalid") from error
         except BadJSON as error:
             field = error.field[:100] or None
             raise ApiError(400, f"Invalid JSON body: {error}", param=field) from error
+
+
+class StrictJSONParser(_JSONParser):
+    """The body of a request that says what it sends."""
+
+    media_type = "application/json"
+
+
+class MiscalledJSONParser(_JSONParser):
+    """The same of a request that says it sends something else, or nothing: `curl --data` says a form."""
+
+    media_type = "*/*"
 
 
 class ExactJSONRenderer(JSONRenderer):
@@ -68,11 +84,11 @@ def loads(raw: bytes) -> Any:
         text = raw.decode()
         value = json.loads(text, object_pairs_hook=_unique, parse_float=Decimal, parse_constant=_NoNumber)
     except UnicodeDecodeError as error:
-        raise BadJSON("it is not UTF-8") from error
+        raise NotJSON("it is not UTF-8") from error
     except RecursionError as error:
         raise BadJSON(f"it is nested deeper than {MAX_DEPTH} levels") from error
     except json.JSONDecodeError as error:
-        raise BadJSON(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
+        raise NotJSON(f"{error.msg} at line {error.lineno}, column {error.colno}") from error
     except BadJSON:
         raise
     except (ValueError, ArithmeticError) as error:

@@ -7,7 +7,7 @@ from keys.extras import ROUTES_OF_TYPE, extras_row
 from keys.models import VirtualKey
 from teams.access_groups import group_ids
 from teams.models import User
-from teams.rows import Row, budget_row, limits_row, usage_rows, zone_of
+from teams.rows import Row, budget_row, limits_row, organization_id, usage_rows, zone_of
 
 #: The contract's words for `VirtualKey.status`.
 _STATUS = {"blocked": "revoked"}
@@ -29,7 +29,7 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
         "user_id": key.user.public_id if key.user else None,
         "team_id": key.team.public_id if key.team else None,
         "project_id": key.project.public_id if key.project else None,
-        "organization_id": key.organization.public_id,
+        "organization_id": organization_id(key.organization),
         "aliases": key.aliases,
         "tags": key.tags,
         "access_group_ids": group_ids(key),

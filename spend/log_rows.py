@@ -5,6 +5,7 @@ from typing import Any
 
 from spend.models import Hold, LedgerEntry, Refusal
 from teams.money import usd_from_nano
+from teams.rows import organization_id
 
 #: What a row shows of others, to be selected with it.
 OWNERS = ("organization", "key", "team", "user", "customer")
@@ -88,7 +89,7 @@ def _attribution(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
         "api_base": "",
         "user": row.user.public_id if row.user else "",
         "team_id": row.team.public_id if row.team else None,
-        "organization_id": row.organization.public_id,
+        "organization_id": organization_id(row.organization),
         "end_user": row.customer.public_id if row.customer else "",
         "cache_hit": "False",
         "cache_key": "",
@@ -112,7 +113,7 @@ def _whose(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
         "user_api_key_user_id": row.user.public_id if row.user else None,
         "user_api_key_team_id": row.team.public_id if row.team else None,
         "user_api_key_team_alias": row.team.name if row.team else None,
-        "user_api_key_org_id": row.organization.public_id,
+        "user_api_key_org_id": organization_id(row.organization),
     }
 
 

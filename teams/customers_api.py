@@ -17,6 +17,7 @@ from teams.models import Customer
 from teams.promises import refuse_promises
 from teams.rows import customer_row
 from teams.scope_serializers import CustomerSerializer, patched
+from teams.scopes import DEFAULT_ORGANIZATION
 from teams.serializers import find_organization
 from teams.spend_field import SpendView, refuse_spend
 
@@ -124,7 +125,7 @@ def _customer(public_id: str, values: Mapping[str, Any], field: str) -> Customer
     if organization is not None:
         found = rows.filter(organization=organization).first()
     else:
-        default = rows.filter(organization__public_id=services.DEFAULT_ORGANIZATION).first()
+        default = rows.filter(organization__public_id=DEFAULT_ORGANIZATION).first()
         found = default or rows.order_by("pk").first()
     if found is None:
         raise ApiError(404, f"End User Id={public_id} does not exist in db", param=field)

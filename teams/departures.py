@@ -14,7 +14,8 @@ from django.utils import timezone
 from teams import audit, changes
 from teams.actors import Actor
 from teams.models import Customer, Membership, Organization, Project, Team, User, new_public_id
-from teams.services import DEFAULT_ORGANIZATION, default_organization, organization_of
+from teams.scopes import DEFAULT_ORGANIZATION
+from teams.services import default_organization, organization_of
 
 A = TypeVar("A", Organization, Team, Project, User, Customer)
 #: Called with the owners that leave together, as `{"team": ..., "user": ...}`, inside the transaction.

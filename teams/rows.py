@@ -23,6 +23,7 @@ from teams.models import (
 )
 from teams.money import usd_from_nano
 from teams.roster import Roster, roster_of
+from teams.scopes import DEFAULT_ORGANIZATION
 from teams.windows import Window, window_at
 
 Row = dict[str, Any]
@@ -119,6 +120,11 @@ def limits_row(limits: Limits, spent_nano: int, now: datetime) -> Row:
         "metadata": {**limits.metadata, **{name: value for name, value in extras.items() if value is not None}},
         "blocked": limits.blocked,
     }
+
+
+def organization_id(organization: Organization | None) -> str | None:
+    """Whose something is; nobody's, as clients know it, if it belongs to the default organization alone."""
+    return None if organization is None or organization.public_id == DEFAULT_ORGANIZATION else organization.public_id
 
 
 def reset_at(window: Window) -> datetime | None:
@@ -224,7 +230,7 @@ def customer_row(customer: Customer, spent: Mapping[str, int], now: datetime) ->
     return {
         "user_id": customer.public_id,
         "alias": customer.alias or None,
-        "organization_id": customer.organization.public_id,
+        "organization_id": organization_id(customer.organization),
         **limits_row(customer, spent[customer.scope], now),
         "litellm_budget_table": budget_table(customer, now),
         "allowed_model_region": customer.allowed_region or None,
@@ -237,7 +243,7 @@ def tag_row(tag: Tag, spent: Mapping[str, int], now: datetime) -> Row:
     return {
         "name": tag.name,
         "description": tag.description or None,
-        "organization_id": tag.organization.public_id,
+        "organization_id": organization_id(tag.organization),
         **limits_row(tag, spent[tag.scope], now),
         "litellm_budget_table": budget_table(tag, now),
     }
@@ -268,7 +274,7 @@ def team_row(team: Team, spent: Mapping[str, int], now: datetime, roster: Roster
     return {
         "team_id": team.public_id,
         "team_alias": team.name or None,
-        "organization_id": team.organization.public_id,
+        "organization_id": organization_id(team.organization),
         **limits,
         "metadata": {**limits["metadata"], **noted},
         "model_aliases": team.model_aliases,
@@ -334,7 +340,7 @@ def user_row(user: User, team_ids: Iterable[str], spent: Mapping[str, int], now:
         "user_email": user.email or None,
         "user_alias": user.alias or None,
         "user_role": user.role,
-        "organization_id": user.organization.public_id if user.organization else None,
+        "organization_id": organization_id(user.organization),
         "teams": list(team_ids),
         "team_id": None,
         **limits_row(user, spent[user.scope], now),

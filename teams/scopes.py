@@ -33,6 +33,8 @@ PLATFORM = 0
 PLATFORM_SCOPE = "platform:1"
 
 #: Changes to models, deployments and prices are announced under this scope.
+#: Public id of the organization of whatever belongs to no other one.
+DEFAULT_ORGANIZATION = "default"
 CATALOG = "catalog:0"
 
 #: The counter script compares doubles, exact up to 2**53; a single window therefore ends at $9 million.

@@ -24,8 +24,8 @@ from teams.models import (
     Team,
     User,
 )  # fmt: skip
+from teams.scopes import DEFAULT_ORGANIZATION
 
-DEFAULT_ORGANIZATION = "default"
 T = TypeVar("T", bound=models.Model)
 L = TypeVar("L", bound=Limits)
 #: Columns that say how much and how fast.

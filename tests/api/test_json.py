@@ -102,6 +102,11 @@ def test_nul_in_a_query_is_400(api: Api) -> None:
     assert api.get("/user/info", {"user_id": "\0"}).status == 400
 
 
-def test_another_content_type_is_415(api: Api) -> None:
-    response = api.client.post("/key/generate", "a=1", content_type="text/plain", **api._headers())
-    assert response.status_code == 415
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "text/plain", "", "application/json"])
+def test_json_is_read_whatever_a_request_calls_it(api: Api, kind: str) -> None:
+    """Such as `curl --data`, which says that it is a form."""
+    made = api.client.post("/key/generate", '{"key_alias": "by curl"}', content_type=kind, **api._headers())
+    assert (made.status_code, made.json()["key_alias"]) == (200, "by curl")
+    refused = api.client.post("/key/generate", "a=1", content_type=kind, **api._headers())
+    assert refused.status_code == 422
+    assert refused.json()["detail"][0]["type"] == "json_invalid"
