@@ -79,7 +79,7 @@ def of_cost(held: Held, target: Target, posted: Posting) -> Headers:
     if target.price is not None and target.price.steps is not None:
         headers += _of_markup(target.price, posted.usage, nano)
     if held.plan.key_line is not None and held.left:
-        headers.append((b"x-litellm-key-spend", usd(held.left[-1] + nano).encode()))
+        headers.append((b"x-litellm-key-spend", usd(held.left[-1] + held.unsettled_nano + nano).encode()))
     return headers
 
 

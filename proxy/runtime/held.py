@@ -58,6 +58,8 @@ class Held:
     moment: Moment
     left: tuple[int, ...] = ()
     """What is left of each rate, then what the key had spent; empty without the counter store."""
+    unsettled_nano: int = 0
+    """What the key had spent beyond that by calls of this worker that were over, but not yet settled."""
     above: Plan | None = None
     """What the platform asks of it, if anything."""
     platform: Half | None = None

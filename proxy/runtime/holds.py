@@ -25,6 +25,7 @@ from proxy.runtime.loads import Loads
 from proxy.runtime.outage import Outage
 from proxy.runtime.plan import NO_LIMIT, Line, plan_for
 from proxy.runtime.spooling import Spooling
+from proxy.runtime.unsettled import Unsettled
 from spend.pricing import worst_case
 from spend.wire import Intent
 from teams.scopes import PLATFORM, store_prefix
@@ -48,6 +49,7 @@ class Holds:
         self._lease = timedelta(seconds=config.lease_seconds)
         self._loads = Loads(store, journal, epochs, durability=config.durability)
         self._outage, self._asked_platform = Outage(store, journal, epochs, config, clock), False
+        self.unsettled = Unsettled()
 
     async def hold(self, admission: Admission, before_denial: Callable[[], Awaitable[None]]) -> Held:
         """Hold and write the intent.
@@ -348,6 +350,7 @@ class Holds:
             plan=asking.plan,
             moment=asking.moment,
             left=tuple(map(int, reply[2:])),
+            unsettled_nano=self.unsettled.of(asking.admission.grant.owners.key_id),
             above=asking.platform.plan if asking.platform else None,
         )
 

@@ -69,6 +69,7 @@ class Settlement:
         """Take over: the caller need not wait, and nothing it does can stop this. Its lease is renewed until then."""
         self._open[held.intent.hold_id] = held
         self._holds.ended(held)
+        self._holds.unsettled.add(held.intent.owners.key_id, posting.amount_nano or 0)
         self._waiting.append((held, posting))
         self._accepted += 1
         self._wake.set()
@@ -96,6 +97,8 @@ class Settlement:
             await self._gather()
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             await self._post(batch)
+            for held, posting in batch:
+                self._holds.unsettled.add(held.intent.owners.key_id, -(posting.amount_nano or 0))
             self._done += len(batch)
             self._tell_watchers()
 

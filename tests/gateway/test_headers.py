@@ -78,3 +78,14 @@ def test_the_callers_own_call_id_is_kept(latchkey: Running, books: Books) -> Non
     body = {"model": "gpt-books", "max_tokens": 5, "messages": [{"role": "user", "content": "hi"}]}
     answer = httpx.post(f"http://127.0.0.1:{latchkey.port}/v1/chat/completions", json=body, headers=headers)
     assert answer.headers["x-litellm-call-id"] == "mine-1"
+
+
+def test_the_spend_of_a_key_is_told_with_every_call_that_is_over(latchkey: Running, books: Books) -> None:
+    """On one connection, so by one worker, one call after the other and without a pause for the books."""
+    key = latchkey.new_key(max_budget=1)
+    body = {"model": "gpt-books", "max_tokens": 20, "messages": [{"role": "user", "content": "hi"}]}
+    told = []
+    with httpx.Client(base_url=f"http://127.0.0.1:{latchkey.port}", headers={"authorization": f"Bearer {key}"}) as one:
+        for _ in range(20):
+            told.append(Decimal(one.post("/v1/chat/completions", json=body).headers["x-litellm-key-spend"]))
+    assert [spent * 10**9 for spent in told] == [225_000 * number for number in range(1, 21)]
