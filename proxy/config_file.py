@@ -28,6 +28,8 @@ _LITELLM = {
     *markups.NAMES,
 }  # fmt: skip
 _ROUTER = {*gate_rules.ROUTER_NAMES, *fallback_rules.NAMES, *pool_rules.NAMES}
+#: What is so here in any case; only a wish for the opposite is worth a warning.
+_ALWAYS_ON = {"store_model_in_db", "store_audit_logs"}
 _MODEL = {"model_name", "litellm_params", "model_info"}
 _FROM_ENVIRONMENT = "os.environ/"
 #: Settings by which a model says where its secret goes.
@@ -77,11 +79,11 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
     warnings += [f"{name}: not supported yet, ignored" for name in data.keys() & (_TOP - _READ)]
     general = _section(data, "general_settings", GENERAL, environ)
     litellm = _section(data, "litellm_settings", _LITELLM, environ)
-    warnings += [f"general_settings.{name}: unknown setting, ignored" for name in general.keys() - GENERAL]
-    warnings += [f"litellm_settings.{name}: unknown setting, ignored" for name in litellm.keys() - _LITELLM]
     warnings += _foreign(litellm)
     router = _section(data, "router_settings", _ROUTER, environ)
-    warnings += [f"router_settings.{name}: unknown setting, ignored" for name in router.keys() - _ROUTER]
+    sections = (("general", general, GENERAL), ("litellm", litellm, _LITELLM), ("router", router, _ROUTER))
+    for name, values, known in sections:
+        warnings += _unknown(f"{name}_settings", values, known)
     models = data.get("model_list") or []
     if not isinstance(models, list):
         raise ConfigError("model_list must be a list of models")
@@ -90,6 +92,11 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
     given = [entry["litellm_params"] for entry in models]
     lent = tuple(_lent(params, name, environ) for params in given if (name := _key_variable(params, environ)))
     return Config(master_key, general, litellm, router, entries, tuple(sorted(warnings)), lent)
+
+
+def _unknown(section: str, values: Mapping[str, Any], known: Set[str]) -> list[str]:
+    names = (name for name in values.keys() - known if name not in _ALWAYS_ON or not values[name])
+    return [f"{section}.{name}: unknown setting, ignored" for name in names]
 
 
 def _foreign(litellm: Mapping[str, Any]) -> list[str]:

@@ -89,6 +89,12 @@ model_list: [{model_name: a, litellm_params: {model: openai/a}, colour: red}]
         assert name in warnings
 
 
+def test_what_is_so_in_any_case_is_worth_no_warning(write) -> None:  # type: ignore[no-untyped-def]
+    on = "general_settings: {store_model_in_db: true}\nlitellm_settings: {store_audit_logs: true}"
+    assert read_config(write(on), {}).warnings == ()
+    assert "store_model_in_db" in read_config(write(on.replace("true", "false")), {}).warnings[0]
+
+
 def test_a_setting_that_is_ignored_may_name_a_variable_that_nobody_set(write) -> None:  # type: ignore[no-untyped-def]
     config = read_config(write("router_settings: {redis_host: os.environ/REDIS_HOST}"), {})
     assert config.warnings == ("router_settings.redis_host: unknown setting, ignored",)
