@@ -57,7 +57,7 @@ from spend.reports import (
     with_total,
 )  # fmt: skip
 from spend.reset_api import KeyResetSpend, MemberResetSpend
-from spend.reset_services import reset_spend
+from spend.reset_services import carry_over, set_spend
 from teams.api import (
     TeamBlocking,
     TeamDelete,
@@ -112,13 +112,14 @@ from teams.users_api import (
 _OPEN = {"authentication_classes": [], "permission_classes": [AllowAny]}
 #: What most endpoints about scopes need to show them.
 _SPENT = {"spent": window_spend}
-#: And what those need that may set it back.
-_RESET = {**_SPENT, "reset": reset_spend}
+#: And what those need that may set it, or have it begin with an amount.
+_RESET = {**_SPENT, "reset": set_spend}
+_OPENED = {**_SPENT, "carry_over": carry_over}
 _ALL = {**_SPENT, "used": every_window_spend, "crossed": soft_crossings}
 
 KEYS = [
-    at("key/generate", KeyGenerate, PEOPLE, **_SPENT),
-    at("key/service-account/generate", ServiceAccountGenerate, PEOPLE, **_SPENT),
+    at("key/generate", KeyGenerate, PEOPLE, **_OPENED),
+    at("key/service-account/generate", ServiceAccountGenerate, PEOPLE, **_OPENED),
     at("key/info", KeyInfo, ANYONE, **_ALL, active=with_last_call),
     at("v2/key/info", KeyInfoMany, PERSONS_INFO, **_SPENT),
     at("key/health", KeyHealth, ANYONE),
@@ -138,7 +139,7 @@ KEYS = [
 
 _MEMBERS = {**_SPENT, "ever": lifetime_spend}
 TEAMS = [
-    at("team/new", TeamNew, ORG_LEADERS, **_SPENT),
+    at("team/new", TeamNew, ORG_LEADERS, **_OPENED),
     at("team/info", TeamInfo, ANYONE, **_MEMBERS),
     at("team/list", TeamList, PERSONS_INFO, **_MEMBERS),
     at("v2/team/list", TeamListPaged, PERSONS_INFO, **_MEMBERS),
@@ -174,7 +175,7 @@ PROJECTS = [
 ]
 
 USERS = [
-    at("user/new", UserNew, ORG_LEADERS, **_SPENT),
+    at("user/new", UserNew, ORG_LEADERS, **_OPENED),
     at("user/info", UserInfo, ANYONE, **_MEMBERS),
     at("v2/user/info", UserRowInfo, ANYONE, **_SPENT),
     at("user/list", UserList, ORG_LEADERS, **_SPENT),
@@ -210,7 +211,7 @@ ORGANIZATIONS = [
 def _customers(prefix: str) -> list[URLPattern]:
     """Customers answer under both of their names."""
     return [
-        at(f"{prefix}/new", CustomerNew, ADMIN, **_SPENT),
+        at(f"{prefix}/new", CustomerNew, ADMIN, **_OPENED),
         at(f"{prefix}/update", CustomerUpdate, ADMIN, **_RESET),
         at(f"{prefix}/info", CustomerInfo, ADMIN, **_SPENT),
         at(f"{prefix}/delete", CustomerDelete, ADMIN),

@@ -29,7 +29,7 @@ from teams.api_base import (
     unwired,
 )
 from teams.models import new_public_id
-from teams.spend_field import SpendView
+from teams.spend_field import OpeningView, SpendView
 
 
 class KeyView(ScopeView):
@@ -39,7 +39,7 @@ class KeyView(ScopeView):
         return key_row(key, self.spent([key]), now)
 
 
-class KeyGenerate(KeyView):
+class KeyGenerate(KeyView, OpeningView):
     @extend_schema(request=NewKeySerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         rights.judge_fields(self.caller, self.body)
@@ -48,7 +48,7 @@ class KeyGenerate(KeyView):
     def issued(self, sent: dict[str, Any], key: VirtualKey, route: str) -> Response:
         sent, now, actor = making.with_defaults(sent), timezone.now(), self.caller.actor
         making.judge_request(self.caller, sent)
-        body = NewKeySerializer(data=sent)
+        opening, body = self.opening(sent), NewKeySerializer(data=sent)
         body.is_valid(raise_exception=True)
         with transaction.atomic():
             body.fill(key, actor=actor, now=now)
@@ -57,6 +57,7 @@ class KeyGenerate(KeyView):
             making.fill_bounds(key, now=now)
             making.refuse_above(key, rights.COLUMNS, now=now)
             secret = services.issue_key(key, actor=actor, custom=body.validated_data.get("key"))
+            self.open_with(key, opening)
             assign_sent(key, sent, self.caller)
         return Response(issued_row(key, secret, self.spent([key]), now, duration=body.validated_data.get("duration")))
 
@@ -105,11 +106,12 @@ class KeyUpdate(KeyView, SpendView):
         named, now, actor = named_key(self.body), timezone.now(), self.caller.actor
         with transaction.atomic():
             key = rights.managed_key(self.caller, named, "/key/update", locked=True)
-            key = changed_key(key, KeySerializer, self.caller, self.body, now=now)
+            sent = self.body if self.caller.is_admin else self.without_same_spend(key, self.body)
+            key = changed_key(key, KeySerializer, self.caller, sent, now=now)
             key = services.update_key(key, actor=actor, now=now)
             self.waits_for_workers |= assign_sent(key, self.body, self.caller)
             if self.caller.is_admin:
-                self.set_back(key, self.body, now)
+                self.set_spend(key, self.body, now)
         return Response(self.row(key, now) | {"key": named})
 
 

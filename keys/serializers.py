@@ -20,7 +20,6 @@ from teams.models import Project, User
 from teams.rows import zone_of
 from teams.serializers import find_organization, find_person, find_team, new_person
 from teams.services import create_user, default_organization, found_or_made
-from teams.spend_field import refuse_spend
 from teams.windows import duration_delta
 
 
@@ -141,7 +140,6 @@ class NewKeySerializer(KeySerializer):
         return allowed_custom(value)
 
     def fill(self, key: VirtualKey, *, actor: Actor, now: datetime) -> VirtualKey:
-        refuse_spend(self.initial_data, "key")
         super().fill(key, actor=actor, now=now)
         if key.expires_at is not None and key.expires_at <= now:
             raise ApiError(400, "expires: lies in the past", param="expires")

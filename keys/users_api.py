@@ -27,7 +27,7 @@ from teams.promises import refuse_promises
 from teams.roster import roster_of
 from teams.rows import Row, membership_row, team_ids, team_ids_of, team_row, user_row
 from teams.serializers import PLATFORM, RESERVED_TEAM, UserSerializer, find_person, find_team, refuse_taken
-from teams.spend_field import refuse_spend
+from teams.spend_field import OpeningView
 
 _KEY_FIELDS = (
     "key", "key_alias", "duration", "expires", "models", "aliases", "tags", "key_type", "allowed_routes",
@@ -45,7 +45,7 @@ _EXACT = {"user_ids": "public_id", "sso_user_ids": "sso_id", "organization_ids":
 _NO_KEY: dict[str, Any] = dict.fromkeys(("key", "key_name", "key_alias", "token", "token_id", "expires"))
 
 
-class UserNew(KeyView):
+class UserNew(KeyView, OpeningView):
     @property
     def body(self) -> dict[str, Any]:
         body = super().body
@@ -57,13 +57,13 @@ class UserNew(KeyView):
         if self.body.get("password") is not None:
             raise ApiError(422, "password is not accepted here; send an invitation instead", param="password")
         refuse_promises(self.body)
-        refuse_spend(self.body, "user")
-        body, actor = UserSerializer(data=self.body), self.caller.actor
+        opening, body, actor = self.opening(self.body), UserSerializer(data=self.body), self.caller.actor
         body.is_valid(raise_exception=True)
         user, organizations = body.user(), body.homes()
         self._refuse_foreign(user, organizations)
         with transaction.atomic():
             self._create(user)
+            self.open_with(user, opening)
             for membership in self._joined(user, organizations):
                 people.join_organization(membership, actor=actor)
             for place in body.memberships(user):

@@ -338,7 +338,10 @@ class Crossing(models.Model):
 
 
 class SpendReset(models.Model):
-    """Nano-USD that no longer count in one window of a scope. Append-only, like the ledger that it leaves alone."""
+    """Nano-USD that no longer count in one window of a scope; below 0: that count in addition, spent elsewhere.
+
+    Append-only, like the ledger that it leaves alone.
+    """
 
     scope = models.CharField(max_length=64)
     counter = models.CharField(max_length=400)
@@ -349,7 +352,7 @@ class SpendReset(models.Model):
 
     class Meta:
         indexes = [models.Index(fields=["counter"], name="spend_reset_counter")]
-        constraints = [models.CheckConstraint(condition=Q(amount_nano__gt=0), name="spend_reset_positive")]
+        constraints = [models.CheckConstraint(condition=~Q(amount_nano=0), name="spend_reset_not_zero")]
 
     def __str__(self) -> str:
         return f"reset of {self.scope}"

@@ -121,7 +121,7 @@ def load_counter(ref: CounterRef) -> CounterLoad:
 
 
 def counted_by_slice(ref: CounterRef) -> dict[int, int]:
-    """Nano-USD that count in a window, by slice: what was posted, less what was forgiven."""
+    """Nano-USD that count in a window, by slice: what was posted and carried over, less what was forgiven."""
     spent = _spent_by_slice(ref)
     for number, amount in forgiven([ref]).get(ref.counter, {}).items():
         spent[number] = spent.get(number, 0) - amount

@@ -24,7 +24,7 @@ from teams.promises import refuse_promises
 from teams.rows import Row, team_row
 from teams.scope_serializers import TeamUpdateSerializer, patched
 from teams.serializers import PermissionsField, TeamSerializer, find_team, member_budget, refuse_beyond
-from teams.spend_field import SpendView, refuse_spend
+from teams.spend_field import OpeningView, SpendView
 
 
 class TeamView(ScopeView):
@@ -34,17 +34,17 @@ class TeamView(ScopeView):
         return team_row(team, self.spent([team]), timezone.now())
 
 
-class TeamNew(TeamView):
+class TeamNew(TeamView, OpeningView):
     @extend_schema(request=TeamSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         refuse_promises(self.body, but=TeamSerializer.keeps)
-        refuse_spend(self.body, "team")
-        body = TeamSerializer(data=self.body)
+        opening, body = self.opening(self.body), TeamSerializer(data=self.body)
         body.is_valid(raise_exception=True)
         actor, team = self.caller.actor, body.team()
         self._refuse_foreign(team)
         with transaction.atomic():
             services.create_team(team, actor=actor)
+            self.open_with(team, opening)
             shared = member_budget(team, self.body)
             if shared is not None:
                 services.share_member_budget(team, shared, actor=actor)
@@ -100,7 +100,7 @@ class TeamUpdate(TeamView, SpendView):
                     self._refuse_own_raise(team, shared)
                 services.share_member_budget(team, shared, actor=actor)
             self.waits_for_workers |= assign_sent(team, self.body, self.caller)
-            self.set_back(team, self.body, timezone.now())
+            self.set_spend(team, self.body, timezone.now())
         return Response({"team_id": team.public_id, "data": self.shown(find_team(named))})
 
     patch = post

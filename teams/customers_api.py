@@ -19,21 +19,22 @@ from teams.rows import customer_row
 from teams.scope_serializers import CustomerSerializer, patched
 from teams.scopes import DEFAULT_ORGANIZATION
 from teams.serializers import find_organization
-from teams.spend_field import SpendView, refuse_spend
+from teams.spend_field import OpeningView, SpendView
 
 _MOST = 1000
 
 
-class CustomerNew(ScopeView):
+class CustomerNew(OpeningView):
     """A customer may be made before its first call, which would otherwise make one without limits."""
 
     @extend_schema(request=CustomerSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         refuse_promises(self.body, but=CustomerSerializer.keeps)
-        refuse_spend(self.body, "customer")
-        body = CustomerSerializer(data=self.body)
+        opening, body = self.opening(self.body), CustomerSerializer(data=self.body)
         body.is_valid(raise_exception=True)
-        customer = services.create_customer(body.customer(), actor=self.caller.actor)
+        with transaction.atomic():
+            customer = services.create_customer(body.customer(), actor=self.caller.actor)
+            self.open_with(customer, opening)
         return Response(customer_row(customer, self.spent([customer]), timezone.now()))
 
 
@@ -45,7 +46,7 @@ class CustomerUpdate(SpendView):
         customer = _customer(required_text(self.body, "user_id"), self.body, "user_id")
         with transaction.atomic():
             customer = patched(customer, CustomerSerializer, self.body, self.caller.actor)
-            self.set_back(customer, self.body, timezone.now())
+            self.set_spend(customer, self.body, timezone.now())
         return Response(customer_row(customer, self.spent([customer]), timezone.now()))
 
 

@@ -1,10 +1,10 @@
-"""`spend` in a body: what the budget of something counts from now on. What is new has spent nothing."""
+"""`spend` in a body: what the budget of something counts from now on, or begins with."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from django.core.exceptions import ValidationError
+from django.utils import timezone
 
 from teams.actors import Actor
 from teams.api_base import ApiError, ScopeView, unwired
@@ -20,19 +20,34 @@ def _unwired(scope: Limits, to_nano: int, /, *, actor: Actor, now: datetime) -> 
     return int(unwired([scope]))
 
 
-def refuse_spend(body: Mapping[str, Any], what: str) -> None:
-    """ApiError 400 for an amount of a new object other than nothing, which scripts send."""
-    if body.get("spend") is not None and money_of(body["spend"], "spend"):
-        raise ApiError(400, f"spend: a new {what} has spent nothing; leave it out, or write 0", param="spend")
+class OpeningView(ScopeView):
+    """An endpoint that makes something which may have spent before, elsewhere: platform admins say how much."""
+
+    #: Has the budget of a new scope begin with an amount; it is known only above this app.
+    carry_over: SpendReset = staticmethod(_unwired)
+
+    def opening(self, body: Mapping[str, Any]) -> int:
+        """Nano-USD that the body says were spent before. ApiError 403."""
+        if body.get("spend") is None:
+            return 0
+        nano = money_of(body["spend"], "spend")
+        if nano and not self.caller.is_admin:
+            raise _admins_only()
+        return nano
+
+    def open_with(self, row: Limits, nano: int) -> None:
+        """Call it in the transaction that makes the row."""
+        if nano:
+            self.carry_over(row, nano, actor=self.caller.actor, now=timezone.now())
 
 
 class SpendView(ScopeView):
-    """An endpoint that may set back what a scope has spent, for platform admins."""
+    """An endpoint that may set what a scope has spent, for platform admins."""
 
-    #: Sets the spend of a scope back; it is known only above this app.
+    #: Sets the spend of a scope; it is known only above this app.
     reset: SpendReset = staticmethod(_unwired)
 
-    def set_back(self, row: Limits, body: Mapping[str, Any], now: datetime) -> None:
+    def set_spend(self, row: Limits, body: Mapping[str, Any], now: datetime) -> None:
         """Have the budget of a saved row count what the body says. ApiError 403 unless that changes nothing."""
         if body.get("spend") is None:
             return
@@ -40,9 +55,15 @@ class SpendView(ScopeView):
         if wanted == self.spent([row])[row.scope]:
             return
         if not self.caller.is_admin:
-            raise ApiError(403, "spend: only proxy admins may set it", param="spend")
-        try:
-            self.reset(row, wanted, actor=self.caller.actor, now=now)
-        except ValidationError as error:
-            told = "; ".join(error.messages)
-            raise ApiError(400, f"spend: {told}", param="spend") from error
+            raise _admins_only()
+        self.reset(row, wanted, actor=self.caller.actor, now=now)
+
+    def without_same_spend(self, row: Limits, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The body without a `spend` that counts anyway: forms send it back, whoever fills them in."""
+        sent = body.get("spend")
+        same = bool(sent) and money_of(sent, "spend") == self.spent([row])[row.scope]
+        return {name: value for name, value in body.items() if not (same and name == "spend")}
+
+
+def _admins_only() -> ApiError:
+    return ApiError(403, "spend: only proxy admins may set it", param="spend")

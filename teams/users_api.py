@@ -45,7 +45,7 @@ class UserUpdate(SpendView):
             return Response({"user_id": PLATFORM, "data": _unchanged_platform(self.body)})
         with transaction.atomic():
             user = changed(self.caller, self.body)
-            self.set_back(user, self.body, timezone.now())
+            self.set_spend(user, self.body, timezone.now())
         row = user_row(user, team_ids(user), self.spent([user]), timezone.now())
         return Response({"user_id": user.public_id, "data": row})
 
@@ -98,7 +98,7 @@ class UserUpdateMany(SpendView):
         try:
             with transaction.atomic():
                 user = changed(self.caller, entry)
-                self.set_back(user, entry, timezone.now())
+                self.set_spend(user, entry, timezone.now())
         except (ApiError, ValidationError, ModelValidationError, IntegrityError) as error:
             return who | {"success": False, "error": said(error), "updated_user": None}
         row = user_row(user, team_ids(user), self.spent([user]), timezone.now())

@@ -34,7 +34,7 @@ REFUSED = {
     "agent_id": "a", "end_user_budget_id": "b", "tpd_limit": 5,
     "tag_rpm_limit": {"a": 1}, "mcp_rpm_limit": {"a": 1}, "default_estimated_output_tokens": 9,
     "allowed_vector_store_indexes": ["i"], "throttle_on_budget_exceeded": True,
-    "object_permission": {"mcp_servers": ["m"]}, "rpm_limit_type": "dynamic", "spend": 3,
+    "object_permission": {"mcp_servers": ["m"]}, "rpm_limit_type": "dynamic",
 }  # fmt: skip
 
 

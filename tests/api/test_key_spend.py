@@ -98,9 +98,58 @@ def test_admins_may_name_the_spend_in_an_update(api: Api, linus: User) -> None:
     assert api.post("/key/update", {"key": key.token, "spend": 1}).json["spend"] == 1
     assert not SpendReset.objects.exists()
     assert api.post("/key/update", {"key": key.token, "spend": 0}).json["spend"] == 0
-    refused = api.post("/key/update", {"key": key.token, "spend": 5})
+    refused = api.post("/key/update", {"key": key.token, "spend": -5})
     assert (refused.status, refused.error["param"]) == (400, "spend")
     assert "reset_to" not in refused.text
+
+
+def test_whoever_is_no_admin_may_only_send_back_what_is_spent(api: Api, linus: User) -> None:
+    key, bearer = issue(user=linus)
+    spend(key, 10**9)
+    assert api.post("/key/update", {"key": key.token, "spend": 1.0, "key_alias": "a"}, bearer=bearer).status == 200
+    refused = api.post("/key/update", {"key": key.token, "spend": 2, "key_alias": "b"}, bearer=bearer)
+    assert (refused.status, refused.error["param"]) == (403, "spend")
+    assert not SpendReset.objects.exists()
+
+
+@pytest.mark.parametrize("duration", ["", "30d", "rolling 24h"])
+def test_what_is_carried_over_counts_beside_what_is_spent_here(api: Api, duration: str) -> None:
+    made = api.key(max_budget=10, spend=6, budget_duration=duration or None)
+    key = VirtualKey.objects.get(token=made["token"])
+    assert (made["spend"], counted(key)) == (6, 6 * 10**9)
+    spend(key, 10**9)
+    assert counted(key) == 7 * 10**9
+    assert api.get("/key/list", {"return_full_object": "true", "key_hash": key.token}).json["keys"][0]["spend"] == 7
+    assert api.post("/key/update", {"key": key.token, "spend": 12}).json["spend"] == 12
+    assert counted(key) == 12 * 10**9
+    assert api.post(f"/key/{key.token}/reset_spend", {"reset_to": 11}).status == 400
+    assert api.post(f"/key/{key.token}/reset_spend", {"reset_to": 3}).json["previous_spend"] == 12
+    assert counted(key) == 3 * 10**9
+    assert api.post(f"/key/{key.token}/reset_spend", {"reset_to": 0}).json["spend"] == 0
+    spend(key, 5)
+    assert counted(key) == 5
+    assert sum(LedgerEntry.objects.values_list("amount_nano", flat=True)) == 10**9 + 5
+
+
+def test_what_is_carried_over_leaves_the_further_windows_and_all_above(api: Api, search: Team) -> None:
+    model = {"demo": {"budget_limit": 10, "time_period": "1d"}}
+    windows = [{"budget_duration": "1d", "max_budget": 10}]
+    made = api.key(team_id=search.public_id, budget_limits=windows, model_max_budget=model)
+    key = VirtualKey.objects.get(token=made["token"])
+    spend(key, 10**9)
+    api.post("/key/update", {"key": key.token, "spend": 5})
+    info = api.get("/key/info", {"key": key.token}).json["info"]
+    assert (info["spend"], [window["spend"] for window in info["budget_limits_usage"]]) == (5, [1])
+    assert info["model_max_budget_usage"]["demo"]["spend"] == 1
+    above = CounterRef(key.organization.scope, "", current_window(key.organization, timezone.now()))
+    assert sum(counted_by_slice(above).values()) == 10**9
+
+
+def test_what_is_new_ends_no_epoch_and_what_is_raised_does(api: Api, organization: Organization) -> None:
+    made = api.key(spend=1)
+    assert Organization.objects.get(pk=organization.pk).epoch == organization.epoch
+    api.post("/key/update", {"key": made["token"], "spend": 2})
+    assert Organization.objects.get(pk=organization.pk).epoch == organization.epoch + 1
 
 
 def test_resets_are_append_only(api: Api) -> None:

@@ -39,6 +39,27 @@ def test_a_budget_for_three_calls_serves_three_and_never_a_fourth(latchkey: Runn
     assert answers[-1].headers["x-should-retry"] == "false"
 
 
+@pytest.mark.parametrize("spend", [1, 2])
+@pytest.mark.parametrize("window", [{}, {"budget_duration": "30d"}, {"budget_duration": "rolling 24h"}])
+def test_a_key_that_spent_its_budget_elsewhere_is_refused_from_the_first_call_on(
+    latchkey: Running, books: Books, spend: int, window: dict[str, str]
+) -> None:
+    key = latchkey.new_key(max_budget=1, spend=spend, **window)
+    answer = latchkey.chat(key)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (429, "budget_exceeded")
+    assert (books.total_nano, latchkey.key_rows(key)) == (0, [])
+
+
+def test_what_is_carried_over_in_an_update_counts_at_once(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_budget=1)
+    assert latchkey.chat(key).status_code == 200
+    latchkey.manage("POST", "/key/update", json={"key": key, "spend": 1})
+    assert latchkey.chat(key).status_code == 429
+    latchkey.manage("POST", "/key/update", json={"key": key, "spend": 0.5})
+    assert latchkey.chat(key).status_code == 200
+    assert sum(amount for (amount,) in latchkey.key_rows(key)) == books.total_nano
+
+
 @pytest.mark.parametrize("scope", ["key", "team", "user"])
 def test_no_number_of_concurrent_callers_gets_past_a_budget(latchkey: Running, books: Books, scope: str) -> None:
     limit = {"max_budget": 10 * COST / 10**9 + 0.0001}
