@@ -40,6 +40,13 @@ class KeyView(ScopeView):
 
 
 class KeyGenerate(KeyView, OpeningView):
+    blank_is_absent = frozenset(
+        {
+            "key", "user_id", "team_id", "project_id", "organization_id", "budget_id", "duration", "budget_duration",
+            "rotation_interval",
+        }
+    )  # fmt: skip
+
     @extend_schema(request=NewKeySerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         rights.judge_fields(self.caller, self.body)

@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from keys import rights, services
-from keys.api import KeyView
+from keys.api import KeyGenerate, KeyView
 from keys.extras import KEY_REFUSED
 from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import key_row
@@ -46,6 +46,8 @@ _NO_KEY: dict[str, Any] = dict.fromkeys(("key", "key_name", "key_alias", "token"
 
 
 class UserNew(KeyView, OpeningView):
+    blank_is_absent = KeyGenerate.blank_is_absent | {"user_email", "user_alias", "sso_user_id"}
+
     @property
     def body(self) -> dict[str, Any]:
         body = super().body

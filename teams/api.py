@@ -35,6 +35,13 @@ class TeamView(ScopeView):
 
 
 class TeamNew(TeamView, OpeningView):
+    blank_is_absent = frozenset(
+        {
+            "team_id", "organization_id", "budget_id", "budget_duration", "team_member_budget_duration",
+            "team_member_key_duration",
+        }
+    )  # fmt: skip
+
     @extend_schema(request=TeamSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         refuse_promises(self.body, but=TeamSerializer.keeps)

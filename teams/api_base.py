@@ -49,6 +49,8 @@ class ManagementView(APIView):
     detail_errors: ClassVar[bool] = False
     #: Whether a request may come without a body, which then says nothing.
     body_optional: ClassVar[bool] = False
+    #: Text fields that forms send empty for "not set". Only where something is made: a change must clear nothing by it.
+    blank_is_absent: ClassVar[frozenset[str]] = frozenset()
     #: Who may call; the router sets it and refuses a route that has none.
     access: ClassVar[object] = None
     #: Whether the caller got past the router's table: who did not is refused in the usual shape everywhere.
@@ -88,7 +90,8 @@ class ManagementView(APIView):
             raise Misshapen("", "the body is missing; write a JSON object", code=MISSING)
         if not isinstance(self.request.data, dict):
             raise Misshapen("", "the body must be a JSON object")
-        return self.request.data
+        given = self.request.data.items()
+        return {name: value for name, value in given if value != "" or name not in self.blank_is_absent}
 
     @property
     def caller(self) -> Caller:

@@ -1,0 +1,70 @@
+"""An empty text where something is made is what forms send for "not set"; in a change it clears nothing."""
+
+from typing import Any
+
+import pytest
+
+from keys.models import VirtualKey
+from teams.models import Team, User
+from tests.api.conftest import Api
+
+_OF_KEYS = (
+    "key", "user_id", "team_id", "project_id", "organization_id", "budget_id", "duration", "budget_duration",
+    "rotation_interval", "key_alias",
+)  # fmt: skip
+_OF_PEOPLE = (*_OF_KEYS, "user_email", "user_alias", "sso_user_id")
+_OF_TEAMS = (
+    "team_id", "organization_id", "budget_id", "budget_duration", "team_member_budget_duration",
+    "team_member_key_duration",
+)  # fmt: skip
+
+
+def test_a_new_key_takes_empty_texts_for_absent_ones(api: Api) -> None:
+    made = api.post("/key/generate", dict.fromkeys(_OF_KEYS, ""))
+    assert made.status == 200, made.text
+    key = VirtualKey.objects.get(token=made.json["token"])
+    assert (key.user, key.team, key.shared_budget, key.budget_duration, key.expires_at) == (None, None, None, "", None)
+    assert made.json["key"].startswith("sk-")
+
+
+def test_a_new_person_takes_empty_texts_for_absent_ones(api: Api) -> None:
+    made = api.post("/user/new", dict.fromkeys(_OF_PEOPLE, ""))
+    assert made.status == 200, made.text
+    assert made.json["user_id"]
+    assert (made.json["user_email"], made.json["user_alias"], made.json["budget_duration"]) == (None, None, None)
+    assert api.post("/user/new", dict.fromkeys(_OF_PEOPLE, "")).status == 200
+
+
+def test_a_new_team_takes_empty_texts_for_absent_ones(api: Api) -> None:
+    made = api.post("/team/new", dict.fromkeys(_OF_TEAMS, ""))
+    assert made.status == 200, made.text
+    assert made.json["team_id"]
+    assert (made.json["budget_duration"], made.json["team_member_budget_table"]) == (None, None)
+
+
+def test_a_key_of_a_person_with_an_empty_owner_is_the_persons(api: Api, grace: User) -> None:
+    bearer = api.key(user_id=grace.public_id)["key"]
+    made = api.post("/key/generate", {"user_id": "", "team_id": ""}, bearer=bearer)
+    assert (made.status, made.json["user_id"]) == (200, grace.public_id)
+
+
+def test_a_service_account_still_names_its_team(api: Api) -> None:
+    answer = api.post("/key/service-account/generate", {"team_id": ""})
+    assert (answer.status, answer.fault) == (400, "team_id")
+
+
+@pytest.mark.parametrize("field", ["user_id", "team_id", "duration", "budget_duration", "budget_id", "organization_id"])
+def test_a_change_of_a_key_refuses_an_empty_text(api: Api, grace: User, search: Team, field: str) -> None:
+    made = api.key(user_id=grace.public_id, budget_duration="30d", max_budget=5)
+    answer = api.post("/key/update", {"key": made["key"], field: ""})
+    assert (answer.status, answer.fault) == (400, field)
+
+
+@pytest.mark.parametrize(("path", "name"), [("/team/update", "team_id"), ("/user/update", "user_id")])
+@pytest.mark.parametrize("field", ["budget_duration", "budget_id"])
+def test_a_change_of_anything_else_does_too(
+    api: Api, grace: User, search: Team, path: str, name: str, field: str
+) -> None:
+    body: dict[str, Any] = {name: (search if name == "team_id" else grace).public_id}
+    answer = api.post(path, {**body, field: ""})
+    assert (answer.status, answer.fault) == (400, field)
