@@ -80,7 +80,7 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
         _plan_rotation(key, now or timezone.now())
     key.updated_by = actor.signature
     key.full_clean()
-    refuse_oversold(key)
+    refuse_oversold(key, stored=stored)
     key.save()
     is_moved = stored.organization_id != key.organization_id
     new_windows = changes.windows_differ(stored, key) and not is_moved

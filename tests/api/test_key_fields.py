@@ -9,7 +9,7 @@ from django.utils import timezone
 from keys.models import VirtualKey
 from teams import services
 from teams.actors import SYSTEM
-from teams.models import Team
+from teams.models import Limits, Team
 from tests.api.conftest import Api
 
 ROW = {
@@ -113,3 +113,52 @@ def test_guaranteed_rates_are_not_sold_twice(api: Api, search: Team) -> None:
     assert api.post("/key/generate", {**body, "rpm_limit": 40}).status == 200
     assert api.post("/key/update", {"key": made["key"], "rpm_limit": 61}).status == 400
     assert api.post("/key/generate", {**body, "rpm_limit_type": "best_effort_throughput"}).status == 200
+
+
+@pytest.mark.parametrize(("kind", "owner"), [("rpm", "team"), ("tpm", "team"), ("rpm", "organization")])
+def test_guaranteed_rates_of_a_model_are_not_sold_twice(api: Api, search: Team, kind: str, owner: str) -> None:
+    above: Limits = search if owner == "team" else search.organization
+    above.model_limits = {"gpt-4o": {kind: 5}, "openai/*": {kind: 10}}
+    services.update_limits(above, actor=SYSTEM)
+    field = f"model_{kind}_limit"
+    body = {f"{kind}_limit_type": "guaranteed_throughput", field: {"gpt-4o": 4}}
+    body |= {"team_id": search.public_id} if owner == "team" else {}
+    made = api.key(**body)
+    answer = api.post("/key/generate", body)
+    assert (answer.status, answer.error["param"]) == (400, field)
+    assert "4 of 5 per minute of 'gpt-4o'" in answer.text
+    assert api.post("/key/generate", {**body, field: {"gpt-4o": 1}}).status == 200
+    assert api.post("/key/generate", {**body, field: {"other": 100}}).status == 200
+    assert api.post("/key/generate", {**body, f"{kind}_limit_type": "best_effort_throughput"}).status == 200
+    assert api.post("/key/update", {"key": made["key"], field: {"gpt-4o": 5}}).status == 400
+    assert api.post("/key/update", {"key": made["key"], field: {"gpt-4o": 3}}).status == 200
+
+
+def test_models_that_an_entry_of_the_team_covers_share_its_rate(api: Api, search: Team) -> None:
+    search.model_limits = {"openai/*": {"rpm": 10}}
+    services.update_limits(search, actor=SYSTEM)
+    body: dict[str, Any] = {"team_id": search.public_id, "rpm_limit_type": "guaranteed_throughput"}
+    # What the wider of two entries of a key covers counts once.
+    api.key(**body, model_rpm_limit={"openai/*": 6, "openai/gpt-4o": 6})
+    assert api.post("/key/generate", {**body, "model_rpm_limit": {"openai/a": 3, "openai/b": 2}}).status == 400
+    assert api.post("/key/generate", {**body, "model_rpm_limit": {"openai/a": 2, "openai/b": 2}}).status == 200
+
+
+def test_a_rate_of_a_model_is_within_the_whole_rate_of_the_team(api: Api, search: Team) -> None:
+    search.rpm_limit = 100
+    services.update_limits(search, actor=SYSTEM)
+    body = {
+        "team_id": search.public_id, "rpm_limit_type": "guaranteed_throughput", "model_rpm_limit": {"gpt-4o": 60},
+    }  # fmt: skip
+    api.key(**body)
+    answer = api.post("/key/generate", body)
+    assert (answer.status, answer.error["param"]) == (400, "model_rpm_limit")
+
+
+def test_a_lowered_limit_of_the_team_stops_no_other_change_of_a_key(api: Api, search: Team) -> None:
+    body = {"team_id": search.public_id, "rpm_limit_type": "guaranteed_throughput"}
+    made = api.key(**body, model_rpm_limit={"gpt-4o": 60}, rpm_limit=60)
+    search.rpm_limit, search.model_limits = 5, {"gpt-4o": {"rpm": 5}}
+    services.update_limits(search, actor=SYSTEM)
+    assert api.post("/key/update", {"key": made["key"], "key_alias": "other"}).status == 200
+    assert api.post("/key/update", {"key": made["key"], "model_rpm_limit": {"gpt-4o": 59}}).status == 400
