@@ -4,6 +4,7 @@
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -198,13 +199,18 @@ def refuse_secrets(values: dict[str, Any], allowed: str = "") -> None:
         item = waiting.pop()
         if isinstance(item, dict):
             for name, child in item.items():
-                if child is not None and _looks_secret(name.lower()):
+                if child is not None and not _is_count(name.lower(), child) and _looks_secret(name.lower()):
                     raise ValidationError(
                         {name: "not supported: the only secret a model takes is litellm_params.api_key"}
                     )
                 waiting.append(child)
         elif isinstance(item, list):
             waiting.extend(item)
+
+
+def _is_count(name: str, value: Any) -> bool:
+    """Whether it is so many tokens, as `budget_tokens` of `thinking` are. A text of that name may be anything."""
+    return "tokens" in name and isinstance(value, int | float | Decimal)
 
 
 def _looks_secret(name: str) -> bool:

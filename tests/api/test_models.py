@@ -134,6 +134,17 @@ def test_a_model_of_a_wrong_shape_is_422_naming_its_field(api: Api, body: dict[s
     assert (answer.status, answer.fault) == (422, field)
 
 
+def test_so_many_tokens_are_no_secret_but_texts_of_that_name_may_be(api: Api) -> None:
+    thinking = {"type": "enabled", "budget_tokens": 1024}
+    counts = {"thinking": thinking, "max_completion_tokens": 512, "thinking_tokens": 1.5}
+    made = api.post("/model/new", NEW | {"litellm_params": NEW["litellm_params"] | counts})
+    assert made.status == 200, made.text
+    assert Deployment.objects.get().params["thinking"] == thinking
+    for value in ("sk-1", ["sk-1"], {"a": "sk-1"}):
+        refused = api.post("/model/new", with_("litellm_params.thinking", {"budget_tokens": value}))
+        assert (refused.status, refused.error["param"]) == (400, "litellm_params.budget_tokens")
+
+
 def test_a_model_without_a_price_is_400(api: Api) -> None:
     params = {"model": "openai/house-model", "api_key": SECRET}
     answer = api.post("/model/new", {"model_name": "fast", "litellm_params": params})
