@@ -19,13 +19,14 @@ from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import key_row
 from keys.serializers import NewKeySerializer
 from teams import services as people
-from teams.api_base import ApiError, SpendReader, unwired, whole_number
+from teams.api_base import ApiError, Caller, SpendReader, unwired, whole_number
 from teams.limit_serializers import INSIDE_METADATA
 from teams.models import Membership, Organization, OrganizationMembership, Team, User, UserQuerySet
 from teams.paging import Sorts, first, order_of, sorted_rows, telling
+from teams.person_rows import person_rows
 from teams.promises import refuse_promises
 from teams.roster import roster_of
-from teams.rows import Row, membership_row, team_ids, team_ids_of, team_row, user_row
+from teams.rows import Row, membership_row, team_row, user_row
 from teams.serializers import PLATFORM, RESERVED_TEAM, UserSerializer, find_person, find_team, refuse_taken
 from teams.spend_field import OpeningView
 
@@ -41,7 +42,7 @@ _SORTS: Sorts = {
 }  # fmt: skip
 _MOST = 10_000
 #: Filters of /user/list that name values exactly, several of them with commas between.
-_EXACT = {"user_ids": "public_id", "sso_user_ids": "sso_id", "organization_ids": "organization__public_id"}
+_EXACT = {"user_ids": "public_id", "sso_user_ids": "sso_id"}
 _NO_KEY: dict[str, Any] = dict.fromkeys(("key", "key_name", "key_alias", "token", "token_id", "expires"))
 
 
@@ -72,8 +73,8 @@ class UserNew(KeyView, OpeningView):
                 self._refuse_team(place.team)
                 people.add_member(place, actor=actor)
             made = self._first_key(user) if body.validated_data["auto_create_key"] else _NO_KEY
-        now = timezone.now()
-        return Response({**user_row(user, team_ids(user), self.spent([user]), now), **made})
+        [row] = person_rows([user], self.caller, self.spent, timezone.now())
+        return Response({**row, "organizations": [one.public_id for one in organizations], **made})
 
     def _create(self, user: User) -> None:
         """Who loses a race for an id or an e-mail address is told what everybody is who comes later."""
@@ -155,7 +156,7 @@ class UserInfo(KeyView):
             return Response({"user_id": named, "user_info": self._platform(), "keys": [], "teams": []})
         user = self._found(named)
         teams = list(Team.objects.live().filter(memberships__user=user).with_owners())
-        info = user_row(user, [team.public_id for team in teams], self.spent([user]), timezone.now())
+        [info] = person_rows([user], self.caller, self.spent, timezone.now())
         (owned, more_keys), places = self._owned(keys.filter(user=user), teams), self._places(user)
         owned["teams"] = [row | {"team_memberships": places[row["team_id"]]} for row in owned["teams"]]
         return telling(Response({"user_id": named, "user_info": info, **owned}), keys=more_keys)
@@ -201,17 +202,17 @@ class UserList(KeyView):
     def get(self, request: Request) -> Response:
         query, now = request.query_params, timezone.now()
         page, size = whole_number(query, "page", 1, top=10**9), whole_number(query, "page_size", 25, top=100)
-        people = _filtered(User.objects.live().visible_to(self.caller), query)
+        people = _within(_filtered(User.objects.live().visible_to(self.caller), query), query, self.caller)
         total, chosen = people.count(), slice((page - 1) * size, page * size)
         people = _counted(people).select_related("organization", "shared_budget")
         if query.get("sort_by") == "spend":
             rows = self._by_spend(people, total, order_of(query))[chosen]
         else:
             rows = list(sorted_rows(people, query, _SORTS, default="created_at")[chosen])
-        spent, teams = self.spent(rows), team_ids_of(rows)
+        shown = person_rows(rows, self.caller, self.spent, now)
         return Response(
             {
-                "users": [user_row(row, teams[row.pk], spent, now) | {"key_count": row.key_count} for row in rows],
+                "users": [one | {"key_count": row.key_count} for one, row in zip(shown, rows, strict=True)],
                 "total": total,
                 "page": page,
                 "page_size": size,
@@ -237,16 +238,29 @@ def _filtered(people: UserQuerySet, query: Mapping[str, str]) -> UserQuerySet:
         people = people.filter(role=query["role"])
     for name, column in _EXACT.items():
         if query.get(name):
-            people = people.filter(**{f"{column}__in": [part.strip() for part in query[name].split(",")]})
+            people = people.filter(**{f"{column}__in": _parts(query[name])})
     if query.get("user_email"):
         people = people.filter(email__icontains=query["user_email"])
     if query.get("search"):
-        wanted = query["search"]
-        people = people.filter(Q(email__icontains=wanted) | Q(alias__icontains=wanted) | Q(public_id=wanted))
+        word = query["search"]
+        people = people.filter(Q(email__icontains=word) | Q(alias__icontains=word) | Q(public_id=word))
     if query.get("team"):
         team = find_team(query["team"], status=404, param="team")
         people = people.filter(pk__in=Membership.objects.filter(team=team).values("user"))
     return people
+
+
+def _within(people: UserQuerySet, query: Mapping[str, str], caller: Caller) -> UserQuerySet:
+    """Who is at home in one of `organization_ids`, or a member of it as far as the caller may know."""
+    if not query.get("organization_ids"):
+        return people
+    wanted = Organization.objects.filter(public_id__in=_parts(query["organization_ids"]))
+    joined = OrganizationMembership.objects.filter(organization__in=wanted.visible_to(caller))
+    return people.filter(Q(organization__in=wanted) | Q(pk__in=joined.values("user")))
+
+
+def _parts(names: str) -> list[str]:
+    return [part.strip() for part in names.split(",")]
 
 
 def _counted(people: UserQuerySet) -> UserQuerySet:

@@ -18,7 +18,8 @@ from teams.callers import Caller
 from teams.field_rights import unless_above
 from teams.finding import available_teams, find_member, managed_team, may_join, person_of, shown_team
 from teams.models import Membership, Team, User
-from teams.rows import Row, limits_row, membership_row, team_ids_of, team_row, user_row, zone_of
+from teams.person_rows import person_rows
+from teams.rows import Row, limits_row, membership_row, team_row, zone_of
 from teams.scope_serializers import MembershipSerializer, MembersSerializer, MemberUpdateSerializer, patched
 from teams.serializers import find_person, find_team
 
@@ -35,11 +36,10 @@ class MembersView(ScopeView):
     def added(self, team: Team, added: list[Membership]) -> Row:
         """The team, and who has just joined it."""
         users = [one.user for one in added]
-        spent, now = self.spent([team, *added, *users]), timezone.now()
-        ever, teams = self.ever(added), team_ids_of(users)
+        spent, ever, now = self.spent([team, *added]), self.ever(added), timezone.now()
         return {
             **team_row(team, spent, now),
-            "updated_users": [user_row(user, teams[user.pk], spent, now) for user in users],
+            "updated_users": person_rows(users, self.caller, self.spent, now),
             "updated_team_memberships": [membership_row(one, spent, now, ever) for one in added],
         }
 

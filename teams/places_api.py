@@ -15,8 +15,9 @@ from teams.api_base import ApiError, ScopeView, required_text
 from teams.field_rights import unless_above
 from teams.finding import managed_organization, person_of
 from teams.models import Organization, OrganizationMembership
+from teams.person_rows import person_rows
 from teams.promises import refuse_promises
-from teams.rows import Row, place_row, team_ids_of, user_row, zone_of
+from teams.rows import Row, place_row, zone_of
 from teams.scope_serializers import PlaceLimitsSerializer, PlacesSerializer, PlaceUpdateSerializer, patched
 from teams.serializers import find_person
 
@@ -65,11 +66,10 @@ class PlaceAdd(PlaceView):
         with transaction.atomic():
             places = [self._add(organization, entry, limits) for entry in members.validated_data["member"]]
         users = [place.user for place in places]
-        spent, teams, now = self.spent(users), team_ids_of(users), timezone.now()
         return Response(
             {
                 "organization_id": organization.public_id,
-                "updated_users": [user_row(user, teams[user.pk], spent, now) for user in users],
+                "updated_users": person_rows(users, self.caller, self.spent, timezone.now()),
                 "updated_organization_memberships": self.shown(*places),
             }
         )

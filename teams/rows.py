@@ -321,10 +321,6 @@ def membership_row(member: Membership, spent: Mapping[str, int], now: datetime, 
     }
 
 
-def team_ids(user: User) -> list[str]:
-    return team_ids_of([user])[user.pk]
-
-
 def team_ids_of(users: Iterable[User]) -> dict[int, list[str]]:
     """Ids of the teams of each person, in one query."""
     found: dict[int, list[str]] = {user.pk: [] for user in users}
@@ -334,7 +330,10 @@ def team_ids_of(users: Iterable[User]) -> dict[int, list[str]]:
     return found
 
 
-def user_row(user: User, team_ids: Iterable[str], spent: Mapping[str, int], now: datetime) -> Row:
+def user_row(
+    user: User, team_ids: Iterable[str], spent: Mapping[str, int], now: datetime, places: Iterable[Row] = ()
+) -> Row:
+    """`places` are the rows of the person's memberships of organizations."""
     return {
         "user_id": user.public_id,
         "user_email": user.email or None,
@@ -350,5 +349,5 @@ def user_row(user: User, team_ids: Iterable[str], spent: Mapping[str, int], now:
         "policies": [],
         "object_permission": None,
         "object_permission_id": None,
-        "organization_memberships": None,
+        "organization_memberships": list(places),
     }

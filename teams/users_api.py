@@ -19,7 +19,8 @@ from teams.callers import Caller
 from teams.finding import managed_person
 from teams.members_api import said
 from teams.models import Membership, User
-from teams.rows import Row, team_ids, user_row
+from teams.person_rows import person_rows
+from teams.rows import Row
 from teams.scope_serializers import UserUpdateSerializer, patched
 from teams.serializers import PLATFORM, find_person
 from teams.spend_field import SpendView
@@ -46,7 +47,7 @@ class UserUpdate(SpendView):
         with transaction.atomic():
             user = changed(self.caller, self.body)
             self.set_spend(user, self.body, timezone.now())
-        row = user_row(user, team_ids(user), self.spent([user]), timezone.now())
+        [row] = person_rows([user], self.caller, self.spent, timezone.now())
         return Response({"user_id": user.public_id, "data": row})
 
 
@@ -101,7 +102,7 @@ class UserUpdateMany(SpendView):
                 self.set_spend(user, entry, timezone.now())
         except (ApiError, ValidationError, ModelValidationError, IntegrityError) as error:
             return who | {"success": False, "error": said(error), "updated_user": None}
-        row = user_row(user, team_ids(user), self.spent([user]), timezone.now())
+        [row] = person_rows([user], self.caller, self.spent, timezone.now())
         return {"user_id": user.public_id, "user_email": user.email or None, "success": True, "error": None} | {
             "updated_user": row
         }
@@ -136,7 +137,7 @@ class UserRowInfo(ScopeView):
         user = people.filter(public_id=named).first() if named else None
         if user is None:
             raise ApiError(404, f"User not found, passed user_id={named}", param="user_id")
-        return Response(user_row(user, team_ids(user), self.spent([user]), timezone.now()))
+        return Response(person_rows([user], self.caller, self.spent, timezone.now())[0])
 
 
 class UserRoles(ManagementView):

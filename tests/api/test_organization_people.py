@@ -39,6 +39,44 @@ def test_people_get_a_role_in_an_organization_change_it_and_leave(api: Api, linu
     assert [row["user_id"] for row in api.get("/organization/info", named).json["members"]] == [linus.public_id]
 
 
+def test_a_person_is_shown_with_every_organization_it_is_in(api: Api) -> None:
+    for name in ("north", "south", "west"):
+        organization_of(name)
+    made = api.post("/user/new", {"user_id": "mia", "organizations": ["north", "south"], "auto_create_key": False})
+    assert made.json["organizations"] == ["north", "south"]
+    joined = {"organization_id": "west", "member": {"role": "org_admin", "user_id": "mia"}}
+    assert api.post("/organization/member_add", joined | {"max_budget_in_organization": 5}).status == 200
+    [listed] = api.get("/user/list", {"user_ids": "mia"}).json["users"]
+    for row in (listed, api.get("/v2/user/info", {"user_id": "mia"}).json, _info(api, "mia")):
+        places = row["organization_memberships"]
+        assert [(one["organization_id"], one["user_role"]) for one in places] == [
+            ("north", "internal_user"), ("south", "internal_user"), ("west", "org_admin"),
+        ]  # fmt: skip
+        assert places[2] == api.get("/organization/info", {"organization_id": "west"}).json["members"][0]
+    assert [one["organization_id"] for one in made.json["organization_memberships"]] == ["north", "south"]
+    for name in ("north", "south", "west", "no,west"):
+        found = api.get("/user/list", {"organization_ids": name}).json["users"]
+        assert [row["user_id"] for row in found] == ["mia"]
+
+
+def test_who_leads_an_organization_does_not_learn_where_else_its_people_are(api: Api) -> None:
+    leader = person("ora")
+    organization_of("north", leader)
+    organization_of("south")
+    secret = key_of(leader)
+    api.post("/user/new", {"user_id": "mia", "organizations": ["north", "south"], "auto_create_key": False})
+    [row] = api.get("/user/list", {"user_ids": "mia"}, bearer=secret).json["users"]
+    assert [one["organization_id"] for one in row["organization_memberships"]] == ["north"]
+    assert api.get("/user/list", {"organization_ids": "south"}, bearer=secret).json["users"] == []
+    shown = api.get("/user/info", bearer=secret).json["user_info"]
+    assert [one["user_role"] for one in shown["organization_memberships"]] == ["org_admin"]
+
+
+def _info(api: Api, user_id: str) -> dict[str, Any]:
+    info: dict[str, Any] = api.get("/user/info", {"user_id": user_id}).json["user_info"]
+    return info
+
+
 @pytest.mark.parametrize(
     ("send", "path", "body", "status", "said"),
     [
