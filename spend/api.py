@@ -95,7 +95,7 @@ def _page(log: Log, query: Query, sort: str, order: str) -> dict[str, Any]:
 def _shares(caller: Caller, days: Days, query: Query) -> Shares:
     rows = totals.seen(caller, days)
     if caller.reads_spend and not query.get("api_key") and not query.get("user_id"):
-        return Shares(rows, totals.every(days), days)
+        return Shares(rows, totals.every(days), days, failures=False)
     if query.get("api_key"):
         rows = rows.filter(key_id__in=key_pks(query["api_key"]))
     if query.get("user_id"):

@@ -110,7 +110,13 @@ class Selection:
 
     def summed(self, columns: Sequence[str], most: int) -> list[Row]:
         """As `rows`, but of each column only those that spent most apart."""
-        return self.rows({column: self._shares().leaders(column, most) for column in columns})
+        return self.rows({column: self._leaders(column, most) for column in columns})
+
+    def _leaders(self, column: str, most: int) -> list[int]:
+        """Who spent most; where these are few, also those of whom calls were refused, whom no sums of activity name."""
+        found = self._shares().leaders(column, most)
+        refused = self._refusals().filter(Q(**{f"{column}__gt": 0}) & ~Q(**{f"{column}__in": found})).order_by(column)
+        return [*found, *refused.values_list(column, flat=True).distinct()[:most]][:most]
 
     def in_stretches(self, most: int) -> Iterator[Self]:
         """The same of some days after the other, the oldest first, and never of more than so many calls (or one day).

@@ -160,9 +160,13 @@ class _Breakdown:
         key = self._keys[row.key_id]
         _of_key(self._by_key, key).add(row.sums)
         names = (
-            row.upstream_model, row.model, row.provider, _ENDPOINTS.get(row.call_type, row.call_type), entity.name
+            row.upstream_model or row.model, row.model, row.provider, _ENDPOINTS.get(row.call_type, row.call_type),
+            entity.name,
         )  # fmt: skip
         for (kind, parts), name in zip(self._parts.items(), names, strict=True):
+            if not name and kind != "entities" and not (row.sums.nano or row.sums.calls):
+                # A call that was refused has come to no provider, and perhaps named no model.
+                continue
             if name not in parts:
                 parts[name] = _Part(entity if kind == "entities" else None)
             parts[name].add(key, row.sums)

@@ -1,7 +1,7 @@
 """Sums of which a few owners are shown apart, and all others together as owner 0. They add up exactly."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Case, F, IntegerField, Q, QuerySet, Sum, Value, When
@@ -27,6 +27,8 @@ class Shares:
     rows: QuerySet[Activity]
     totals: QuerySet[DailyTotal] | None = None
     days: Days | None = None
+    failures: bool = True
+    """Whether attempts that failed are told; else nobody is left over who did nothing else."""
 
     def leaders(self, column: str, most: int) -> list[int]:
         if self.totals is not None and column in _TOTALED:
@@ -46,11 +48,11 @@ class Shares:
             totals = totals.filter(of_team=True)
         elif column != "organization_id":
             totals = None
-        return Shares(self.rows.filter(**{f"{column}__gt": 0}), totals, self.days)
+        return replace(self, rows=self.rows.filter(**{f"{column}__gt": 0}), totals=totals)
 
     def of_no_team(self) -> "Shares":
         totals = None if self.totals is None else self.totals.filter(of_team=False)
-        return Shares(self.rows.filter(team_id=0), totals, self.days)
+        return replace(self, rows=self.rows.filter(team_id=0), totals=totals)
 
     def sums(self, labels: Sequence[str], shown: Shown) -> list[tuple[Any, ...]]:
         """(labels..., an owner for each column of `shown`, then each of SUMS)."""
@@ -63,7 +65,9 @@ class Shares:
                 found += _grouped(self.rows.filter(owned & ~before if before else owned), labels, shown)
                 before |= owned
         # The totals last: what is posted meanwhile belongs to the others, and the whole is as it is now.
-        return found + _others(self.totals, found, labels, shown)
+        others = _others(self.totals, found, labels, shown)
+        told = len(SUMS) if self.failures else SUMS.index("failed_requests")
+        return found + [row for row in others if any(row[len(labels) + len(shown) :][:told])]
 
 
 def _grouped(rows: QuerySet[Any], labels: Sequence[str], shown: Shown) -> list[tuple[Any, ...]]:
@@ -83,7 +87,7 @@ def _others(
         rest = left.setdefault((*row[: len(labels)], *owned), [0] * len(SUMS))
         for n, amount in enumerate(row[width:]):
             rest[n] -= amount
-    return [(*row, *sums) for row, sums in left.items() if any(sums)]
+    return [(*row, *sums) for row, sums in left.items()]
 
 
 def owner(column: str, pks: Sequence[int] | None) -> Any:

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from keys.models import VirtualKey
-from spend import daily_api
+from spend import daily_api, services
 from spend.models import LedgerEntry
 from spend.pricing import Usage
+from spend.wire import RefusedCall
 from teams.models import Customer, Team, User
 from tests.api.conftest import Api
 from tests.api.spending import spend
-from tests.factories import issue
+from tests.factories import NOON, intent_for, issue
 
 MARCH = {"start_date": "2026-03-01", "end_date": "2026-03-31"}
 KINDS = ("models", "model_groups", "providers", "endpoints", "api_keys", "entities")
@@ -166,6 +167,24 @@ def test_one_answer_names_the_keys_that_spent_most(
         assert sum(row["metrics"]["spend"] for row in rows.values()) == day["metrics"]["spend"]
         assert sum(row["metrics"]["failed_requests"] for row in rows.values()) == 1
     assert parts["entities"][linus.public_id]["metrics"]["api_requests"] == 3
+
+
+def test_one_answer_names_whose_calls_failed_or_were_refused(
+    api: Api, keys: list[VirtualKey], search: Team, grace: User
+) -> None:
+    failed, refused = issue(team=search, user=grace)[0], issue(team=search, user=grace)[0]
+    spend(failed, None)
+    told: dict[str, Any] = {"at": NOON, "request_id": "r", "status": 400, "kind": "x", "message": "x", "tags": ()}
+    owners = intent_for(refused).owners
+    for n, model in enumerate(("demo", "")):
+        call = RefusedCall(f"{n:032x}", owners, refused.token, call_type="chat", model=model, **told)
+        services.note_refusals([call])
+    for path in ("/user/daily/activity/aggregated", "/team/daily/activity/aggregated"):
+        shown = days(api, path, end_date="2026-03-10")["2026-03-10"]["breakdown"]
+        assert all("" not in shown[kind] for kind in KINDS), path
+        numbers = [shown["api_keys"][key.token]["metrics"]["failed_requests"] for key in (failed, refused)]
+        assert numbers == [1, 2]
+        assert shown["models"]["demo"]["metrics"]["failed_requests"] == 1
 
 
 @pytest.mark.parametrize(

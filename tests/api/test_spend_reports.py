@@ -95,6 +95,27 @@ def test_those_who_spent_little_are_summed_up(
     assert {name for row in logs for name in row["users"]} == {"", linus.public_id}
 
 
+def test_who_spent_nothing_is_not_left_over_under_an_empty_name(
+    api: Api, keys: list[VirtualKey], search: Team, grace: User
+) -> None:
+    spend(issue(team=search, user=grace)[0], None)
+    spend(issue(team=search)[0], None)
+    for query in ({}, {"group_by": "customer"}):
+        for day in api.get("/global/spend/report", MARCH | query).json:
+            for row in day.get("teams") or day["customers"]:
+                assert row.get("team_name") or row["customer"], row
+                assert all(part["api_key"] for part in row["metadata"]), row
+    assert api.get("/global/spend/teams", MARCH).json["teams"] == ["Unassigned Team", "search"]
+    for path, name in (
+        ("/team/spend/report", "team_id"), ("/user/spend/report", "user_id"), ("/key/spend/report", "api_key"),
+        ("/global/spend/report", "api_key"), ("/global/activity/cache_hits", "api_key"),
+    ):  # fmt: skip
+        rows = api.get(path, {**MARCH, "group_by": "api_key"}).json
+        assert rows and all(row[name] for row in rows), path
+    for log in api.get("/spend/logs", MARCH).json:
+        assert "" not in {*log, *log["users"]}
+
+
 def test_tags_count_a_call_once_for_each(api: Api, keys: list[VirtualKey]) -> None:
     shown = api.get("/spend/tags", MARCH).json
     assert [(row["individual_request_tag"], row["log_count"], row["total_spend"]) for row in shown] == [
