@@ -1,5 +1,6 @@
 """What people and customers get who are made without it, as the configuration file says."""
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Any
 
@@ -9,19 +10,23 @@ from teams.models import Customer, SharedBudget, User
 from teams.money import nano_from_usd
 
 
-def complete_person(user: User, *, role_given: bool = False) -> User:
-    """Fill what an unsaved person was not given. Admins are not limited by the defaults of developers."""
+def complete_person(user: User, *, given: Collection[str] = ()) -> User:
+    """Fill what an unsaved person was not given, each field for itself; no models may be `given`, too.
+
+    Admins are not limited by the defaults of developers.
+    """
     everybody = settings.LITELLM_SETTINGS
     params = everybody.get("default_internal_user_params") or {}
-    if not role_given and params.get("user_role"):
+    if "role" not in given and params.get("user_role"):
         user.role = params["user_role"]
     if user.role.startswith(User.Role.PROXY_ADMIN):
         return user
     if user.max_budget_nano is None:
         user.max_budget_nano = _nano(_first(params.get("max_budget"), everybody.get("max_internal_user_budget")))
-        duration = _first(params.get("budget_duration"), everybody.get("internal_user_budget_duration"))
-        user.budget_duration = user.budget_duration or duration or ""
-    user.allowed_models = user.allowed_models or list(params.get("models") or [])
+    if not user.budget_duration:
+        user.budget_duration = params.get("budget_duration") or everybody.get("internal_user_budget_duration") or ""
+    if "allowed_models" not in given:
+        user.allowed_models = list(params.get("models") or [])
     return user
 
 

@@ -172,7 +172,8 @@ class UserSerializer(LimitsSerializer):
         """An unsaved, validated person. A taken id or e-mail is 409."""
         if self.validated_data.get("public_id") == PLATFORM:
             raise ApiError(400, f"user_id: '{PLATFORM}' is reserved", param="user_id")
-        user = complete_person(self.apply(User()), role_given=bool(self.validated_data.get("role")))
+        given = {name for name, value in self.validated_data.items() if value is not None}
+        user = complete_person(self.apply(User()), given=given)
         refuse_taken(user)
         organizations = self.homes()
         if organizations:

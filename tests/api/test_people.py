@@ -78,7 +78,20 @@ def test_a_person_without_limits_gets_those_of_the_file(api: Api, settings: Any)
     assert made["budget_duration"] == "30d"
     own = api.post("/user/new", {"user_role": "internal_user", "max_budget": 3, "models": ["x"]}).json
     assert (own["user_role"], own["models"], own["max_budget"]) == ("internal_user", ["x"], 3)
+    assert own["budget_duration"] == "30d"
     assert api.post("/user/new", {"user_role": "proxy_admin"}).json["max_budget"] is None
+
+
+def test_what_a_person_lacks_is_filled_each_for_itself(api: Api, settings: Any) -> None:
+    defaults = {"max_budget": 7, "budget_duration": "1mo", "models": ["m"]}
+    settings.LITELLM_SETTINGS = {"default_internal_user_params": defaults}
+    for body, shown in (
+        ({"max_budget": 1}, (1, "1mo", ["m"])), ({"budget_duration": "1d"}, (7, "1d", ["m"])),
+        ({"models": []}, (7, "1mo", [])), (dict.fromkeys(defaults), (7, "1mo", ["m"])),
+    ):  # fmt: skip
+        made = api.post("/user/new", body).json
+        assert (made["max_budget"], made["budget_duration"], made["models"]) == shown
+        assert made["budget_reset_at"] is not None
 
 
 def test_a_person_joins_organizations_and_the_first_is_the_home(api: Api) -> None:
