@@ -37,7 +37,7 @@ from keys.bulk_api import KeyBulkUpdate, KeyHealth, KeyInfoMany, TeamKeyBulkUpda
 from keys.list_api import KeyAliases, KeyList
 from keys.teams_api import TeamInfo, TeamList, TeamListPaged
 from keys.users_api import UserInfo, UserList, UserNew
-from proxy import health_api
+from proxy import health_api, tag_services
 from proxy.api import ModelBlocking, ModelDelete, ModelNew, ModelUpdateByPatch, ModelUpdateByPost
 from proxy.config_api import ConfigFieldChange, ConfigUpdate
 from proxy.credentials_api import CredentialByModel, CredentialByName, CredentialChange, Credentials
@@ -115,6 +115,7 @@ _SPENT = {"spent": window_spend}
 #: And what those need that may set it, or have it begin with an amount.
 _RESET = {**_SPENT, "reset": set_spend}
 _OPENED = {**_SPENT, "carry_over": carry_over}
+_TAGS = {**_SPENT, "deployments": tag_services.deployments_of, "assign": tag_services.set_deployments}
 _ALL = {**_SPENT, "used": every_window_spend, "crossed": soft_crossings}
 
 KEYS = [
@@ -222,11 +223,11 @@ def _customers(prefix: str) -> list[URLPattern]:
 
 
 TAGS = [
-    at("tag/new", TagNew, ADMIN, **_SPENT),
-    at("tag/update", TagUpdate, ADMIN, **_SPENT),
-    at("tag/info", TagInfo, ADMIN_READS, **_SPENT),
+    at("tag/new", TagNew, ADMIN, **_TAGS),
+    at("tag/update", TagUpdate, ADMIN, **_TAGS),
+    at("tag/info", TagInfo, ADMIN_READS, **_TAGS),
     at("tag/delete", TagDelete, ADMIN),
-    at("tag/list", TagList, ADMIN, **_SPENT),
+    at("tag/list", TagList, ADMIN, **_TAGS),
 ]
 
 BUDGETS = [

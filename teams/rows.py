@@ -239,12 +239,16 @@ def customer_row(customer: Customer, spent: Mapping[str, int], now: datetime) ->
     }
 
 
-def tag_row(tag: Tag, spent: Mapping[str, int], now: datetime) -> Row:
+def tag_row(tag: Tag, spent: Mapping[str, int], now: datetime, deployments: Mapping[str, str]) -> Row:
+    """`deployments` are those that the tag is for, and the model that each serves."""
     return {
         "name": tag.name,
         "description": tag.description or None,
         "organization_id": organization_id(tag.organization),
         **limits_row(tag, spent[tag.scope], now),
+        "allowed_models": tag.allowed_models,
+        "models": list(deployments),
+        "model_info": dict(deployments),
         "litellm_budget_table": budget_table(tag, now),
     }
 

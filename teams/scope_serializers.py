@@ -245,8 +245,8 @@ class CustomerSerializer(LimitsSerializer):
 class TagSerializer(LimitsSerializer):
     """POST /tag/new, and as a merge patch /tag/update."""
 
-    # LiteLLM lists deployments here; a tag limits what it costs, not what it may call.
-    models = None  # type: ignore[assignment]
+    # Ids of the deployments that the tag is for, which are told so; no list of what it may call, as in other scopes.
+    models = NamesField(required=False, allow_null=True)
     name = TextField(max_length=255)
     description = TextField(max_length=2000, required=False, allow_null=True, allow_blank=True)
     organization_id = TextField(max_length=128, required=False, allow_null=True)

@@ -1,8 +1,9 @@
 """Management endpoints of tags."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Any, Protocol
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
@@ -11,53 +12,78 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from teams import services
-from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text
+from teams.actors import Actor
+from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text, unwired
 from teams.models import Tag
 from teams.promises import refuse_promises
-from teams.rows import tag_row
+from teams.rows import Row, tag_row
 from teams.scope_serializers import TagSerializer, patched
 from teams.serializers import find_organization
 
 _MOST = 1000
 
 
-class TagNew(ScopeView):
+class SetDeployments(Protocol):
+    def __call__(self, tag: str, wanted: Collection[str], /, *, replace: bool, actor: Actor) -> bool: ...
+
+
+def _unwired(tag: str, wanted: Collection[str], /, *, replace: bool, actor: Actor) -> bool:
+    return bool(unwired(tag))
+
+
+class TagsView(ScopeView):
+    """An endpoint that shows tags with the deployments they are for, which are known only above this app."""
+
     detail_errors = True
+    #: Of each of some tags the ids of its deployments, and the model that each serves.
+    deployments: Callable[[Iterable[str]], Mapping[str, Mapping[str, str]]] = staticmethod(unwired)
+    assign: SetDeployments = staticmethod(_unwired)
+
+    def rows(self, tags: list[Tag]) -> list[Row]:
+        spent, now, found = self.spent(tags), timezone.now(), self.deployments(tag.name for tag in tags)
+        return [tag_row(tag, spent, now, found[tag.name]) for tag in tags]
+
+    def assign_sent(self, tag: Tag, *, replace: bool) -> None:
+        """Have the deployments that the body names be for the tag; null says nothing about them."""
+        wanted = self.body.get("models")
+        if wanted is not None:
+            changed = self.assign(tag.name, wanted, replace=replace, actor=self.caller.actor)
+            self.waits_for_workers |= changed
+
+
+class TagNew(TagsView):
+    """Deployments that are for a tag of this name already go on to be."""
 
     @extend_schema(request=TagSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        _refuse_models(self.body)
+        refuse_promises(self.body)
         body = TagSerializer(data=self.body)
         body.is_valid(raise_exception=True)
-        tag = services.create_tag(body.tag(), actor=self.caller.actor)
-        row = tag_row(tag, self.spent([tag]), timezone.now())
-        return Response({"message": f"Tag {tag.name} created successfully", "tag": row})
+        with transaction.atomic():
+            tag = services.create_tag(body.tag(), actor=self.caller.actor)
+            self.assign_sent(tag, replace=False)
+        return Response({"message": f"Tag {tag.name} created successfully", "tag": self.rows([tag])[0]})
 
 
-class TagUpdate(ScopeView):
-    """A merge patch: an omitted field keeps its value, null clears it."""
-
-    detail_errors = True
+class TagUpdate(TagsView):
+    """A merge patch: an omitted field keeps its value, null clears it. `models` replaces: the others lose the tag."""
 
     @extend_schema(request=TagSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        _refuse_models(self.body)
-        tag = patched(_tag(self.body), TagSerializer, self.body, self.caller.actor)
-        row = tag_row(tag, self.spent([tag]), timezone.now())
-        return Response({"message": f"Tag {tag.name} updated successfully", "tag": row})
+        with transaction.atomic():
+            tag = patched(_tag(self.body), TagSerializer, self.body, self.caller.actor)
+            self.assign_sent(tag, replace=True)
+        return Response({"message": f"Tag {tag.name} updated successfully", "tag": self.rows([tag])[0]})
 
 
-class TagInfo(ScopeView):
-    detail_errors = True
-
+class TagInfo(TagsView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        names, now = required_names(self.body, "names"), timezone.now()
+        names = required_names(self.body, "names")
         tags = list(_tags(self.body).filter(name__in=names))
         if not tags:
             raise ApiError(404, f"No tags found for names: {', '.join(names[:10])}", param="names")
-        spent = self.spent(tags)
-        return Response({tag.name: tag_row(tag, spent, now) for tag in tags})
+        return Response({tag.name: row for tag, row in zip(tags, self.rows(tags), strict=True)})
 
 
 class TagDelete(ManagementView):
@@ -72,24 +98,12 @@ class TagDelete(ManagementView):
         return Response({"message": f"Tag {tag.name} deleted successfully"})
 
 
-class TagList(ScopeView):
+class TagList(TagsView):
     """Tags that were made here, and tags that calls have named."""
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
-        tags, now = list(_tags(request.query_params)[:_MOST]), timezone.now()
-        spent = self.spent(tags)
-        return Response([tag_row(tag, spent, now) for tag in tags])
-
-
-def _refuse_models(body: Mapping[str, Any]) -> None:
-    """LiteLLM lists the deployments of a tag here; a tag limits what it costs, not what it may call."""
-    refuse_promises(body)
-    if body.get("models"):
-        raise ApiError(
-            400, "models: a tag has no deployments of its own; put it into litellm_params.tags of the deployments",
-            param="models",
-        )  # fmt: skip
+        return Response(self.rows(list(_tags(request.query_params)[:_MOST])))
 
 
 def _tags(values: Mapping[str, Any]) -> QuerySet[Tag]:
