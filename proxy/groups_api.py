@@ -144,7 +144,7 @@ class GrantSerializer(serializers.Serializer[Any]):
     def fill(self, group: AccessGroup) -> AccessGroup:
         given = self.validated_data
         group.name = given.get("access_group_name") or group.name
-        group.description = group.description if given.get("description") is None else given["description"]
+        group.description = (given["description"] or "") if "description" in given else group.description
         names = given.get("access_model_names")
         group.model_names = group.model_names if names is None else names
         return group

@@ -115,7 +115,12 @@ class OrganizationUpdate(OrganizationView):
 
 
 class OrganizationPatch(OrganizationUpdate):
-    """PATCH /v2/organization/{id}: the same, but a field that there is not is refused."""
+    """PATCH /v2/organization/{id}: the same, but a field that there is not is refused, and null clears every field."""
+
+    @property
+    def body(self) -> dict[str, Any]:
+        rates = ("model_rpm_limit", "model_tpm_limit")
+        return {name: {} if value is None and name in rates else value for name, value in super().body.items()}
 
     @extend_schema(request=OrganizationSerializer, responses=OpenApiTypes.OBJECT)
     def patch(self, request: Request, organization_id: str) -> Response:  # type: ignore[override]

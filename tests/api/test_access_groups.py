@@ -97,6 +97,13 @@ def test_what_the_file_says_is_changed_in_the_file(api: Api) -> None:
     assert put(api, "/access_group/filed/update", {"model_names": ["alpha", "beta"]}).status == 200
 
 
+def test_a_null_clears_what_a_grant_says_of_itself(api: Api) -> None:
+    made = api.post("/v1/access_group", {"access_group_name": "told", "description": "why"}).json
+    path = f"/v1/access_group/{made['access_group_id']}"
+    assert put(api, path, {"access_model_names": ["alpha"]}).json["description"] == "why"
+    assert put(api, path, {"description": None}).json["description"] is None
+
+
 def test_a_grant_is_made_read_changed_and_deleted(api: Api, search: Team) -> None:
     key, secret = issue(allowed_models=["alpha"])
     body = {"access_group_name": "more", "access_model_names": ["beta"], "assigned_key_ids": [secret]}

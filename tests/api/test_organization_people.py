@@ -145,6 +145,10 @@ def test_an_organization_is_patched_strictly(api: Api) -> None:
     organization_of("north")
     answer = api.patch("/v2/organization/north", {"organization_alias": "N", "max_budget": 3})
     assert (answer.json["organization_alias"], answer.json["litellm_budget_table"]["max_budget"]) == ("N", 3)
+    api.patch("/v2/organization/north", {"model_rpm_limit": {"gpt-4o": 5}, "model_tpm_limit": {"gpt-4o": 9}})
+    answer = api.patch("/v2/organization/north", {"model_rpm_limit": None})
+    row = answer.json
+    assert (row["metadata"].get("model_rpm_limit"), row["metadata"]["model_tpm_limit"]) == (None, {"gpt-4o": 9})
     refused = api.patch("/v2/organization/north", {"shoe_size": 3})
     assert (refused.status, refused.json["detail"][0]["loc"]) == (422, ["body", "shoe_size"])
     assert api.patch("/v2/organization/unknown", {}).status == 404
