@@ -118,6 +118,9 @@ class VirtualKeyAdmin(LimitsAdmin):
         else:
             setattr(request, ISSUED, services.issue_key(obj, actor=actor_of(request)))
 
+    def trail_ids(self, obj: VirtualKey) -> list[str]:
+        return [*super().trail_ids(obj), *obj.retired_secrets.public_ids()]
+
     def set_blocked(self, obj: Any, blocked: bool, actor: Actor) -> Any:
         return (services.block_key if blocked else services.unblock_key)(obj, actor=actor)
 

@@ -95,11 +95,17 @@ def _filtered(events: QuerySet[AuditEvent], query: Any) -> QuerySet[AuditEvent]:
         labels = [label for label, table in _TABLES.items() if table == query["table_name"]]
         events = events.filter(object_type__in=[*labels, query["table_name"]])
     if query.get("object_id"):
-        named = VirtualKey.objects.filter(token=query["object_id"]).values("public_id")
-        events = events.filter(Q(object_id=query["object_id"]) | Q(object_id__in=named))
+        events = events.filter(object_id__in=[query["object_id"], *_ids_of_key(query["object_id"])])
     since, until = _instant(query, "start_date"), _instant(query, "end_date", end=True)
     events = events.filter(at__gte=since) if since else events
     return events.filter(at__lt=until) if until else events
+
+
+def _ids_of_key(name: str) -> list[str]:
+    """All ids by which the trail knows the key of this hash or id, which change with its secret."""
+    retired = RetiredSecret.objects.filter(Q(token=name) | Q(public_id=name)).values("key")
+    keys = VirtualKey.objects.filter(Q(token=name) | Q(public_id=name) | Q(pk__in=retired))
+    return [*keys.values_list("public_id", flat=True), *RetiredSecret.objects.filter(key__in=keys).public_ids()]
 
 
 def _action(wanted: str) -> Q:
@@ -149,6 +155,8 @@ def _rows(events: Iterable[AuditEvent]) -> list[Row]:
     by_token |= {old.token: old.key for old in retired}
     named = {event.object_id for event in events if event.object_type == "keys.VirtualKey"}
     hashes = dict(VirtualKey.objects.filter(public_id__in=named).values_list("public_id", "token"))
+    if earlier := named - hashes.keys():
+        hashes |= dict(RetiredSecret.objects.filter(public_id__in=earlier).values_list("public_id", "key__token"))
     words = Words(events)
     return [_row(event, by_token.get(event.actor_key), hashes, words) for event in events]
 

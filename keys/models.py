@@ -195,6 +195,10 @@ class VirtualKey(Limits):
 
 
 class RetiredQuerySet(models.QuerySet["RetiredSecret"]):
+    def public_ids(self) -> list[str]:
+        """By which ids keys were known that have others now."""
+        return list(self.exclude(public_id="").values_list("public_id", flat=True))
+
     def with_owners(self) -> Self:
         return self.select_related(*(f"key__{name}" for name in OWNERS))
 
@@ -203,6 +207,8 @@ class RetiredSecret(models.Model):
     """A rotated-out secret: kept for the history, and valid until the end of its grace period."""
 
     key = models.ForeignKey(VirtualKey, models.CASCADE, related_name="retired_secrets")
+    # The trail knows the key by it until then; empty for one that was rotated out before it was kept.
+    public_id = models.CharField(max_length=16, blank=True, default="", db_index=True)
     token = models.CharField(max_length=64, unique=True)
     seal = models.CharField(max_length=128)
     retired_at = models.DateTimeField(default=timezone.now)

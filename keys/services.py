@@ -134,7 +134,12 @@ def regenerate_key(
     _refuse_known_token(token)
     WaitingSecret.objects.filter(key=key_row).delete()
     RetiredSecret.objects.create(
-        key=key_row, token=key_row.token, seal=key_row.seal, retired_at=now, valid_until=now + grace
+        key=key_row,
+        public_id=key_row.public_id,
+        token=key_row.token,
+        seal=key_row.seal,
+        retired_at=now,
+        valid_until=now + grace,
     )
     key_row.public_id, key_row.token = issued.public_id, token
     key_row.masked, key_row.updated_by = secrets.masked(issued.plaintext), actor.signature

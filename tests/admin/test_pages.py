@@ -5,8 +5,11 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
+from keys import services as key_services
 from keys.models import VirtualKey
+from teams.actors import SYSTEM
 from teams.models import AuditEvent, Team, User
+from tests.factories import issue
 
 READ_ONLY = {"spend.LedgerEntry", "spend.Hold", "spend.Rollup", "spend.Crossing", "teams.AuditEvent", "proxy.Provider"}
 PAGES = [f"admin:{m._meta.app_label}_{m._meta.model_name}" for m in admin.site._registry]
@@ -69,5 +72,9 @@ def test_posted_money_cannot_be_changed_or_deleted_by_anybody(browser: Client) -
 
 
 def test_history_is_the_audit_trail(browser: Client, key: VirtualKey) -> None:
+    key_services.regenerate_key(key, actor=SYSTEM)
+    other, _ = issue()
     answer = browser.get(reverse("admin:keys_virtualkey_history", args=[key.pk]), follow=True)
-    assert b"key.issued" in answer.content
+    found = [(event.action, event.object_id) for event in answer.context["cl"].result_list]
+    assert [action for action, _ in found] == ["key.regenerated", "key.issued"]
+    assert other.public_id not in dict(found).values()

@@ -39,6 +39,10 @@ def test_the_life_of_a_key_is_told_in_the_words_of_clients(api: Api) -> None:
     update = next(row for row in rows if row["action"] == "updated")
     assert (update["before_value"]["metadata"], update["updated_values"]["metadata"]) == ({}, {"a": 1})
     assert key["key"] not in str(rows)
+    # Before it was regenerated it had another hash, by which its trail is found as well, whole and under one name.
+    for named in (token_of(key["key"]), newest["object_id"]):
+        assert logs(api, object_id=named) == rows
+    assert {row["object_id"] for row in rows} == {newest["object_id"]}
 
 
 def test_values_are_told_in_the_words_and_units_of_the_api(api: Api, ada: User, search: Team) -> None:
