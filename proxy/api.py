@@ -43,14 +43,16 @@ class ModelNew(ManagementView):
 
 
 class ModelUpdate(ManagementView):
-    """A merge patch. POST /model/update names the model in `model_info.id`, PATCH in its path."""
+    """A merge patch. POST /model/update names the model in `model_info.id` or `id`, PATCH in its path."""
 
     waits_for_workers = True
 
     @extend_schema(request=ModelPatchSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         info = self.body.get("model_info")
-        return self._change(_required_id(info if isinstance(info, dict) else {}, "model_info.id"), status=400)
+        # LiteLLM's own Python client puts the id beside the rest.
+        named = info if isinstance(info, dict) and info.get("id") is not None else self.body
+        return self._change(_required_id(named, "model_info.id"), status=400)
 
     @extend_schema(request=ModelPatchSerializer, responses=OpenApiTypes.OBJECT)
     def patch(self, request: Request, model_id: str) -> Response:

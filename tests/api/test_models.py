@@ -63,6 +63,19 @@ def test_a_model_reads_as_it_was_written(api: Api) -> None:
         api.post("/model/delete", {"id": "house-1"})
 
 
+def test_an_update_names_the_model_in_either_place(api: Api) -> None:
+    api.post("/model/new", NEW)
+    for named in (
+        {"id": "house-1"},
+        {"id": "house-1", "model_info": {"mode": "chat"}},
+        {"model_info": {"id": "house-1"}},
+    ):
+        assert api.post("/model/update", {"litellm_params": {"rpm": 8}, **named}).status == 200
+    assert api.post("/model/update", {"litellm_params": {"rpm": 8}}).json["detail"][0]["loc"] == [
+        "body", "model_info", "id",
+    ]  # fmt: skip
+
+
 def test_models_are_listed_with_their_prices(api: Api) -> None:
     api.post("/model/new", NEW)
     for path in ("/model/info", "/v1/model/info"):
