@@ -12,6 +12,7 @@ from django.db.models import F
 from django.db.models.functions import Greatest
 
 from spend import rollups, services
+from spend.versions import outdated
 from spend.wire import Authority, CounterRef, SqlHold
 from teams.models import Organization
 from teams.scopes import PLATFORM
@@ -50,7 +51,7 @@ def hold(wanted: Sequence[SqlHold]) -> list[list[str]]:
     """Judge calls one after the other and write the intents of those that fit, in one transaction.
 
     Answers in the words of the hold script: OK, DENY and SHARE with the tightest budget, what is spent and held
-    there, and EPOCH where the call has to find out anew who judges.
+    there, STALE with a scope whose policy has changed, and EPOCH where the call has to find out anew who judges.
     """
     for _ in range(_TRIES):
         try:
@@ -64,11 +65,16 @@ def hold(wanted: Sequence[SqlHold]) -> list[list[str]]:
 
 def _hold(wanted: Sequence[SqlHold]) -> list[list[str]]:
     epochs = _alone_with(wanted)
+    stale = outdated(version for one in wanted for version in one.versions)
     used: dict[CounterRef, tuple[int, int]] = {}
     answers = []
     for one in wanted:
-        stands = epochs.get(one.intent.owners.organization_id) == one.intent.epoch
-        answers.append(_judge(one, used) if stands else ["EPOCH"])
+        if epochs.get(one.intent.owners.organization_id) != one.intent.epoch:
+            answers.append(["EPOCH"])
+        elif changed := stale.intersection(one.versions):
+            answers.append(["STALE", min(changed)[0]])
+        else:
+            answers.append(_judge(one, used))
     fit = [one.intent for one, answer in zip(wanted, answers, strict=True) if answer == ["OK"]]
     buried = services.write_holds(fit)
     return [["EPOCH"] if one.intent.hold_id in buried else answer for one, answer in zip(wanted, answers, strict=True)]

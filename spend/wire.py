@@ -167,7 +167,8 @@ class SqlHold:
     """A call for SQL to judge, in nano-USD. `budgets` are its hard ones, each with its place in the call's plan.
 
     `least_nano` is what makes sense of a call that may be lowered to a fair share among `peers`. `until`: how long
-    SQL shall go on judging at least; None if this worker reaches the counter store.
+    SQL shall go on judging at least; None if this worker reaches the counter store. `versions`: of every scope whose
+    policy the call was admitted by.
     """
 
     intent: Intent
@@ -175,6 +176,7 @@ class SqlHold:
     least_nano: int | None = None
     peers: int = 1
     until: datetime | None = None
+    versions: tuple[tuple[str, int], ...] = ()
 
 
 def crossing_name(counter: str, *, rolling: bool, at: datetime) -> str:

@@ -90,7 +90,8 @@ class Outage:
             (place, line.ref, line.limit_nano) for place, line in enumerate(held.lines) if line.limit_nano < NO_LIMIT
         )
         until = self._clock() + _LINGER if away else None
-        wanted = SqlHold(held.intent, budgets, question.get("least"), question.get("peers", 1), until)
+        shares = question.get("least"), question.get("peers", 1)
+        wanted = SqlHold(held.intent, budgets, *shares, until, tuple(held.plan.versions))
         reply: list[str] = await self._journal.ask("judgements", wanted)
         if reply[0] != "OK":
             return reply
