@@ -112,7 +112,7 @@ class ModelBlocking(ManagementView):
         field = "model_id" if self.body.get("model_id") is not None else "id"
         deployment = _found(self.caller, required_text(self.body, field), status=404)
         changed = services.set_blocked(deployment, self.blocked, actor=self.caller.actor)
-        return Response(_row(changed))
+        return Response(_row(changed) | {"blocked": changed.blocked})
 
 
 def _found(caller: Caller, public_id: str, *, status: int) -> Deployment:

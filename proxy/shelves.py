@@ -154,7 +154,7 @@ def _short(listed: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, list[str]] = defaultdict(list)
     for model, wildcard in listed.items():
         provider, _, own = model.partition("/")
-        if provider in REGISTRY and wildcard == f"{provider}/*" and "/" not in own:
+        if provider in REGISTRY and wildcard.startswith(f"{provider}/") and "/" not in own:
             found[own].append(model)
     return {own: models[0] for own, models in found.items() if len(models) == 1}
 

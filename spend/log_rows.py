@@ -55,7 +55,10 @@ def failed_row(hold: Hold) -> dict[str, Any]:
 
 def refused_row(refusal: Refusal) -> dict[str, Any]:
     """A call that was refused before anything was held, and what its caller was told."""
-    told = {"error_code": str(refusal.status), "error_class": refusal.kind, "error_message": refusal.message}
+    told = {
+        "error_code": str(refusal.status), "error_class": refusal.kind, "error_message": refusal.message,
+        "traceback": "",
+    }  # fmt: skip
     return {
         "request_id": refusal.request_id,
         "spend": usd_from_nano(0),

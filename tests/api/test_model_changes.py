@@ -111,7 +111,8 @@ def test_a_change_that_has_no_price_is_refused(api: Api) -> None:
 
 
 def test_blocking_shows_and_is_audited(api: Api, house: Deployment) -> None:
-    assert api.post("/model/block", {"model_id": "house-1"}).json["model_info"]["blocked"] is True
+    blocked = api.post("/model/block", {"model_id": "house-1"}).json
+    assert (blocked["blocked"], blocked["model_info"]["blocked"]) == (True, True)
     assert api.post("/model/unblock", {"id": "house-1"}).json["model_info"]["blocked"] is False
     actions = set(AuditEvent.objects.filter(object_id="house-1").values_list("action", flat=True))
     assert {"model.blocked", "model.unblocked"} <= actions

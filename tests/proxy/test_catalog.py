@@ -167,6 +167,16 @@ def test_a_model_behind_a_providers_wildcard_answers_to_its_own_name_as_well(pro
     assert not allowed(("gpt-4o",), "openai/gpt-4o-mini", known)
 
 
+def test_so_does_one_behind_a_narrower_wildcard_in_an_access_group(providers: None) -> None:
+    unpriced = dict.fromkeys(RATES)
+    add("openai/gpt-4o*", {"access_groups": ["fast"]}, model="openai/gpt-4o*", api_base=None, **unpriced)
+    known = shelves.load_catalog(NOON)
+    full = known.in_full("gpt-4o-mini", None)
+    assert full == "openai/gpt-4o-mini"
+    assert permit.may_call([replace(GRANT.key, models=("fast",))], full, known, None)
+    assert known.in_full("gpt-4.1", None) == "gpt-4.1"
+
+
 def test_a_name_that_is_served_itself_or_by_several_providers_is_no_short_one(providers: None) -> None:
     wildcard()
     add("gpt-4o-mini", **RATES)
