@@ -7,8 +7,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import Q
 
+from proxy import services
 from proxy.models import Deployment
-from teams import audit, changes
 from teams.actors import Actor
 
 _TAGGED = Q(params__has_key="tags")
@@ -37,8 +37,6 @@ def set_deployments(tag: str, wanted: Collection[str], *, replace: bool, actor: 
     other = [row for row in known.values() if _differs(row, tag, wanted, replace=replace)]
     for row in other:
         _set_tags(row, [one for one in _tags(row) if one != tag] if tag in _tags(row) else [*_tags(row), tag], actor)
-    if other:
-        changes.publish_catalog()
     return bool(other)
 
 
@@ -55,11 +53,9 @@ def _set_tags(row: Deployment, tags: list[str], actor: Actor) -> None:
                 "litellm_params.tags there"
             }
         )
-    before = audit.snapshot(row)
     others = {name: value for name, value in row.params.items() if name != "tags"}
-    row.params, row.updated_by = others | ({"tags": tags} if tags else {}), actor.label
-    row.save(update_fields=["params", "updated_by", "updated_at"])
-    audit.record("model.updated", row, actor=actor, before=before)
+    row.params = others | ({"tags": tags} if tags else {})
+    services.update_deployment(row, actor=actor)
 
 
 def _tags(row: Deployment) -> list[Any]:
