@@ -16,7 +16,7 @@ from proxy import shelves
 from proxy.runtime import faults
 from proxy.runtime.catalog import Catalog, Target
 from proxy.runtime.journal import Asks, BooksUnavailable, Handler, Lane
-from spend import commits, rollups, sql_holds
+from spend import commits, rollups, sql_holds, versions
 from spend import services as ledger
 from spend.wire import Authority, CounterLoad, CounterRef, Crossing, Intent, Posting, RefusedCall, SqlHold
 from teams import changes
@@ -111,6 +111,12 @@ def returns(items: Sequence[tuple[int, int, datetime]]) -> list[tuple[Authority,
 
 def judgements(items: Sequence[SqlHold]) -> list[list[str]]:
     return sql_holds.hold(items)
+
+
+def outdated(items: Sequence[tuple[versions.Version, ...]]) -> list[str]:
+    """Of each chain a scope whose policy has changed since it was read; empty if there is none."""
+    gone = versions.outdated(version for chain in items for version in chain)
+    return [min((scope for scope, _ in gone.intersection(chain)), default="") for chain in items]
 
 
 def leases(items: Sequence[tuple[list[str], datetime]]) -> list[None]:
@@ -215,6 +221,7 @@ _URGENT = (
     organizations,
     raise_epochs,
     judgements,
+    outdated,
     takeovers,
     returns,
     servers,

@@ -49,7 +49,8 @@ class Outage:
     async def admit(self, held: "Held", question: dict[str, Any]) -> list[str]:
         """Judge a call that the store is not asked about, and write its intent.
 
-        Answers KEPT, or as the hold script does: EPOCH if somebody else judges from now on. Raises StoreUnavailable
+        Answers KEPT, or as the hold script does: EPOCH if somebody else judges from now on, STALE if a policy has
+        changed since it was read. Raises StoreUnavailable
         where policy or the amount left refuses, BooksUnavailable, and GatewayError for a rate.
         """
         organization = held.intent.owners.organization_id
@@ -102,6 +103,8 @@ class Outage:
     async def _written(self, held: "Held", policy: str) -> list[str]:
         """Write the intent of a call that nobody judges. Counters that missed it are read again with the store back."""
         intent = held.intent
+        if changed := await self._journal.ask("outdated", tuple(held.plan.versions)):
+            return ["STALE", changed]
         intent.degraded, intent.counters = True, ()
         if not await self._journal.ask("intents", intent):
             return _ANEW
