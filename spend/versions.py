@@ -2,40 +2,23 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Any
 
-from django.db.models import Model
+from django.apps import apps
 
-from keys.models import VirtualKey
-from teams.models import (
-    Customer,
-    Membership,
-    Organization,
-    OrganizationMembership,
-    Project,
-    SharedBudget,
-    Tag,
-    Team,
-    User,
-)
-from teams.scopes import ScopeKind, scope_kind, scope_name, scope_pk
+from teams.models import Limits, SharedBudget
+from teams.scopes import scope_kind, scope_name, scope_pk
 
 Version = tuple[str, int]
-_ROWS: dict[ScopeKind, type[Model]] = {
-    model.scope_kind: model
-    for model in (
-        Organization, OrganizationMembership, Team, Membership, Project, User, VirtualKey, Customer, Tag, SharedBudget,
-    )
-}  # fmt: skip
 
 
 def outdated(versions: Iterable[Version]) -> set[Version]:
     """Those that are not the present ones, or of scopes that are gone. One query for each kind of scope."""
     wanted, present = set(versions), set[Version]()
-    pks: dict[ScopeKind, set[int]] = defaultdict(set)
+    pks = defaultdict(set)
     for scope, _ in wanted:
         pks[scope_kind(scope)].add(scope_pk(scope))
-    for kind, some in pks.items():
-        rows: Any = _ROWS[kind]._default_manager.filter(pk__in=some).values_list("pk", "version")
-        present |= {(scope_name(kind, pk), version) for pk, version in rows}
+    for model in apps.get_models():
+        if issubclass(model, Limits | SharedBudget) and (some := pks.get(model.scope_kind)):
+            rows = model._default_manager.filter(pk__in=some).values_list("pk", "version")
+            present |= {(scope_name(model.scope_kind, pk), version) for pk, version in rows}
     return wanted - present

@@ -90,8 +90,10 @@ class ManagementView(APIView):
             raise Misshapen("", "the body is missing; write a JSON object", code=MISSING)
         if not isinstance(self.request.data, dict):
             raise Misshapen("", "the body must be a JSON object")
-        given = self.request.data.items()
-        return {name: value for name, value in given if value != "" or name not in self.blank_is_absent}
+        given: dict[str, Any] = self.request.data
+        if not self.blank_is_absent:
+            return given
+        return {name: value for name, value in given.items() if value != "" or name not in self.blank_is_absent}
 
     @property
     def caller(self) -> Caller:

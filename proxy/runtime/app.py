@@ -62,7 +62,11 @@ class Gateway:
         self.holds = Holds(self.store, journal, self.epochs, config, clock, self.spooling)
         self.settlement = Settlement(journal, self.store, self.holds, config.lease_seconds, clock, self.spooling)
         self.turned_away = TurnedAway(journal, clock)
-        self.streams = Streams(drain_seconds=config.drain_seconds, most_drained=config.most_drained)
+        self.streams = Streams(
+            stall_seconds=config.client_stall_seconds,
+            drain_seconds=config.drain_seconds,
+            most_drained=config.most_drained,
+        )
         self._turns = itertools.count()
         self._background: list[asyncio.Task[None]] = []
 

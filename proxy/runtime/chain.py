@@ -358,8 +358,7 @@ async def relay_stream(
     intent = held.intent
     # Everything whose change may end the stream: also the person who owns a team's key, who is no link of the chain.
     scopes = frozenset(name for name, _ in held.plan.versions)
-    stall = gateway.config.client_stall_seconds
-    stream = Stream(intent.token, call.customer, intent.tags, scopes, answer, target.on_disconnect, stall)
+    stream = Stream(intent.token, call.customer, intent.tags, scopes, answer, target.on_disconnect)
     gateway.streams.opened(stream, request.receive)
     try:
         await relay.send_stream(

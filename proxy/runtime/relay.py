@@ -95,6 +95,19 @@ async def send_stream(
 
     A client that takes nothing holds up the reading from the provider, not this worker's memory.
     """
+    try:
+        # Without an end of its own: whoever watches the streams ends it for a client that takes nothing for too long.
+        async with asyncio.timeout(None) as stream.deadline:
+            await _relay(send, stream, outcome, headers, wants_usage=wants_usage, clock=clock)
+    except TimeoutError:
+        stream.client_gone = outcome.broken = outcome.given_up = True
+        await stream.answer.close()
+
+
+async def _relay(
+    send: Send, stream: Stream, outcome: Outcome, headers: Headers, *, wants_usage: bool,
+    clock: Callable[[], datetime],
+) -> None:  # fmt: skip
     await _send_on(send, stream, {"type": "http.response.start", "status": 200, "headers": headers})
     try:
         async for event in _events(stream.answer, outcome, clock):
@@ -111,15 +124,10 @@ async def send_stream(
 
 
 async def _send_on(send: Send, stream: Stream, message: Message) -> None:
-    """Send, unless the client is gone. One that takes nothing for too long is, and its hold must not wait for it."""
-    if stream.client_gone:
-        return
-    try:
-        async with asyncio.timeout(stream.stall_seconds):
-            await send(message)
-    except TimeoutError:
-        stream.client_gone = True
-        await stream.answer.close()
+    if not stream.client_gone:
+        stream.blocked_since = asyncio.get_running_loop().time()
+        await send(message)
+        stream.blocked_since = None
 
 
 async def _events(answer: Answer, outcome: Outcome, clock: Callable[[], datetime]) -> AsyncIterator[bytes]:

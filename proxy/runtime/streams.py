@@ -27,17 +27,19 @@ class Stream:
     scopes: frozenset[str]
     answer: Answer
     on_disconnect: str
-    stall_seconds: float
-    """How long its client may take nothing of it before it counts as gone."""
     refusal: GatewayError | None = None
     client_gone: bool = False
+    blocked_since: float | None = None
+    """Loop time at which the client stopped taking what it is sent."""
+    deadline: asyncio.Timeout | None = field(default=None, repr=False)
+    """Of handing it on; none until somebody sets one."""
     gone_since: float | None = None
     watcher: asyncio.Task[None] | None = field(default=None, repr=False)
 
 
 class Streams:
-    def __init__(self, *, drain_seconds: float, most_drained: int) -> None:
-        self._drain, self._most_drained = drain_seconds, most_drained
+    def __init__(self, *, stall_seconds: float, drain_seconds: float, most_drained: int) -> None:
+        self._stall, self._drain, self._most_drained = stall_seconds, drain_seconds, most_drained
         self._open: set[Stream] = set()
 
     def opened(self, stream: Stream, receive: Receive) -> None:
@@ -61,12 +63,21 @@ class Streams:
         await stream.answer.close()
 
     async def give_up_the_lost(self, now: Callable[[], float]) -> None:
-        """Once a second, forever: end streams whose client is gone for too long."""
+        """Once a second, forever: end streams whose client is gone or stuck for too long.
+
+        To close the provider's answer does not wake a send that waits for the client: its deadline does.
+        """
         while True:
             await asyncio.sleep(1)
             for stream in self.all():
-                if stream.gone_since is not None and stream.gone_since < now() - self._drain:
+                if _older(stream.gone_since, now() - self._drain):
                     await stream.answer.close()
+                if (
+                    _older(stream.blocked_since, now() - self._stall)
+                    and stream.deadline
+                    and not stream.deadline.expired()
+                ):
+                    stream.deadline.reschedule(now())
 
     async def _watch_client(self, stream: Stream, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -75,3 +86,7 @@ class Streams:
         drained = sum(other.client_gone for other in self._open)
         if stream.on_disconnect == CANCEL or drained > self._most_drained:
             await stream.answer.close()
+
+
+def _older(instant: float | None, limit: float) -> bool:
+    return instant is not None and instant < limit
