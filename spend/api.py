@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from spend import totals
 from spend.labels import key_labels, user_labels
-from spend.logs import MOST, Log, common, filtered, key_pks, of_request, order_of
+from spend.logs import MOST, Log, common, filtered, key_pks, of_request, of_session, order_of
 from spend.query import Days, Query, day, instant, refuse_odd_range
 from spend.shares import Shares
 from teams.api_base import ApiError, ManagementView, required_text, whole_number
@@ -57,12 +57,12 @@ class SpendLogsPaged(ManagementView):
 
 
 class SpendLogsSession(ManagementView):
-    """GET /spend/logs/session/ui: all attempts of one call, and corrections of what they cost."""
+    """GET /spend/logs/session/ui: all calls of a session, or all attempts of one call, and their corrections."""
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         query = request.query_params
-        log = Log.of(self.caller).only(request_id=required_text(query, "session_id"))
+        log = of_session(Log.of(self.caller), required_text(query, "session_id"))
         return Response(_page(log, query, "startTime", "asc"))
 
 

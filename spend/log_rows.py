@@ -101,8 +101,8 @@ def _attribution(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
         "messages": {},
         "response": {},
         "proxy_server_request": {},
-        # All attempts of one call, and their corrections, are one session.
-        "session_id": row.request_id,
+        # All attempts of one call, and their corrections, are one session, unless the client named a longer one.
+        "session_id": row.session_id or row.request_id,
         "mcp_namespaced_tool_name": None,
         "agent_id": None,
     }
@@ -117,6 +117,7 @@ def _whose(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
         "user_api_key_team_id": row.team.public_id if row.team else None,
         "user_api_key_team_alias": row.team.name if row.team else None,
         "user_api_key_org_id": organization_id(row.organization),
+        "spend_logs_metadata": row.log_metadata,
     }
 
 

@@ -132,11 +132,21 @@ def of_request(log: Log, wanted: str) -> Log:
     return replace(log.only(request_id=wanted), charges=log.charges.filter(pk__in=found))
 
 
+def of_session(log: Log, wanted: str) -> Log:
+    """By what the client called its session; a call of none is one by itself, under our id of the call."""
+    parts = {kind: (getattr(log, kind), getattr(log.only(request_id=wanted), kind)) for kind in _KINDS}
+    found = {
+        kind: rows.filter(pk__in={*_pks(rows.filter(session_id=wanted)), *_pks(alone.filter(session_id=None))})
+        for kind, (rows, alone) in parts.items()
+    }
+    return replace(log, **found)
+
+
 def filtered(log: Log, query: Query) -> Log:
     """The filters of the paged forms; those that an index carries come first."""
     log = _owned(common(log, query), query, ("team_id", "organization_id", "end_user", "key_alias"))
     if query.get("session_id"):
-        log = log.only(request_id=query["session_id"])
+        log = of_session(log, query["session_id"])
     if query.get("search"):
         log = _searched(log, query["search"])
     log = _by_outcome(log, query)
@@ -250,6 +260,10 @@ def _with_owners(rows: QuerySet[Any], size: int) -> QuerySet[Any]:
 def _edge(rows: QuerySet[Any]) -> datetime | None:
     """When the newest of the rows that nobody looks through was admitted."""
     return rows.order_by("-admitted_at").values_list("admitted_at", flat=True)[MOST:].first()
+
+
+def _pks(rows: QuerySet[Any]) -> list[Any]:
+    return list(rows.order_by("-admitted_at").values_list("pk", flat=True)[:MOST])
 
 
 def _ints(pks: Iterable[Any]) -> list[int]:

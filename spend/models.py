@@ -40,6 +40,9 @@ class Attribution(models.Model):
     admitted_at = models.DateTimeField()
     token = models.CharField(max_length=64, blank=True, default="")
     tags = models.JSONField(default=list)
+    # Empty in most rows, and added to tables that may be long: NULL is the only value that costs nothing there.
+    session_id = models.CharField(max_length=255, null=True)
+    log_metadata = models.JSONField("notes of the caller", null=True)
     degraded = models.BooleanField("admitted without the counter store", default=False)
 
     class Meta:
@@ -90,6 +93,9 @@ class Hold(Attribution):
             models.Index(fields=["organization"], condition=Q(state="pending"), name="spend_hold_pending"),
             models.Index(fields=["admitted_at"], condition=Q(state="void"), name="spend_hold_void"),
             models.Index(fields=["request_id"], condition=Q(state="void"), name="spend_hold_void_request"),
+            models.Index(
+                fields=["session_id"], condition=Q(state="void", session_id__isnull=False), name="spend_hold_session"
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(amount_nano__gte=0), name="spend_hold_not_negative"),
@@ -122,6 +128,7 @@ class Refusal(Attribution):
         indexes = [
             models.Index(fields=["admitted_at"], name="spend_refusal_time"),
             models.Index(fields=["request_id"], name="spend_refusal_request"),
+            models.Index(fields=["session_id"], condition=Q(session_id__isnull=False), name="spend_refusal_session"),
         ]
 
     def __str__(self) -> str:
@@ -202,6 +209,8 @@ class LedgerEntry(Attribution):
             # A call by the id that we gave it, and by its provider's.
             models.Index(fields=["request_id"], name="spend_entry_request"),
             models.Index(fields=["response_id"], condition=~Q(response_id=""), name="spend_entry_response"),
+            # What clients count together.
+            models.Index(fields=["session_id"], condition=Q(session_id__isnull=False), name="spend_entry_session"),
             # What few entries are, and somebody wants to see.
             models.Index(fields=["hold"], condition=Q(kind="correction"), name="spend_entry_correction"),
             models.Index(fields=["admitted_at"], condition=Q(kind="correction"), name="spend_entry_corrected"),

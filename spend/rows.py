@@ -10,7 +10,7 @@ from spend.wire import ORPHAN, Intent, Posting, RefusedCall
 _ATTRIBUTION = (
     "organization_id", "key_id", "team_id", "member_id", "user_id", "customer_id", "request_id", "call_type",
     "model", "deployment", "provider", "upstream_model", "admitted_at", "token", "tags",
-    "degraded",
+    "session_id", "log_metadata", "degraded",
 )  # fmt: skip
 
 HOLDS = Insert(
@@ -37,8 +37,8 @@ def refusal_row(call: RefusedCall) -> Row:
     owners = call.owners
     return (
         owners.organization_id, owners.key_id, owners.team_id, owners.member_id, owners.user_id, None, call.request_id,
-        call.call_type, call.model, "", "", "", call.at, call.token, call.tags, False, call.refusal_id, call.status,
-        call.kind, call.message,
+        call.call_type, call.model, "", "", "", call.at, call.token, call.tags, call.session_id or None,
+        call.log_metadata, False, call.refusal_id, call.status, call.kind, call.message,
     )  # fmt: skip
 
 
@@ -79,5 +79,6 @@ def _attribution(intent: Intent) -> Row:
     return (
         owners.organization_id, owners.key_id, owners.team_id, owners.member_id, owners.user_id, intent.customer_id,
         intent.request_id, intent.call_type, intent.model, intent.deployment, intent.provider,
-        intent.upstream_model, intent.admitted_at, intent.token, intent.tags, intent.degraded,
+        intent.upstream_model, intent.admitted_at, intent.token, intent.tags,
+        intent.session_id or None, intent.log_metadata, intent.degraded,
     )  # fmt: skip

@@ -45,6 +45,8 @@ class Intent:
     lease_until: datetime
     token: str
     tags: tuple[str, ...]
+    session_id: str = ""
+    log_metadata: dict[str, Any] | None = None
     written: bool = True
     """Whether the hold row exists before the send (`strict`), or only the counter store's record (`fast`)."""
 
@@ -112,6 +114,8 @@ class RefusedCall:
     status: int
     kind: str
     message: str
+    session_id: str = ""
+    log_metadata: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

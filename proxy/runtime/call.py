@@ -12,7 +12,7 @@ _NO_RULES = GateRules()
 _FORBIDDEN = (
     "api_key", "api_base", "base_url", "api_version", "custom_llm_provider", "mock_response", "mock_tool_calls",
     "fallbacks", "model_list", "models", "route", "litellm_params", "litellm_metadata", "extra_headers",
-    "litellm_call_id", "litellm_trace_id", "litellm_session_id", "drop_params", "disable_fallbacks", "user_config",
+    "litellm_call_id", "drop_params", "disable_fallbacks", "user_config",
     "context_window_fallbacks", "content_policy_fallbacks", "context_window_fallback_dict", "mock_testing_fallbacks",
     "mock_testing_context_fallbacks", "mock_testing_content_policy_fallbacks",
 )  # fmt: skip
@@ -35,6 +35,10 @@ class Call:
     prompts: int
     customer: str
     tags: tuple[str, ...]
+    session_id: str = ""
+    """What the client counts the call to in its spend log."""
+    log_metadata: dict[str, Any] | None = None
+    """Its notes for the spend log."""
     timeout: float | None = None
     """Seconds that the client is ready to wait, if it says so."""
     retries: int | None = None
@@ -64,6 +68,8 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
         **_sizes(route, body),
         customer=wishes.customer(body, headers, rules),
         tags=wishes.tags(body, headers, rules),
+        session_id=wishes.session(body, headers),
+        log_metadata=wishes.log_metadata(body, headers),
         timeout=wishes.timeout(body, headers, stream=stream),
         retries=wishes.retries(body, headers),
         falls_back=falls_back,

@@ -107,8 +107,7 @@ def _note(gateway: "Gateway", told: errors.GatewayError, token: str, request_id:
     """A call of which nothing was sent is in the books of no attempt."""
     grant = gateway.grants.at_hand(token)
     if grant is not None and course.attempt == 1:
-        call = course.asked
-        gateway.turned_away.note(told, grant, request_id, call.route.call_type, call.model)
+        gateway.turned_away.note(told, grant, request_id, course.asked.route.call_type, course.asked)
 
 
 async def admit_and_hold(

@@ -378,6 +378,8 @@ class Holds:
             lease_until=asking.now + asking.lease,
             token=admission.grant.token,
             tags=admission.tags,
+            session_id=admission.call.session_id,
+            log_metadata=admission.call.log_metadata,
             written=self._written(asking),
             degraded=asking.spooled,
         )

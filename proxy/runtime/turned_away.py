@@ -10,6 +10,7 @@ from datetime import datetime
 
 from keys.grants import Grant
 from proxy.runtime import ids, metrics
+from proxy.runtime.call import Call
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.journal import BooksUnavailable, Journal
 from spend.wire import RefusedCall
@@ -27,7 +28,9 @@ class TurnedAway:
         self._minute, self._noted, self._of_key = 0, 0, dict[str, int]()
         self._left_out = 0
 
-    def note(self, refusal: GatewayError, grant: Grant, request_id: str, call_type: str, model: str = "") -> None:
+    def note(
+        self, refusal: GatewayError, grant: Grant, request_id: str, call_type: str, call: Call | None = None
+    ) -> None:
         """Only what the caller could have done otherwise: a dependency of ours that is down is no refusal."""
         if not 400 <= refusal.status < 500:
             return
@@ -37,8 +40,10 @@ class TurnedAway:
             return
         self._waiting.append(
             RefusedCall(
-                ids.hold_id(), grant.owners, grant.token, grant.tags, request_id, call_type, _text(model, 255), now,
-                refusal.status, _text(refusal.type, 64), _text(refusal.message, _MOST_MESSAGE),
+                ids.hold_id(), grant.owners, grant.token, grant.tags, request_id, call_type,
+                call.model if call else "", now, refusal.status, _text(refusal.type, 64),
+                _text(refusal.message, _MOST_MESSAGE), call.session_id if call else "",
+                call.log_metadata if call else None,
             )
         )  # fmt: skip
 

@@ -6,11 +6,16 @@ All of it is taken out of the body where it has no meaning for a provider.
 from collections.abc import Mapping
 from typing import Any
 
+import orjson
+
 from proxy.gate_rules import GateRules
-from proxy.runtime import errors
+from proxy.runtime import errors, strict_json
 
 _CUSTOMER_HEADERS = ("x-litellm-customer-id", "x-litellm-end-user-id")
-_MOST_TAGS, _MOST_RETRIES = 20, 10
+_SESSION_HEADERS = ("x-litellm-session-id", "x-litellm-trace-id")
+_SESSION_FIELDS = ("litellm_session_id", "litellm_trace_id")
+_NOTES_HEADER = "x-litellm-spend-logs-metadata"
+_MOST_TAGS, _MOST_RETRIES, _MOST_NOTES_BYTES = 20, 10, 4096
 
 
 def customer(body: Mapping[str, Any], headers: Mapping[str, str], rules: GateRules) -> str:
@@ -32,11 +37,7 @@ def tags(body: dict[str, Any], headers: Mapping[str, str], rules: GateRules) -> 
     named = [tag.strip() for tag in headers.get("x-litellm-tags", "").split(",") if tag.strip()]
     if "tags" in body:
         named += _names(body.pop("tags"), "tags")
-    metadata = body.get("metadata")
-    if isinstance(metadata, dict) and "tags" in metadata:
-        named += _names(metadata.pop("tags"), "metadata.tags")
-        if not metadata:
-            del body["metadata"]
+    named += _names(_out_of_metadata(body, "tags"), "metadata.tags")
     if named and rules.reject_client_tags:
         raise errors.invalid(
             "Client-side 'metadata.tags' not allowed in request. 'reject_clientside_metadata_tags'=True. "
@@ -86,9 +87,53 @@ def retries(body: dict[str, Any], headers: Mapping[str, str]) -> int | None:
     return min(int(str(value)[:9]), _MOST_RETRIES)
 
 
+def session(body: dict[str, Any], headers: Mapping[str, str]) -> str:
+    """What the client counts the call to in its spend log; empty if it names nothing. Raises 400."""
+    inside = [body.pop(name, None) for name in _SESSION_FIELDS]
+    for name in _SESSION_HEADERS:
+        if headers.get(name, "").strip():
+            return text(headers[name].strip(), name)
+    for name, value in zip(_SESSION_FIELDS, inside, strict=True):
+        if value is not None and not isinstance(value, str):
+            raise errors.invalid(f"{name} must be a string", name)
+        if value:
+            return text(value, name)
+    return ""
+
+
+def log_metadata(body: dict[str, Any], headers: Mapping[str, str]) -> dict[str, Any] | None:
+    """Notes of the client for the spend log, which do not travel on. Raises 400."""
+    value, field = _out_of_metadata(body, "spend_logs_metadata"), "metadata.spend_logs_metadata"
+    if headers.get(_NOTES_HEADER, "").strip():
+        field = _NOTES_HEADER
+        try:
+            value = strict_json.loads(headers[_NOTES_HEADER].encode("latin-1"))
+        except strict_json.NotStrictJSON as error:
+            raise errors.invalid(f"{field} must be a JSON object", field) from error
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        raise errors.invalid(f"{field} must be a JSON object", field)
+    written = orjson.dumps(value)
+    if len(written) > _MOST_NOTES_BYTES or b"\\u0000" in written:
+        raise errors.invalid(f"{field} must have at most {_MOST_NOTES_BYTES} bytes and no NUL", field)
+    return value
+
+
 def text(value: str, field: str) -> str:
     if len(value) > 255 or "\x00" in value:
         raise errors.invalid(f"{field} must have at most 255 characters and no NUL", field)
+    return value
+
+
+def _out_of_metadata(body: dict[str, Any], name: str) -> Any:
+    """What is for us goes out of it, and with the last of that the whole field."""
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict) or name not in metadata:
+        return None
+    value = metadata.pop(name)
+    if not metadata:
+        del body["metadata"]
     return value
 
 

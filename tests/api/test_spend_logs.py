@@ -74,6 +74,28 @@ def test_attempts_of_one_call_are_one_session(api: Api) -> None:
     assert api.get("/spend/logs/ui/unknown").status == 404
 
 
+def test_what_clients_count_together_is_one_session(api: Api) -> None:
+    key, _ = issue()
+    for n, nano in enumerate((10, None, 20)):
+        at = NOON + timedelta(minutes=n)
+        spend(key, nano, at=at, request_id=f"r{n}", session_id="chat-7", log_metadata={"ticket": n})
+    spend(key, 30, request_id="chat-8")
+    shown = api.get("/spend/logs/session/ui", {"session_id": "chat-7"}).json
+    assert calls(shown["data"]) == ["r0", "r1", "r2"]
+    assert {row["session_id"] for row in shown["data"]} == {"chat-7"}
+    assert [row["metadata"]["spend_logs_metadata"] for row in shown["data"]] == [{"ticket": n} for n in range(3)]
+    assert calls(api.get(V2, DAY | {"session_id": "chat-7"}).json["data"]) == ["r2", "r1", "r0"]
+    assert calls(api.get(V2, DAY | {"session_id": "chat-8"}).json["data"]) == ["chat-8"]
+
+
+def test_a_call_of_a_session_is_none_by_itself(api: Api) -> None:
+    key, _ = issue()
+    spend(key, 10, request_id="r0", session_id="chat-7")
+    assert api.get("/spend/logs/session/ui", {"session_id": "r0"}).json["data"] == []
+    (alone,) = api.get("/spend/logs", {"request_id": "r0"}).json
+    assert (alone["session_id"], alone["metadata"]["spend_logs_metadata"]) == ("chat-7", None)
+
+
 def test_a_search_finds_any_id_of_a_row(api: Api, search: Team, grace: User) -> None:
     key, secret = issue(team=search, user=grace, alias="reports")
     other, _ = issue()

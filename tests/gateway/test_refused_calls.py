@@ -46,3 +46,24 @@ def test_what_was_served_and_what_nobody_knows_is_no_refusal(latchkey: Running, 
     [row] = _refused(latchkey, key)
     assert row["metadata"]["error_information"]["error_code"] == "400"
     assert latchkey.query("SELECT count(*) FROM spend_refusal WHERE token = ?", token_of("sk-lk-stranger")) == [(0,)]
+
+
+def test_a_session_and_its_notes_are_kept_of_calls_served_and_refused(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(max_budget=1)
+    about = {"litellm_session_id": "chat-7", "metadata": {"spend_logs_metadata": {"ticket": 7}}}
+    assert latchkey.chat(key, **about).status_code == 200
+    assert latchkey.chat(key, **about, model="gpt-nowhere").status_code == 400
+    assert not books.bodies[-1].keys() & about.keys()
+
+    def shown() -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = httpx.get(
+            f"http://127.0.0.1:{latchkey.port}/spend/logs/session/ui",
+            params={"session_id": "chat-7"},
+            headers={"authorization": f"Bearer {key}"},
+            timeout=30,
+        ).json()["data"]
+        return rows
+
+    eventually(lambda: len(shown()) == 2, 5)
+    assert {row["status"] for row in shown()} == {"success", "failure"}
+    assert all(row["metadata"]["spend_logs_metadata"] == {"ticket": 7} for row in shown())

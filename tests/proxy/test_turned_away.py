@@ -12,6 +12,7 @@ from proxy.runtime.journal import BooksUnavailable
 from proxy.runtime.turned_away import MOST, MOST_OF_A_KEY, TurnedAway
 from spend.wire import RefusedCall
 from tests.factories import NOON
+from tests.proxy.calls import call
 
 DENIED = errors.forbidden("not allowed", "key_model_access_denied", "model")
 
@@ -62,14 +63,15 @@ def left_out() -> float:
 
 
 async def test_a_refusal_is_noted_as_it_was_told(turned_away: TurnedAway, books: Books) -> None:
-    turned_away.note(DENIED, grant(), "r1", "chat", "gpt\0-" + "x" * 300)
+    asked = call(model="gpt-4o", litellm_session_id="chat-7", metadata={"spend_logs_metadata": {"ticket": 7}})
+    turned_away.note(DENIED, grant(), "r1", "chat", asked)
     await turned_away.flush()
-    [call] = books.noted
-    assert (call.request_id, call.status, call.kind, call.message) == (
+    [noted] = books.noted
+    assert (noted.request_id, noted.status, noted.kind, noted.message) == (
         "r1", 403, "key_model_access_denied", "not allowed",
     )  # fmt: skip
-    assert (call.owners.key_id, call.token, call.at) == (2, "t", NOON)
-    assert call.model == "gpt-" + "x" * 251
+    assert (noted.owners.key_id, noted.token, noted.at) == (2, "t", NOON)
+    assert (noted.model, noted.session_id, noted.log_metadata) == ("gpt-4o", "chat-7", {"ticket": 7})
 
 
 async def test_what_failed_on_our_side_is_no_refusal(turned_away: TurnedAway, books: Books) -> None:

@@ -10,6 +10,8 @@ from proxy.runtime.call import Call, read_call
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.routes import CHAT
 
+_NOTES = "x-litellm-spend-logs-metadata"
+
 
 def _call(body: dict[str, Any] | None = None, headers: dict[str, str] | None = None, **general: Any) -> Call:
     raw = orjson.dumps({"model": "house", "messages": [], **(body or {})})
@@ -123,3 +125,52 @@ def test_the_status_of_a_budget_that_is_exceeded_is_one_of_four() -> None:
     assert (read_budget_status({}), read_budget_status({"budget_exceeded_status_code": 422})) == (None, 422)
     with pytest.raises(BadRule, match="budget_exceeded_status_code"):
         read_budget_status({"budget_exceeded_status_code": 500})
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "session"),
+    [
+        ({}, {}, ""),
+        ({"litellm_trace_id": "t"}, {}, "t"),
+        ({"litellm_trace_id": "t", "litellm_session_id": "s"}, {}, "s"),
+        ({"litellm_session_id": "s"}, {"x-litellm-trace-id": "t"}, "t"),
+        ({}, {"x-litellm-trace-id": "t", "x-litellm-session-id": "s"}, "s"),
+    ],
+)
+def test_a_session_is_named_by_header_or_body_and_does_not_travel_on(body: Any, headers: Any, session: str) -> None:
+    call = _call(body, headers)
+    assert call.session_id == session
+    assert not call.body.keys() & {"litellm_trace_id", "litellm_session_id"}
+
+
+def test_notes_for_the_log_come_from_header_or_metadata_and_do_not_travel_on() -> None:
+    inside = _call({"metadata": {"spend_logs_metadata": {"ticket": 7}, "x": 1}})
+    assert (inside.log_metadata, inside.body["metadata"]) == ({"ticket": 7}, {"x": 1})
+    both = _call({"metadata": {"spend_logs_metadata": {"a": 1}, "tags": ["t"]}}, {_NOTES: '{"ticket": "\\u00fc"}'})
+    assert (both.log_metadata, both.tags) == ({"ticket": "ü"}, ("t",))
+    assert "metadata" not in both.body
+    assert _call().log_metadata is None
+
+
+@pytest.mark.parametrize(
+    ("notes", "wrong"),
+    [
+        ("{", "JSON object"), ("[]", "JSON object"), ('{"a": 1, "a": 2}', "JSON object"), ('{"a": NaN}', "JSON object"),
+        ('{"a": "%s"}' % ("x" * 4096), "at most 4096 bytes"), ('{"a": "\\u0000"}', "no NUL"),
+        ('{"a": 99999999999999999999}', "JSON object"),
+    ],
+)  # fmt: skip
+def test_notes_that_nobody_could_keep_are_refused(notes: str, wrong: str) -> None:
+    with pytest.raises(GatewayError, match=wrong) as refused:
+        _call(headers={_NOTES: notes})
+    assert (refused.value.status, refused.value.param) == (400, _NOTES)
+
+
+def test_notes_and_sessions_of_another_kind_are_refused_by_name() -> None:
+    for body, param in (
+        ({"metadata": {"spend_logs_metadata": "x"}}, "metadata.spend_logs_metadata"),
+        ({"litellm_session_id": 7}, "litellm_session_id"),
+    ):
+        with pytest.raises(GatewayError) as refused:
+            _call(body)
+        assert (refused.value.status, refused.value.param) == (400, param)
