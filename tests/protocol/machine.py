@@ -4,6 +4,7 @@ import asyncio
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 
 from django.db import transaction
@@ -21,8 +22,8 @@ from teams.models import Limits
 from teams.scopes import PLATFORM_SCOPE
 from teams.windows import window_at
 from tests.protocol.books_and_store import BySlice, Extra, StoreView, as_of, pending, posted, shortage, total
-from tests.protocol.house import LEASE, START, House, change
-from tests.protocol.worker import Server, Slow, Worker
+from tests.protocol.house import LEASE, MOST_TOKENS, PER_TOKEN, START, House, change
+from tests.protocol.worker import MODEL, Server, Slow, Worker
 
 
 @dataclass
@@ -65,6 +66,7 @@ class Machine(RuleBasedStateMachine):
         self.beyond: list[Extra] = []
         """What was posted beyond holds, or added by corrections: no admission could refuse it."""
         self.copy: dict[bytes, tuple[bytes, int]] | None = None
+        self.numbers = count()
 
     def _worker(self) -> Worker:
         return Worker(self.server, self.config, lambda: self.now, self.loop)
@@ -179,6 +181,11 @@ class Machine(RuleBasedStateMachine):
         call = Sent(worker, held, held.intent.lease_until)
         self.sent.append(call)
         return call
+
+    def _allow_unheard(self) -> None:
+        """The store may have held a call whose worker was not told, and keeps it until its lease is over."""
+        chain, until = tuple(scope.scope for scope in self.scopes), self.now + timedelta(seconds=LEASE)
+        self.unsettled[f"lost {next(self.numbers)}"] = Extra(chain, MODEL, self.now, MOST_TOKENS * PER_TOKEN, until)
 
     def _allow_beyond(self, entry: LedgerEntry, nano: int) -> None:
         self.beyond.append(Extra(tuple(entry.scopes), entry.model, entry.admitted_at, nano, self.now))

@@ -30,7 +30,7 @@ from tests.profiles import real
 from tests.protocol.books_and_store import Extra
 from tests.protocol.house import LEASE, MOST_TOKENS, PER_TOKEN, House
 from tests.protocol.machine import Machine, Sent
-from tests.protocol.worker import MODEL, Slow
+from tests.protocol.worker import Slow
 
 pytestmark = pytest.mark.django_db
 
@@ -109,11 +109,7 @@ class Protocol(Machine):
         held = chosen.hold(self._token(key), cap)
         chosen.store.loses_reply = None
         assert held is None
-        chain = tuple(scope.scope for scope in self.scopes)
-        until = self.now + timedelta(seconds=LEASE)
-        self.unsettled[f"lost {len(self.unsettled)} {self.now}"] = Extra(
-            chain, MODEL, self.now, MOST_TOKENS * PER_TOKEN, until
-        )
+        self._allow_unheard()
 
     @rule(worker=workers)
     def answer_again(self, worker: int) -> None:
@@ -293,10 +289,7 @@ class PlatformProtocol(Protocol):
             assert not lost and held.platform is None
             self._sent(chosen, held)
             return
-        until = self.now + timedelta(seconds=LEASE)
-        chain = tuple(scope.scope for scope in self.scopes)
-        extra = Extra(chain, MODEL, self.now, MOST_TOKENS * PER_TOKEN, until)
-        self.unsettled[f"lost {len(self.unsettled)} {self.now}"] = extra
+        self._allow_unheard()
 
     @rule(nano=st.one_of(st.none(), budgets), heard=heard)
     def set_the_ceiling(self, nano: int | None, heard: bool) -> None:
