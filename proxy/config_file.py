@@ -1,7 +1,8 @@
 """Reading `LATCHKEY_CONFIG`: YAML in the shape of LiteLLM's config.yaml. Pure: no Django.
 
-`os.environ/NAME` values are read from the environment. Unknown keys are named in `warnings`, never
-ignored in silence; a wrong value raises ConfigError with its place in the file.
+`os.environ/NAME` values are read from the environment, and from `environment_variables` of the file. Unknown keys are
+named in `warnings`, never ignored in silence, and so are models whose variables nobody set; a wrong value raises
+ConfigError with its place in the file.
 """
 
 from collections.abc import Mapping, Set
@@ -18,7 +19,6 @@ from spend import markups
 from teams import people_rules, platform_rules
 
 _TOP = {"model_list", "general_settings", "litellm_settings", "router_settings", "environment_variables"}
-_READ = {"model_list", "general_settings", "litellm_settings", "router_settings"}
 #: Settings that have a place here; all others are named in a warning. What each means is in docs/configuration.md.
 GENERAL = {
     "master_key", *gate_rules.NAMES, *people_rules.GENERAL_NAMES, *key_rules.NAMES, *platform_rules.GENERAL_NAMES,
@@ -76,7 +76,7 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
         return Config()
     data = _load(Path(path))
     warnings = [f"{name}: unknown section, ignored" for name in data.keys() - _TOP]
-    warnings += [f"{name}: not supported yet, ignored" for name in data.keys() & (_TOP - _READ)]
+    environ = {**environ, **_variables(data)}
     general = _section(data, "general_settings", GENERAL, environ)
     litellm = _section(data, "litellm_settings", _LITELLM, environ)
     warnings += _foreign(litellm)
@@ -87,11 +87,24 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
     models = data.get("model_list") or []
     if not isinstance(models, list):
         raise ConfigError("model_list must be a list of models")
-    entries = tuple(_model(index, entry, environ, warnings) for index, entry in enumerate(models))
+    served = [
+        (entry, model)
+        for index, entry in enumerate(models)
+        if (model := _model(f"model_list[{index}]", entry, environ, warnings))
+    ]
     master_key = str(general.pop("master_key", None) or "")
-    given = [entry["litellm_params"] for entry in models]
+    given = [entry["litellm_params"] for entry, _ in served]
     lent = tuple(_lent(params, name, environ) for params in given if (name := _key_variable(params, environ)))
+    entries = tuple(model for _, model in served)
     return Config(master_key, general, litellm, router, entries, tuple(sorted(warnings)), lent)
+
+
+def _variables(data: dict[str, Any]) -> dict[str, str]:
+    """Variables that the file brings, for itself alone; as with LiteLLM, they come before those of the process."""
+    section = data.get("environment_variables") or {}
+    if not isinstance(section, dict) or any(isinstance(value, dict | list) for value in section.values()):
+        raise ConfigError("environment_variables must be a mapping of names to texts")
+    return {str(name): str(value) for name, value in section.items() if value is not None}
 
 
 def _unknown(section: str, values: Mapping[str, Any], known: Set[str]) -> list[str]:
@@ -129,14 +142,27 @@ def _section(data: dict[str, Any], name: str, known: Set[str], environ: Mapping[
     return {key: _resolve(value, f"{name}.{key}", environ) if key in known else value for key, value in section.items()}
 
 
-def _model(index: int, entry: Any, environ: Mapping[str, str], warnings: list[str]) -> dict[str, Any]:
-    place = f"model_list[{index}]"
+def _model(place: str, entry: Any, environ: Mapping[str, str], warnings: list[str]) -> dict[str, Any] | None:
+    """An entry with its variables; None if it cannot be served without one that nobody set."""
     if not isinstance(entry, dict) or not entry.get("model_name") or not isinstance(entry.get("litellm_params"), dict):
         raise ConfigError(f"{place} needs model_name and litellm_params")
     warnings += [f"{place}.{name}: unknown key, ignored" for name in entry.keys() - _MODEL]
-    params = entry["litellm_params"]
-    resolved = {name: _resolve(value, f"{place}.litellm_params.{name}", environ) for name, value in params.items()}
-    if not params.get("api_key") and (variable := _key_variable(params, environ)):
+    given = entry["litellm_params"]
+    named = {name: variable for name, value in given.items() if (variable := _variable(value)) is not None}
+    unset = {name: variable for name, variable in named.items() if variable not in environ}
+    for name, variable in unset.items():
+        # A model without its key can be listed and limited; only its provider refuses it.
+        effect = "calls are sent without a key" if name == "api_key" else "left out"
+        reason = f"litellm_params.{name} refers to the environment variable {variable}, which is not set"
+        warnings.append(f"{place}: {effect}: {reason}")
+    if unset.keys() - {"api_key"}:
+        return None
+    resolved = {
+        name: _resolve(value, f"{place}.litellm_params.{name}", environ)
+        for name, value in given.items()
+        if name not in unset
+    }
+    if variable := _key_variable(given, environ):
         resolved["api_key"] = environ[variable]
     for name in _RETRIES & resolved.keys():
         if isinstance(resolved[name], int) and resolved[name] > MOST_RETRIES:
@@ -152,9 +178,9 @@ def _model(index: int, entry: Any, environ: Mapping[str, str], warnings: list[st
 def _key_variable(params: Mapping[str, Any], environ: Mapping[str, str]) -> str:
     """The environment variable that holds a model's key: the one it names, else its provider's usual one, which is
     for the provider's own address."""
-    given = str(params.get("api_key") or "")
-    if given:
-        return given.removeprefix(_FROM_ENVIRONMENT) if given.startswith(_FROM_ENVIRONMENT) else ""
+    if given := params.get("api_key"):
+        variable = _variable(given)
+        return variable if variable and variable in environ else ""
     provider = _provider(params)
     if provider is None or any(params.get(name) for name in _PLACES):
         return ""
@@ -173,9 +199,13 @@ def _lent(params: Mapping[str, Any], name: str, environ: Mapping[str, str]) -> L
 
 
 def _resolve(value: Any, place: str, environ: Mapping[str, str]) -> Any:
-    if not isinstance(value, str) or not value.startswith(_FROM_ENVIRONMENT):
-        return value
-    name = value.removeprefix(_FROM_ENVIRONMENT)
-    if name not in environ:
-        raise ConfigError(f"{place} refers to the environment variable {name}, which is not set")
-    return environ[name]
+    variable = _variable(value)
+    if variable is not None and variable not in environ:
+        raise ConfigError(f"{place} refers to the environment variable {variable}, which is not set")
+    return value if variable is None else environ[variable]
+
+
+def _variable(value: Any) -> str | None:
+    """The environment variable that a value refers to, if it does."""
+    refers = isinstance(value, str) and value.startswith(_FROM_ENVIRONMENT)
+    return value.removeprefix(_FROM_ENVIRONMENT) if refers else None

@@ -10,12 +10,15 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from proxy import services
-from proxy.from_litellm import NewModel, UnknownProvider, UnknownTeam, read_model
+from proxy.from_litellm import NewModel, UnknownProvider, UnknownTeam, UnsupportedSecret, read_model
+from proxy.litellm_prices import UnsupportedPrice
 from proxy.merging import apply_to
 from proxy.models import Deployment
 from teams.actors import Actor
 
 log = structlog.get_logger()
+#: What other gateways read, and this one cannot serve: no reason to keep the rest of the file from its callers.
+_LEFT_OUT = (UnknownProvider, UnknownTeam, UnsupportedPrice, UnsupportedSecret)
 
 
 class ModelRefused(ValueError):
@@ -26,8 +29,8 @@ class ModelRefused(ValueError):
 def apply_models(entries: tuple[dict[str, Any], ...], source: Deployment.Source, *, actor: Actor, now: datetime) -> int:
     """Add, update and remove this source's deployments until they are what `entries` say; returns their number.
 
-    A model of a provider that is not supported, or of a team that does not exist, is left out, and one without a
-    price cannot be called; the log says so, and the rest of the file is served.
+    A model whose provider, kind of price or further secrets are not supported, or whose team does not exist, is left
+    out, and one without a price cannot be called; the log says so, and the rest of the file is served.
     """
     wanted: set[str] = set()
     for index, entry in enumerate(entries):
@@ -38,7 +41,7 @@ def apply_models(entries: tuple[dict[str, Any], ...], source: Deployment.Source,
             _apply(new, actor, now)
             if new.price is None:
                 _tell_unpriced(new.deployment, _place(index, entry), now)
-        except (UnknownProvider, UnknownTeam) as error:
+        except _LEFT_OUT as error:
             log.error("model left out", place=_place(index, entry), reason=_reasons(error))
         except ValidationError as error:
             raise ModelRefused(f"{_place(index, entry)}: {_reasons(error)}") from error

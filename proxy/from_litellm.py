@@ -155,6 +155,10 @@ class UnknownProvider(ValidationError):
     """A model of a provider that Latchkey does not speak with."""
 
 
+class UnsupportedSecret(ValidationError):
+    """A field that may hold a secret, and would be kept in clear."""
+
+
 def _provider_and_model(params: dict[str, Any]) -> tuple[str, str]:
     model = params.get("model")
     if not isinstance(model, str) or not model:
@@ -200,7 +204,7 @@ def refuse_secrets(values: dict[str, Any], allowed: str = "") -> None:
         if isinstance(item, dict):
             for name, child in item.items():
                 if child is not None and not _is_count(name.lower(), child) and _looks_secret(name.lower()):
-                    raise ValidationError(
+                    raise UnsupportedSecret(
                         {name: "not supported: the only secret a model takes is litellm_params.api_key"}
                     )
                 waiting.append(child)

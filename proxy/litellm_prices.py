@@ -39,6 +39,10 @@ _COST = re.compile(r"cost_per|token_cost|^tiered_pricing$")
 _SAME_AGAIN = re.compile(r"_per_character|_per_gb_per_day")
 
 
+class UnsupportedPrice(ValidationError):
+    """A price in a unit that the price book does not have, as per second."""
+
+
 def is_price(field: str) -> bool:
     """Whether a field says what something costs."""
     return bool(_COST.search(field))
@@ -102,7 +106,7 @@ def _read(field: str, value: Any) -> dict[str, Decimal]:
     name = _NAMES.get(field) or (_NAMES.get(match["name"]) if match else None)
     usd = _usd(field, value)
     if name is None and usd:
-        raise ValidationError(
+        raise UnsupportedPrice(
             {field: "prices of this kind are not supported: give a price per token, request, image or search"}
         )
     return {name: usd} if name else {}

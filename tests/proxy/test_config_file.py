@@ -72,9 +72,42 @@ model_list:
     ]
 
 
-def test_a_missing_variable_is_named_with_its_place(write) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(ConfigError, match=r"model_list\[0\].litellm_params.api_key .* OPENAI_API_KEY"):
-        read_config(write(FULL), {"MASTER": "sk-master"})
+def test_a_setting_without_its_variable_is_named_with_its_place(write) -> None:  # type: ignore[no-untyped-def]
+    with pytest.raises(ConfigError, match=r"general_settings.master_key .* MASTER"):
+        read_config(write(FULL), {"OPENAI_API_KEY": "sk-openai"})
+
+
+def test_a_model_whose_key_nobody_set_is_served_without_one(write) -> None:  # type: ignore[no-untyped-def]
+    text = "model_list: [{model_name: a, litellm_params: {model: openai/a, api_key: os.environ/ALICE}}]"
+    config = read_config(write(text), {"OPENAI_API_KEY": "sk-usual"})
+    assert config.models[0]["litellm_params"] == {"model": "openai/a"}
+    [warning] = config.warnings
+    assert warning.startswith("model_list[0]: calls are sent without a key: litellm_params.api_key")
+    assert "ALICE" in warning
+    assert config.lent == ()
+
+
+def test_a_model_that_would_go_elsewhere_without_its_variable_is_left_out(write) -> None:  # type: ignore[no-untyped-def]
+    text = """
+model_list:
+  - {model_name: a, litellm_params: {model: openai/a, api_key: os.environ/KEY, api_base: os.environ/A_HOME}}
+  - {model_name: b, litellm_params: {model: openai/b, api_key: os.environ/KEY}}
+"""
+    config = read_config(write(text), {"KEY": "sk-key"})
+    assert [model["model_name"] for model in config.models] == ["b"]
+    assert config.warnings == (
+        "model_list[0]: left out: litellm_params.api_base refers to the environment variable A_HOME, which is not set",
+    )
+    assert [one.name for one in config.lent] == ["KEY"]
+
+
+def test_the_file_may_bring_variables_of_its_own(write) -> None:  # type: ignore[no-untyped-def]
+    text = FULL + "\nenvironment_variables: {OPENAI_API_KEY: sk-of-the-file, PORT: 7, NOTHING: null}"
+    config = read_config(write(text), {"MASTER": "sk-master", "OPENAI_API_KEY": "sk-of-the-process"})
+    assert config.models[0]["litellm_params"]["api_key"] == "sk-of-the-file"
+    assert "sk-of-the-file" not in repr(config)
+    with pytest.raises(ConfigError, match="environment_variables must be a mapping"):
+        read_config(write("environment_variables: [A]"), {})
 
 
 def test_unknown_keys_are_named_never_ignored_in_silence(write) -> None:  # type: ignore[no-untyped-def]

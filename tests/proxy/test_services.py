@@ -180,8 +180,16 @@ def test_a_bad_entry_is_named_and_nothing_of_the_file_is_loaded() -> None:
     assert not Deployment.objects.exists()
 
 
-def test_a_model_of_a_provider_that_is_not_supported_is_left_out_and_the_rest_is_served() -> None:
-    load(entry("a"), entry("far-away", model="vertex_ai/gemini", api_base=None))
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"model": "vertex_ai/gemini", "api_base": None},
+        {"input_cost_per_second": 0.0001},
+        {"aws_secret_access_key": "of-another-gateway"},
+    ],
+)
+def test_a_model_that_only_other_gateways_can_serve_is_left_out_and_the_rest_is_served(foreign: dict[str, Any]) -> None:
+    load(entry("a"), entry("far-away", **foreign))
     assert list(LanguageModel.objects.values_list("name", flat=True)) == ["a"]
 
 
