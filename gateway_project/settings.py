@@ -213,6 +213,7 @@ except BadDuration as error:
 DURABILITY = env.choice("LATCHKEY_DURABILITY", "strict", ("strict", "fast"))
 MAX_BODY_BYTES = env.number("LATCHKEY_MAX_BODY_BYTES", 20 * 1024 * 1024, least=1024)
 HOLD_LEASE_SECONDS = env.number("LATCHKEY_HOLD_LEASE_SECONDS", 60, least=5)
+TEAM_MODEL_HOSTS = env.words("LATCHKEY_TEAM_MODEL_HOSTS")
 REFUSALS_KEPT_DAYS = env.number("LATCHKEY_REFUSALS_KEPT_DAYS", 7, least=1)
 DEFAULT_OUTPUT_TOKENS = env.number("LATCHKEY_DEFAULT_OUTPUT_TOKENS", 16384, least=1)
 UNBUDGETED_WITHOUT_STORE = env.choice("LATCHKEY_UNBUDGETED_WITHOUT_STORE", "allow", ("allow", "deny")) == "allow"

@@ -14,6 +14,8 @@ from proxy.lent_secrets import holds_lent, is_borrowed, is_offered, own_terms
 from proxy.models import Deployment
 from proxy.rows import model_rows
 from proxy.serializers import ModelPatchSerializer, ModelSerializer
+from proxy.services import host_of
+from proxy.team_hosts import may_host
 from teams.api_base import ApiError, Caller, ManagementView, required_text
 from teams.api_types import Misshapen
 from teams.models import Team
@@ -39,6 +41,7 @@ class ModelNew(ManagementView):
                 price=model.price,
             )
             _refuse_unoffered(self.caller, deployment)
+            _refuse_elsewhere(self.caller, deployment)
         return Response(_row(deployment))
 
 
@@ -64,7 +67,7 @@ class ModelUpdate(ManagementView):
             raise ApiError(400, _IN_FILE, param="model_id")
         body = ModelPatchSerializer(data=self.body, partial=True)
         body.is_valid(raise_exception=True)
-        given = body.validated_data
+        given, before = body.validated_data, deployment.base_url
         _refuse_foreign(self.caller, given, deployment)
         with transaction.atomic():
             changed = merging.patch(
@@ -77,6 +80,8 @@ class ModelUpdate(ManagementView):
             )
             _refuse_unmanaged(self.caller, changed.team)
             _refuse_unoffered(self.caller, changed)
+            if changed.base_url != before:
+                _refuse_elsewhere(self.caller, changed)
         return Response(_row(changed))
 
 
@@ -163,6 +168,16 @@ def _refuse_unoffered(caller: Caller, deployment: Deployment) -> None:
         raise ApiError(
             403, "litellm_params.api_key: the platform lends this secret for models that it offers everybody; send one "
             "of your own", param="litellm_params.api_key",
+        )  # fmt: skip
+
+
+def _refuse_elsewhere(caller: Caller, deployment: Deployment) -> None:
+    if not caller.is_admin and not may_host(deployment):
+        raise ApiError(
+            403, "litellm_params.api_base: team admins may use the provider's own address and the hosts of models that "
+            f"are there for everybody. For {host_of(deployment.base_url)[:255]} ask a platform admin, who makes the "
+            "model, or adds the host to LATCHKEY_TEAM_MODEL_HOSTS",
+            param="litellm_params.api_base",
         )  # fmt: skip
 
 

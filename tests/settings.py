@@ -23,6 +23,7 @@ os.environ |= {
     "LATCHKEY_DATA_DIR": _folder,
     "LATCHKEY_DEMO": "1",
     "LATCHKEY_MASTER_KEY": "sk-test-master-4fQ9zLw27NcXbT6e",
+    "LATCHKEY_TEAM_MODEL_HOSTS": "llm.example.com",
     "LATCHKEY_SALT_KEY": "salt-of-the-tests-8Hk3Vd51RmYp",
     "SECRET_KEY": "django-secret-of-the-tests-Jx72bQnLs0",
     "ALLOWED_HOSTS": "localhost,127.0.0.1,testserver",

@@ -1,0 +1,85 @@
+"""Models of a team go where the platform lets them, since the gateway calls from inside its network."""
+
+from typing import Any
+
+import pytest
+
+from proxy.models import Deployment
+from proxy.services import sync_providers
+from tests.api.conftest import Api
+
+ELSEWHERE = "http://169.254.169.254/latest"
+PRICES = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
+
+
+@pytest.fixture(autouse=True)
+def _providers(db: None) -> None:
+    sync_providers()
+
+
+@pytest.fixture
+def team(api: Api) -> tuple[str, str]:
+    """A team, and the key of Grace, who leads it."""
+    grace = api.post("/user/new", {"user_id": "grace"}).json["key"]
+    members = [{"role": "admin", "user_id": "grace"}]
+    return api.post("/team/new", {"team_alias": "search", "members_with_roles": members}).json["team_id"], grace
+
+
+def at(address: str | None, team: str | None = None, *, name: str = "ours-1") -> dict[str, Any]:
+    params = {"model": "openai/ours", "api_key": "sk-a-secret-of-hers", "api_base": address, **PRICES}
+    return {"model_name": name, "litellm_params": params, "model_info": {"id": name, "team_id": team}}
+
+
+def test_team_admins_choose_the_providers_own_address(api: Api, team: tuple[str, str]) -> None:
+    public_id, grace = team
+    assert api.post("/model/new", at(None, public_id), bearer=grace).status == 200
+    assert api.post("/model/new", at("https://api.openai.com/v1", public_id, name="b"), bearer=grace).status == 200
+
+
+def test_an_address_of_their_own_choosing_is_403_and_leaves_nothing(api: Api, team: tuple[str, str]) -> None:
+    public_id, grace = team
+    refused = api.post("/model/new", at(ELSEWHERE, public_id), bearer=grace)
+    assert (refused.status, refused.error["param"]) == (403, "litellm_params.api_base")
+    assert "169.254.169.254" in refused.error["message"]
+    assert not Deployment.objects.exists()
+
+
+def test_nor_is_a_model_moved_there(api: Api, team: tuple[str, str]) -> None:
+    public_id, grace = team
+    api.post("/model/new", at(None, public_id), bearer=grace)
+    moved = {"litellm_params": {"api_base": ELSEWHERE, "api_key": "sk-hers"}, "model_info": {"id": "ours-1"}}
+    assert api.post("/model/update", moved, bearer=grace).status == 403
+    assert Deployment.objects.get().base_url == "https://api.openai.com/v1"
+
+
+def test_where_everybody_is_served_a_team_may_be_served_too(api: Api, team: tuple[str, str]) -> None:
+    public_id, grace = team
+    api.post("/model/new", at("http://vllm.internal:8000/v1", name="for-all"))
+    assert api.post("/model/new", at("http://vllm.internal:8000/other", public_id), bearer=grace).status == 200
+    near = at("http://vllm.internal:8001/v1", public_id, name="b")
+    assert api.post("/model/new", near, bearer=grace).status == 403
+
+
+def test_a_model_of_another_team_opens_no_door(api: Api, team: tuple[str, str]) -> None:
+    public_id, grace = team
+    other = api.post("/team/new", {"team_alias": "other"}).json["team_id"]
+    api.post("/model/new", at(ELSEWHERE, other, name="theirs"))
+    assert api.post("/model/new", at(ELSEWHERE, public_id), bearer=grace).status == 403
+
+
+@pytest.mark.parametrize("allowed", ["*", "*.example.com", "eu.example.com"])
+def test_the_platform_may_allow_hosts(api: Api, team: tuple[str, str], settings: Any, allowed: str) -> None:
+    public_id, grace = team
+    settings.TEAM_MODEL_HOSTS = [allowed]
+    assert api.post("/model/new", at("https://EU.example.com/v1", public_id), bearer=grace).status == 200
+    if allowed != "*":
+        assert (
+            api.post("/model/new", at("https://example.com.evil.org", public_id, name="b"), bearer=grace).status == 403
+        )
+
+
+def test_what_a_platform_admin_placed_elsewhere_can_still_be_changed(api: Api, team: tuple[str, str]) -> None:
+    public_id, grace = team
+    api.post("/model/new", at("http://vllm.internal:8000/v1", public_id))
+    renamed = {"model_name": "renamed", "model_info": {"id": "ours-1"}}
+    assert api.post("/model/update", renamed, bearer=grace).status == 200
