@@ -174,11 +174,27 @@ def _misshapen(refusal: ApiError, view: Any) -> dict[str, Any]:
     return {"detail": [{"type": kind, "loc": [where, *at], "msg": _cut(said)} for at, kind, said in entries]}
 
 
+def _is_detailed(refusal: ApiError, view: Any) -> bool:
+    """Body B of the contract: what a handler of such a route refuses, not what the gate before it does.
+
+    A gate that refuses with 403 stands for a handler that looks at the caller itself.
+    """
+    status = refusal.status_code
+    if not isinstance(view, ManagementView) or not view.detail_errors:
+        return False
+    if status not in _DETAILED or refusal.kind != kind_of(status):
+        return False
+    return view.admitted or getattr(view.access, "refuses", None) == status == 403
+
+
 def _body(refusal: ApiError, view: Any) -> dict[str, Any]:
     if refusal.status_code == 422:
         return _misshapen(refusal, view)
-    is_detail = isinstance(view, ManagementView) and view.detail_errors and view.admitted
-    if is_detail and refusal.status_code in _DETAILED and refusal.kind == kind_of(refusal.status_code):
+    if (
+        _is_detailed(refusal, view)
+        and refusal.status_code in _DETAILED
+        and refusal.kind == kind_of(refusal.status_code)
+    ):
         return {"detail": {"error": _cut(refusal.message)}}
     return {
         "error": {
