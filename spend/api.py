@@ -15,6 +15,7 @@ from spend import totals
 from spend.labels import key_labels, user_labels
 from spend.logs import MOST, Log, common, filtered, key_pks, of_request, of_session, order_of
 from spend.query import Days, Query, day, instant, refuse_odd_range
+from spend.sessions import sessions
 from spend.shares import Shares
 from teams.api_base import ApiError, ManagementView, required_text, whole_number
 from teams.callers import Caller
@@ -53,7 +54,8 @@ class SpendLogsPaged(ManagementView):
         query = request.query_params
         start, end = instant(query, "start_date"), instant(query, "end_date", last=True)
         log = filtered(Log.of(self.caller).between(start, end + timedelta(microseconds=1)), query)
-        return Response(_page(log, query, *order_of(query)))
+        by_session = (query.get("group_by_session") or "").lower() in ("true", "1")
+        return Response(_page(log.cut() if by_session else log, query, *order_of(query), by_session=by_session))
 
 
 class SpendLogsSession(ManagementView):
@@ -77,13 +79,17 @@ class SpendLogsOne(ManagementView):
         return Response(found[0])
 
 
-def _page(log: Log, query: Query, sort: str, order: str) -> dict[str, Any]:
+def _page(log: Log, query: Query, sort: str, order: str, *, by_session: bool = False) -> dict[str, Any]:
     page, size = whole_number(query, "page", 1, top=10**9), whole_number(query, "page_size", 50, top=1000)
-    total = log.count()
-    if (page - 1) * size >= MOST:
+    start = (page - 1) * size
+    if start >= MOST:
         raise ApiError(400, f"page: only the first {MOST} rows can be turned to; narrow the dates", param="page")
+    if by_session:
+        rows, total = sessions(log, sort, order, start, size)
+    else:
+        rows, total = log.page(sort, order, start, size), log.count()
     return {
-        "data": log.page(sort, order, (page - 1) * size, size),
+        "data": rows,
         "total": min(total, MOST),
         "page": page,
         "page_size": size,

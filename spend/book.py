@@ -24,6 +24,11 @@ def cards_at(now: datetime, items: Iterable[str]) -> dict[str, PriceCard]:
     return {row.item: card_of(row) for row in rows}
 
 
+def cards_of(price_ids: Iterable[int]) -> dict[int, PriceCard]:
+    """Prices by id, also those that are in force no more."""
+    return {row.pk: card_of(row) for row in Price.objects.filter(pk__in=set(price_ids))}
+
+
 def items_at(now: datetime) -> list[str]:
     """Items that have a price, as `openai/gpt-4o`; what a deployment of ours has for itself is none."""
     rows = Price.objects.filter(valid_from__lte=now).exclude(item__startswith="deployment:")

@@ -1,9 +1,12 @@
 """Entries and failed attempts in the shape of LiteLLM's spend log. `spend` is exact USD; never a prompt."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from spend.breakdown import cost_breakdown
 from spend.models import Hold, LedgerEntry, Refusal
+from spend.pricing import PriceCard
 from teams.money import usd_from_nano
 from teams.rows import organization_id
 
@@ -19,8 +22,8 @@ _CALL_TYPES = {
 }
 
 
-def log_row(entry: LedgerEntry) -> dict[str, Any]:
-    """One posting."""
+def log_row(entry: LedgerEntry, cards: Mapping[int, PriceCard]) -> dict[str, Any]:
+    """One posting; `cards` has the price it was charged with, by its id."""
     return {
         "request_id": entry.response_id or entry.request_id,
         "spend": usd_from_nano(entry.amount_nano),
@@ -32,7 +35,7 @@ def log_row(entry: LedgerEntry) -> dict[str, Any]:
         "request_duration_ms": round((entry.finished_at - entry.admitted_at).total_seconds() * 1000),
         **_attribution(entry),
         "status": "success",
-        "metadata": _whose(entry) | {"status": "success"} | _amounts(entry),
+        "metadata": _whose(entry) | {"status": "success"} | _amounts(entry, cards),
     }
 
 
@@ -121,7 +124,7 @@ def _whose(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
     }
 
 
-def _amounts(entry: LedgerEntry) -> dict[str, Any]:
+def _amounts(entry: LedgerEntry, cards: Mapping[int, PriceCard]) -> dict[str, Any]:
     """Where the amount comes from."""
     return {
         "kind": entry.kind,
@@ -136,6 +139,7 @@ def _amounts(entry: LedgerEntry) -> dict[str, Any]:
             **entry.further_usage,
         },
         "amount_nano_usd": entry.amount_nano,
+        "cost_breakdown": cost_breakdown(entry, cards),
         "price_id": entry.price_id,
         "hold_id": entry.hold_id,
         "overrun": entry.overrun,

@@ -4,16 +4,18 @@ Each step is carried by an index or stops at a cap, so that its cost does not gr
 """
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db.models import F, Model, Q, QuerySet, Value
+from django.db.models.functions import Coalesce
 
 from keys.models import RetiredSecret, VirtualKey
 from keys.serializers import token_from
+from spend import book
 from spend.log_rows import OWNERS, failed_row, log_row, refused_row
 from spend.models import Hold, LedgerEntry, Refusal
 from spend.query import Query, nano
@@ -51,6 +53,16 @@ _OWNED_BY: dict[str, tuple[type[Model], str, str]] = {
     "end_user": (Customer, "public_id", "customer_id"),
     "key_alias": (VirtualKey, "alias", "key_id"),
 }
+
+
+class Fact(NamedTuple):
+    """What sessions are made of: a row's instant, primary key and nano-USD, and what it is ordered by."""
+
+    session: str
+    at: datetime
+    pk: Any
+    nano: int
+    place: Any
 
 
 @dataclass(frozen=True)
@@ -104,10 +116,23 @@ class Log:
         charges = _places(self.charges, (_CHARGES[sort], "pk"), down, end)
         others = [_places(rows, (_FAILURES[sort], "admitted_at"), down, end) for rows in (self.failures, self.refusals)]
         merged = heapq.merge(charges, *others, key=lambda place: place[0], reverse=down)
-        wanted = [pk for _, pk in islice(merged, start, end)]
-        entries = _with_owners(LedgerEntry.objects.filter(pk__in=_ints(wanted)).order_by(), size)
+        return self.rows([pk for _, pk in islice(merged, start, end)])
+
+    def facts(self, sort: str) -> Iterator[Fact]:
+        """Of everything that is asked for, in no order."""
+        each = ((self.charges, _CHARGES), (self.failures, _FAILURES), (self.refusals, _FAILURES))
+        session = Coalesce("session_id", "request_id")
+        for rows, columns in each:
+            annotated = rows.order_by().annotate(of=session, nano=columns["spend"], place=columns[sort])
+            yield from (Fact(*row) for row in annotated.values_list("of", "admitted_at", "pk", "nano", "place"))
+
+    def rows(self, wanted: list[Any]) -> list[dict[str, Any]]:
+        """Rows by their primary keys, in that order."""
+        size = len(wanted)
+        entries = list(_with_owners(LedgerEntry.objects.filter(pk__in=_ints(wanted)).order_by(), size))
+        cards = book.cards_of({entry.price_id for entry in entries if entry.price_id})
         failed = _with_owners(Hold.objects.filter(pk__in=_texts(wanted)), size)
-        shown: dict[Any, dict[str, Any]] = {entry.pk: log_row(entry) for entry in entries}
+        shown: dict[Any, dict[str, Any]] = {entry.pk: log_row(entry, cards) for entry in entries}
         shown |= {hold.pk: failed_row(hold) for hold in failed}
         if missing := [pk for pk in _texts(wanted) if pk not in shown]:
             refused = _with_owners(Refusal.objects.filter(pk__in=missing), size)

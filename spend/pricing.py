@@ -147,9 +147,11 @@ class Rates:
 
     def cost(self, used: Usage) -> int:
         """Exact cost in pico-USD."""
+        return self.input_cost(used) + self.output_cost(used) + self.fees(used)
+
+    def input_cost(self, used: Usage) -> int:
         text_cached = used.cached - used.audio_cached - used.image_cached
         text = used.input - used.audio_input - used.image_input - text_cached - used.cache_write
-        written = used.output - used.reasoning - used.audio_output - used.image_output
         return (
             text * self.input
             + text_cached * self.cached
@@ -159,11 +161,15 @@ class Rates:
             + used.audio_cached * self.audio_cached
             + (used.image_input - used.image_cached) * self.image_input
             + used.image_cached * self.image_cached
-            + written * self.output
+        )
+
+    def output_cost(self, used: Usage) -> int:
+        written = used.output - used.reasoning - used.audio_output - used.image_output
+        return (
+            written * self.output
             + used.reasoning * self.reasoning
             + used.audio_output * self.audio_output
             + used.image_output * self.image_output
-            + self._fees(used)
         )
 
     def most(self, bound: Bound) -> int:
@@ -171,7 +177,7 @@ class Rates:
         tokens = bound.input * self.text_most + bound.output * self.output_rate(bound)
         if bound.audio_input or bound.image_input:
             tokens += self._surcharge(bound)
-        return tokens + self._fees(bound)
+        return tokens + self.fees(bound)
 
     def covers(self, other: "Rates") -> bool:
         """Whether no call can cost more at the other rates than at these."""
@@ -192,7 +198,8 @@ class Rates:
             total, left = total + taken * extra, left - taken
         return total
 
-    def _fees(self, pieces: Usage | Bound) -> int:
+    def fees(self, pieces: Usage | Bound) -> int:
+        """What is charged by the piece."""
         return (
             self.request
             + pieces.images * self.image
