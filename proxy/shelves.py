@@ -112,7 +112,7 @@ def _shelf(
             created |= dict.fromkeys(found, at)
         elif (target := _target(row, priced)) is not None:
             models[name] = (*models.get(name, ()), target)
-    if pools:
+    if pools or groups:
         models = {
             name: tuple(pools.joined_by(target, groups.get(name, frozenset())) for target in targets)
             for name, targets in models.items()
@@ -131,11 +131,12 @@ class _Pools:
         return bool(self.policies)
 
     def joined_by(self, target: Target, groups: frozenset[str]) -> Target:
-        """The target with the pools of its provider and of its model's access groups."""
+        """The target with its model's access groups, and the pools of its provider and of those."""
         named = [(Pool.Kind.PROVIDER.value, target.provider)]
         named += [(Pool.Kind.ACCESS_GROUP.value, group) for group in sorted(groups)]
         pools = tuple(self.policies[name] for name in named if name in self.policies)
-        return replace(target, pools=pools, pool_scopes=tuple(pool.scope for pool in pools)) if pools else target
+        scopes = tuple(pool.scope for pool in pools)
+        return replace(target, pools=pools, pool_scopes=scopes, groups=groups) if pools or groups else target
 
 
 def _pools() -> _Pools:

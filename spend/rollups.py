@@ -19,7 +19,7 @@ from spend.resets import forgiven
 from spend.wire import CounterLoad, CounterRef, Posting
 from teams.budgets import matches
 from teams.models import Organization
-from teams.scopes import PLATFORM_SCOPE, ScopeKind, scope_kind, scope_name, scope_pk
+from teams.scopes import PLATFORM_SCOPE, ScopeKind, scope_kind, scope_name, scope_pk, share_of
 
 QUARTER = timedelta(minutes=15)
 _ADD = Insert(
@@ -133,16 +133,24 @@ def _spent_by_slice(ref: CounterRef) -> dict[int, int]:
     if not ref.window.slice_seconds:
         if not ref.model:
             return {0: spent_between(ref.scope, start, end)}
-        return {0: sum(nano for model, nano in _by_model(ref.scope, start, end) if matches(ref.model, model))}
+        by_name = sum(nano for model, nano in _by_model(ref.scope, start, end) if matches(ref.model, model))
+        return {0: by_name + spent_between(share_of(ref.scope, ref.model), start, end)}
     spent: dict[int, int] = defaultdict(int)
-    if start and ref.window.slice_seconds % QUARTER.seconds:
-        amounts = _entry_amounts(ref.scope, start, datetime.max.replace(tzinfo=UTC))
-    else:
-        amounts = _amounts_between(ref.scope, start, end)
-    for at, model, amount in amounts:
+    for at, model, amount in _amounts(ref, ref.scope):
         if not ref.model or matches(ref.model, model):
             spent[ref.window.slice_of(at)] += amount
+    if ref.model:
+        for at, _, amount in _amounts(ref, share_of(ref.scope, ref.model)):
+            spent[ref.window.slice_of(at)] += amount
     return spent or {0: 0}
+
+
+def _amounts(ref: CounterRef, scope: str) -> Iterator[tuple[datetime, str, int]]:
+    """What was posted on a scope, or a share of one, in a window: finely enough for its slices."""
+    start, end = ref.window.start, ref.window.end
+    if start and ref.window.slice_seconds % QUARTER.seconds:
+        return _entry_amounts(scope, start, datetime.max.replace(tzinfo=UTC))
+    return _amounts_between(scope, start, end)
 
 
 def _by_model(scope: str, start: datetime | None, end: datetime | None) -> Iterator[tuple[str, int]]:

@@ -16,7 +16,7 @@ from spend.wire import CounterRef
 from teams.budgets import matches
 from teams.models import Limits
 from teams.rows import current_window, zone_of
-from teams.scopes import scope_kind, scope_pk
+from teams.scopes import scope_kind, scope_pk, share_of
 from teams.windows import window_at
 
 
@@ -51,9 +51,17 @@ def spent_by_window(rows: Iterable[Limits], *, now: datetime) -> dict[tuple[str,
         for budget in row.budgets():
             window = window_at(budget.duration, now, zone=zone, anchor=budget.anchor)
             wanted[row.scope, budget.model, budget.duration] = CounterRef(row.scope, budget.model, window)
-    stretches = {name: Stretch(ref.scope, ref.window.start, ref.model) for name, ref in wanted.items()}
-    spent, less = spent_in(stretches.values()), forgiven_in(wanted.values())
-    return {name: spent[stretches[name]] - less.get(ref.counter, 0) for name, ref in wanted.items()}
+    stretches = {name: _stretches(ref) for name, ref in wanted.items()}
+    spent, less = spent_in(chain.from_iterable(stretches.values())), forgiven_in(wanted.values())
+    return {
+        name: sum(spent[part] for part in stretches[name]) - less.get(ref.counter, 0) for name, ref in wanted.items()
+    }
+
+
+def _stretches(ref: CounterRef) -> list[Stretch]:
+    """What counts in a window: by the model's name, and where that is an access group, by its share."""
+    by_name = Stretch(ref.scope, ref.window.start, ref.model)
+    return [by_name, Stretch(share_of(ref.scope, ref.model), ref.window.start)] if ref.model else [by_name]
 
 
 def spent_in(stretches: Iterable[Stretch]) -> dict[Stretch, int]:

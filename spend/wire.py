@@ -14,7 +14,7 @@ import orjson
 from keys.grants import Owners
 from spend.pricing import Usage
 from teams.budgets import matches
-from teams.scopes import PLATFORM_SCOPE
+from teams.scopes import PLATFORM_SCOPE, share_of
 from teams.windows import Window, window_of
 
 UPSTREAM, ESTIMATED, ORPHAN = "upstream", "estimated_partial", "estimated_orphan"
@@ -142,7 +142,7 @@ class CounterRef:
         start, end = self.window.start, self.window.end
         return (
             (self.scope in scopes or self.scope == PLATFORM_SCOPE)
-            and (not self.model or matches(self.model, model))
+            and (not self.model or matches(self.model, model) or share_of(self.scope, self.model) in scopes)
             and (start is None or admitted_at >= start)
             and (end is None or admitted_at < end)
         )

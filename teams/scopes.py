@@ -6,6 +6,7 @@ and one script call can reach the whole chain. Those of the platform, which is a
 """
 
 from enum import StrEnum
+from hashlib import blake2s
 
 
 class ScopeKind(StrEnum):
@@ -69,7 +70,16 @@ def is_pool(scope: str) -> bool:
 
 
 def scope_pk(scope: str) -> int:
-    return int(scope.partition(":")[2])
+    """Also of a share of a scope."""
+    return int(scope.partition(":")[2].partition("#")[0])
+
+
+def share_of(scope: str, entry: str) -> str:
+    """What calls are attributed to that a scope's limit for an access group is about, beside the scope itself.
+
+    Which models are in a group changes, so whether a call belonged to it is known at its admission alone.
+    """
+    return f"{scope}#{blake2s(entry.encode(), digest_size=8).hexdigest()}"
 
 
 def store_prefix(organization_pk: int) -> str:

@@ -38,6 +38,8 @@ class Target:
     """What its provider and the access groups of its model may spend together, whoever calls."""
     pool_scopes: tuple[str, ...] = ()
     """Their names, as every call of it is attributed to them."""
+    groups: frozenset[str] = _NONE
+    """Further names by which limits may mean its model: its access groups, and the provider's own name for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,9 @@ class Grants:
         of_team = None if shelf is catalog.everybody else team
         known = catalog.concrete.get((of_team or 0, model))
         if known is None:
-            known = await self._read("concretes", (of_team, model))
+            further = catalog.groups_of(model, team)
+            found = await self._read("concretes", (of_team, model))
+            known = tuple(replace(target, groups=further) for target in found)
             catalog.remember(model, of_team, known)
         return known
 

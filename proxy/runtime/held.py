@@ -104,3 +104,9 @@ class Asking:
     """The database is away, and the intent goes to the disk."""
     platform: "Asking | None" = None
     """The same on the platform's counters, if they have something to say."""
+
+    @property
+    def attributed_to(self) -> tuple[str, ...]:
+        """Scopes, and shares of them, whose sums the call is part of."""
+        above = self.platform.plan.shares if self.platform else ()
+        return self.plan.scopes + self.plan.shares + above + self.admission.target.pool_scopes

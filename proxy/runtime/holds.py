@@ -136,7 +136,7 @@ class Holds:
         now, target, grant = self._clock(), admission.target, admission.grant
         organization = grant.owners.organization_id
         prefix = store_prefix(organization)
-        plan = plan_for(admission.policies, target.model, grant.zone, prefix, target.is_free)
+        plan = plan_for(admission.policies, target.model, target.groups, grant.zone, prefix, target.is_free)
         bound = estimate(admission.call, target, self._config.default_output_tokens)
         asking = Asking(admission, bound, now, organization, prefix, plan, plan.at(now), self._lease)
         above = overall.plan_of(grant, target)
@@ -361,7 +361,7 @@ class Holds:
             epoch=question["e"],
             amount_nano=question["a"],
             counters=asking.moment.counters,
-            scopes=asking.plan.scopes + target.pool_scopes,
+            scopes=asking.attributed_to,
             owners=admission.grant.owners,
             customer_id=admission.customer_id,
             request_id=admission.request_id,

@@ -36,7 +36,7 @@ def plan_of(grant: Grant, target: Target) -> Plan | None:
     policies = target.pools if grant.platform is None else (grant.platform, *target.pools)
     if not policies:
         return None
-    plan = plan_for(policies, target.model, grant.platform_zone, PREFIX, target.is_free)
+    plan = plan_for(policies, target.model, target.groups, grant.platform_zone, PREFIX, target.is_free)
     return plan if plan.asks else None
 
 

@@ -135,7 +135,7 @@ def resolve_alias(grant: Grant, model: str) -> str:
 
 
 def in_full(grant: Grant, policies: Iterable[ScopePolicy], model: str, catalog: Catalog) -> str:
-    """The name by which a model is served and limited. Raises 400 if a limit knows it by its short name only.
+    """The name by which a model is served and limited. Raises 400 if a pattern of a limit covers its short name only.
 
     What is counted under one name does not count under another, so such a limit would never refuse.
     """
@@ -146,7 +146,7 @@ def in_full(grant: Grant, policies: Iterable[ScopePolicy], model: str, catalog: 
     for policy in (*policies, *above):
         limited = [budget.model for budget in policy.budgets if budget.model]
         limited += [rate.model for rate in policy.model_rates]
-        if any(matches(entry, model) and not matches(entry, full) for entry in limited):
+        if any(matches(entry, model) and entry != model and not matches(entry, full) for entry in limited):
             raise errors.invalid(
                 f"'{model}' is limited here by that name and served as '{full}', so the limit would never refuse: "
                 f"have it set for '{full}', or call the model by its full name",

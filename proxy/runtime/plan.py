@@ -15,7 +15,7 @@ import orjson
 from keys.grants import ScopePolicy
 from spend.wire import CounterRef
 from teams.budgets import Budget, matches
-from teams.scopes import ScopeKind, scope_kind
+from teams.scopes import ScopeKind, scope_kind, share_of
 from teams.windows import window_at
 
 NO_LIMIT = 2**53
@@ -63,15 +63,22 @@ class Moment:
 
 
 class Plan:
-    def __init__(self, policies: tuple[ScopePolicy, ...], model: str, zone: str, prefix: str, *, free: bool) -> None:
-        self._budgets = [] if free else [(policy, b) for policy in policies for b in policy.budgets if _for(b, model)]
+    def __init__(
+        self, policies: tuple[ScopePolicy, ...], model: str, groups: frozenset[str], zone: str, prefix: str, *,
+        free: bool,
+    ) -> None:  # fmt: skip
+        known = _Names(model, groups)
+        self._budgets = [] if free else [(p, b) for p in policies for b in p.budgets if known.are_meant(b.model)]
         self._zone, self._prefix = ZoneInfo(zone), prefix
         self.policies = policies
         self.scopes = tuple(policy.scope for policy in policies)
+        #: Beside them, what a call is attributed to that a budget for an access group counts.
+        of_groups = [share_of(p.scope, b.model) for p, b in self._budgets if known.are_meant_by_group(b.model)]
+        self.shares = tuple(dict.fromkeys(of_groups))
         self.epochs = {policy.scope: policy.epoch for policy in policies}
         self.newest, self.oldest = max(self.epochs.values()), min(self.epochs.values())
         self.versions = [version for policy in policies for version in policy.versions]
-        rates = [rate for policy in policies for rate in _rates(policy, model)]
+        rates = [rate for policy in policies for rate in _rates(policy, known)]
         self.rpm = [Rate(policy, name, rpm) for policy, name, rpm, _ in rates if rpm is not None]
         self.tpm = [Rate(policy, name, tpm) for policy, name, _, tpm in rates if tpm is not None]
         self.slots = [Rate(p, p.scope, p.parallel_limit) for p in policies if p.parallel_limit is not None]
@@ -122,16 +129,28 @@ class Plan:
 
 
 @lru_cache(maxsize=50_000)
-def plan_for(policies: tuple[ScopePolicy, ...], model: str, zone: str, prefix: str, free: bool) -> Plan:
-    return Plan(policies, model, zone, prefix, free=free)
+def plan_for(
+    policies: tuple[ScopePolicy, ...], model: str, groups: frozenset[str], zone: str, prefix: str, free: bool
+) -> Plan:
+    return Plan(policies, model, groups, zone, prefix, free=free)
 
 
 def _is_of_key(policy: ScopePolicy) -> bool:
     return scope_kind(policy.scope) is ScopeKind.KEY
 
 
-def _for(budget: Budget, model: str) -> bool:
-    return not budget.model or matches(budget.model, model)
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """Everything that limits may call a model by."""
+
+    model: str
+    groups: frozenset[str]
+
+    def are_meant(self, entry: str) -> bool:
+        return not entry or matches(entry, self.model) or entry in self.groups
+
+    def are_meant_by_group(self, entry: str) -> bool:
+        return entry in self.groups and not matches(entry, self.model)
 
 
 def _line(policy: ScopePolicy, budget: Budget, zone: ZoneInfo, now: datetime) -> Line:
@@ -147,10 +166,10 @@ def _line(policy: ScopePolicy, budget: Budget, zone: ZoneInfo, now: datetime) ->
     )
 
 
-def _rates(policy: ScopePolicy, model: str) -> list[tuple[ScopePolicy, str, int | None, int | None]]:
+def _rates(policy: ScopePolicy, known: _Names) -> list[tuple[ScopePolicy, str, int | None, int | None]]:
     own = [(policy, policy.scope, policy.rpm_limit, policy.tpm_limit)]
     return own + [
         (policy, f"{policy.scope}#{rate.model}", rate.rpm_limit, rate.tpm_limit)
         for rate in policy.model_rates
-        if matches(rate.model, model)
+        if known.are_meant(rate.model)
     ]
