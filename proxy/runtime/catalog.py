@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from keys.grants import ScopePolicy
 from proxy.fallback_rules import Fallbacks
@@ -10,6 +11,8 @@ from spend.pricing import PriceCard
 
 _NONE: frozenset[str] = frozenset()
 _MOST_CONCRETE = 10_000
+#: A snapshot of a model, as `gpt-4o-2024-08-06` or `claude-sonnet-4-20250514`.
+_DATED = re.compile(r"(?P<undated>.+)(?P<date>-(?:20\d\d-\d\d-\d\d|20\d{6}))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,16 @@ class Shelf:
         known = model in self.models or model in self.listed
         return known or (bool(self.wildcards) and self.wildcard_for(model) is not None)
 
+    def in_full(self, short: str) -> str | None:
+        """The model that a provider gives this name; also one with a date behind it, that no list spells out."""
+        if short in self.short:
+            return self.short[short]
+        dated = _DATED.fullmatch(short)
+        if dated is None or dated["undated"] not in self.short:
+            return None
+        full = f"{self.short[dated['undated']]}{dated['date']}"
+        return full if self.has(full) else None
+
     def groups_of(self, model: str) -> frozenset[str]:
         if not self.groups:
             return _NONE
@@ -115,14 +128,14 @@ class Catalog:
         """The name by which a model is served; one that nobody serves stays as it is."""
         if self.shelf_of(model, team) is not None:
             return model
-        return next((shelf.short[model] for shelf in self.shelves(team) if model in shelf.short), model)
+        return next((full for shelf in self.shelves(team) if (full := shelf.in_full(model))), model)
 
     def groups_of(self, model: str, team: int | None) -> frozenset[str]:
         """Further names by which lists of models may mean it: its groups, and the provider's own name for it."""
         shelf, own = self.shelf_of(model, team), model.partition("/")[2]
         if shelf is None:
             return _NONE
-        is_short = shelf.short.get(own) == model and self.shelf_of(own, team) is None
+        is_short = bool(own) and self.in_full(own, team) == model
         return shelf.groups_of(model) | (frozenset({own}) if is_short else _NONE)
 
     def remember(self, model: str, team: int | None, targets: tuple[Target, ...]) -> None:
@@ -133,9 +146,19 @@ class Catalog:
 
 def captured(wildcard: str, model: str) -> tuple[str, ...] | None:
     """What the stars of a wildcard stand for in a model's name; None if it does not cover the model."""
-    pattern = "(.+)".join(re.escape(part) for part in wildcard.split("*"))
-    match = re.fullmatch(pattern, model)
+    match = _pattern(wildcard).fullmatch(model)
     return match.groups() if match else None
+
+
+@lru_cache(maxsize=10_000)
+def _pattern(wildcard: str) -> re.Pattern[str]:
+    """A star stands for a whole name, or for the rest of one, which may be nothing."""
+    first, *rest = wildcard.split("*")
+    pattern, before = re.escape(first), first
+    for part in rest:
+        pattern += ("(.*)" if before and not before.endswith("/") else "(.+)") + re.escape(part)
+        before = part
+    return re.compile(pattern)
 
 
 def filled(wildcard: str, parts: Iterable[str]) -> str:

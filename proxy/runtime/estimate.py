@@ -45,6 +45,11 @@ class Estimate(Bound):
     beyond_cap: int = 0
     """Output tokens that no cap holds back: a prediction that is rejected is billed as output."""
 
+    @property
+    def least_tokens(self) -> int:
+        """What the call may use at any rate: without a cap of its own it may be given the lowest."""
+        return self.input + (self.output if self.capped else 1)
+
 
 @dataclass(slots=True)
 class _Prompt:

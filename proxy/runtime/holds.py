@@ -161,7 +161,7 @@ class Holds:
             "r": moment.r,
             "t": moment.t,
             "k": tokens,
-            "kmin": tokens if bound.capped else bound.input + 1,
+            "kmin": min(bound.least_tokens, NO_LIMIT),
             "p": moment.p,
         }
         if asking.plan.key_line is not None:
@@ -251,7 +251,8 @@ class Holds:
                 raise StaleGrant([reply[1]])
             case kind:
                 rates = {"RPM": asking.plan.rpm, "TPM": asking.plan.tpm, "SLOTS": asking.plan.slots}[kind]
-                raise refusals.rate_limited(kind, rates[int(reply[1])], int(reply[2]), asking.now)
+                rate, used = rates[int(reply[1])], int(reply[2])
+                raise refusals.rate_limited(kind, rate, used, asking.now, asking.bound.least_tokens)
 
     def began(self, held: Held) -> None:
         """It runs in this worker, which keeps count of parallel requests for a store that goes away."""

@@ -5,6 +5,7 @@ an app's key may not see an organization's books.
 """
 
 from datetime import UTC, datetime, timedelta
+from math import ceil
 
 from proxy.runtime import errors
 from proxy.runtime.plan import Line, Rate
@@ -71,10 +72,13 @@ def over_budget(
     return errors.over_budget(message, status, wait, line.policy.scope)
 
 
-def rate_limited(kind: str, rate: Rate, used: int, now: datetime) -> errors.GatewayError:
-    """A limit per minute or of parallel requests; `kind` as the hold script names it."""
+def rate_limited(kind: str, rate: Rate, used: int, now: datetime, least: int = 0) -> errors.GatewayError:
+    """A limit per minute or of parallel requests; `kind` as the hold script names it.
+
+    `least` are the tokens that the call needs at any rate: above the limit itself, no waiting helps.
+    """
     end = now.astimezone(UTC).replace(second=0, microsecond=0) + timedelta(minutes=1)
-    wait = 1 if kind == "SLOTS" else max(1, int((end - now).total_seconds()))
+    wait = 1 if kind == "SLOTS" else ceil((end - now).total_seconds())
     until = (
         "A slot is free when a running call ends"
         if kind == "SLOTS"
@@ -87,7 +91,10 @@ def rate_limited(kind: str, rate: Rate, used: int, now: datetime) -> errors.Gate
         f"Remaining: {max(0, rate.limit - used)}. {until} ({rate.policy.label})"
     )
     again = now + timedelta(seconds=wait) if kind == "SLOTS" else end
-    return errors.rate_limited(message, KINDS[kind], wait, again.isoformat())
+    if kind != "TPM" or least <= rate.limit:
+        return errors.rate_limited(message, KINDS[kind], wait, again.isoformat())
+    message += f". This call may use {least} tokens, more than the limit allows in any minute: lower max_tokens"
+    return errors.rate_limited(message, KINDS[kind], None, again.isoformat())
 
 
 def rate_scope(rate: Rate) -> str:
@@ -105,6 +112,8 @@ def _amounts(kind: ScopeKind, who: str, line: Line, used: tuple[int, int]) -> st
     if kind not in _SEEN:
         return told if told.endswith(".") else f"{told}."
     held = f" ({_usd(used[1])} more is held for running calls)" if used[1] else ""
+    if told.endswith("."):
+        return f"{told} Spend={spent}, Budget={limit}. Current cost: {spent}, Max budget: {limit}{held}."
     return f"{told} Current cost: {spent}, Max budget: {limit}{held}. Spend={spent}, Budget={limit}."
 
 

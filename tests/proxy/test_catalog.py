@@ -177,6 +177,30 @@ def test_so_does_one_behind_a_narrower_wildcard_in_an_access_group(providers: No
     assert known.in_full("gpt-4.1", None) == "gpt-4.1"
 
 
+def test_the_rest_of_a_name_may_be_nothing_but_a_whole_name_may_not(providers: None) -> None:
+    add("openai/gpt-4o*", model="openai/gpt-4o*", api_base=None, **dict.fromkeys(RATES))
+    known = shelves.load_catalog(NOON)
+    assert known.in_full("gpt-4o", None) == "openai/gpt-4o"
+    assert "openai/gpt-4o" in set(known.everybody.names())
+    (target,) = shelves.concrete("openai/gpt-4o", None, NOON)
+    assert target.upstream_model == "gpt-4o"
+    assert captured("openai/*", "openai/") is captured("*", "") is captured("a/*/c", "a//c") is None
+    assert captured("a*-b*", "a-b") == ("", "")
+
+
+def test_a_snapshot_of_a_model_behind_a_wildcard_answers_to_its_own_name(providers: None) -> None:
+    add("openai/gpt-4o*", model="openai/gpt-4o*", api_base=None, **dict.fromkeys(RATES))
+    known = shelves.load_catalog(NOON)
+    full = known.in_full("gpt-4o-2024-08-06", None)
+    assert full == "openai/gpt-4o-2024-08-06"
+    (target,) = shelves.concrete(full, None, NOON)
+    assert target.price is not None
+    assert allowed(("gpt-4o-2024-08-06",), full, known)
+    assert not allowed(("gpt-4o",), full, known)
+    for other in ("gpt-4o-tuned", "gpt-4.1-2025-04-14", "gpt-4o-20240806x"):
+        assert known.in_full(other, None) == other
+
+
 def test_a_name_that_is_served_itself_or_by_several_providers_is_no_short_one(providers: None) -> None:
     wildcard()
     add("gpt-4o-mini", **RATES)
