@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from proxy import services
-from proxy.from_litellm import NewModel, UnknownProvider, UnknownTeam, UnsupportedSecret, read_model
+from proxy.from_litellm import NewModel, UnknownProvider, UnknownTeam, UnsupportedField, read_model, unused
 from proxy.litellm_prices import UnsupportedPrice
 from proxy.merging import apply_to
 from proxy.models import Deployment
@@ -18,7 +18,7 @@ from teams.actors import Actor
 
 log = structlog.get_logger()
 #: What other gateways read, and this one cannot serve: no reason to keep the rest of the file from its callers.
-_LEFT_OUT = (UnknownProvider, UnknownTeam, UnsupportedPrice, UnsupportedSecret)
+_LEFT_OUT = (UnknownProvider, UnknownTeam, UnsupportedPrice, UnsupportedField)
 
 
 class ModelRefused(ValueError):
@@ -39,6 +39,8 @@ def apply_models(entries: tuple[dict[str, Any], ...], source: Deployment.Source,
             new.deployment.public_id = _identity(entry)
             wanted.add(new.deployment.public_id)
             _apply(new, actor, now)
+            if without_effect := unused(entry["litellm_params"]):
+                log.warning("litellm_params without effect", place=_place(index, entry), names=without_effect)
             if new.price is None:
                 _tell_unpriced(new.deployment, _place(index, entry), now)
         except _LEFT_OUT as error:

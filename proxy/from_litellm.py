@@ -3,6 +3,7 @@
 `/model/new` and the `model_list` of the configuration file both come in through here.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -13,6 +14,8 @@ from proxy.lent_secrets import secret_for
 from proxy.litellm_prices import is_price, read_price
 from proxy.models import Credential, Deployment, Provider
 from proxy.providers import REGISTRY
+from proxy.runtime import defaults
+from proxy.runtime.call import MOST_TOKENS
 from spend import book
 from spend.models import Price
 from teams.models import Team
@@ -21,6 +24,8 @@ _USED = {
     "model", "api_key", "api_base", "base_url", "custom_llm_provider", "timeout", "max_retries", "num_retries",
     "litellm_credential_name",
 }  # fmt: skip
+#: Kept, and meant by something: `rpm` and `tpm` are shown alone.
+_MEANT = {"tags", "region_name", "on_disconnect", "rpm", "tpm", "mock_response"}
 #: Names that LiteLLM has besides ours for servers that speak OpenAI's dialect.
 _SAME_DIALECT = {"text-completion-openai": "openai", "custom_openai": "openai_like", "litellm_proxy": "openai_like"}
 _MOST_STARS = 2
@@ -80,6 +85,7 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
     if params.get("on_disconnect", "drain") not in ("drain", "cancel"):
         raise ValidationError({"litellm_params.on_disconnect": "write 'drain' or 'cancel'"})
     names(params.get("tags"), "litellm_params.tags")
+    _check_defaults(params)
     if info.get("id"):
         deployment.public_id = str(info["id"])
     price = read_price({**info, **params}, has_output=deployment.mode != Deployment.Mode.EMBEDDING)
@@ -119,6 +125,21 @@ def names(value: Any, field: str) -> list[str]:
     return list(dict.fromkeys(value))
 
 
+def _check_defaults(params: dict[str, Any]) -> None:
+    if params.get("mock_response"):
+        raise UnsupportedField(
+            {"litellm_params.mock_response": "not supported: calls would be sent and billed after all"}
+        )
+    for name in defaults.CAPS:
+        if params.get(name) is not None and not 1 <= _whole(params, name) <= MOST_TOKENS:
+            raise ValidationError({f"litellm_params.{name}": f"write a whole number from 1 to {MOST_TOKENS}"})
+
+
+def unused(params: Mapping[str, Any]) -> list[str]:
+    """Names among `litellm_params` that change nothing here."""
+    return sorted(name for name in params.keys() - _USED - _MEANT - defaults.NAMES if not is_price(name))
+
+
 def _check_wildcard(name: str, upstream: str) -> None:
     if name.count("*") > _MOST_STARS:
         raise ValidationError({"model_name": f"at most {_MOST_STARS} stars: every call is matched against them"})
@@ -155,8 +176,8 @@ class UnknownProvider(ValidationError):
     """A model of a provider that Latchkey does not speak with."""
 
 
-class UnsupportedSecret(ValidationError):
-    """A field that may hold a secret, and would be kept in clear."""
+class UnsupportedField(ValidationError):
+    """A field that means something elsewhere and must not be taken for granted here, as a secret kept in clear."""
 
 
 def _provider_and_model(params: dict[str, Any]) -> tuple[str, str]:
@@ -204,7 +225,7 @@ def refuse_secrets(values: dict[str, Any], allowed: str = "") -> None:
         if isinstance(item, dict):
             for name, child in item.items():
                 if child is not None and not _is_count(name.lower(), child) and _looks_secret(name.lower()):
-                    raise UnsupportedSecret(
+                    raise UnsupportedField(
                         {name: "not supported: the only secret a model takes is litellm_params.api_key"}
                     )
                 waiting.append(child)

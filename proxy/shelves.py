@@ -16,6 +16,7 @@ from keys.loading import policy_above, policy_of
 from proxy import services
 from proxy.models import AccessGroup, Deployment, Fallback, Pool
 from proxy.providers import REGISTRY
+from proxy.runtime import defaults
 from proxy.runtime.catalog import Catalog, Shelf, Target, by_precision, captured, filled
 from proxy.wildcards import behind
 from spend import book
@@ -195,6 +196,8 @@ def _target(row: Deployment, priced: Mapping[str, PriceCard]) -> Target | None:
         is_free=row.is_free or (price is not None and price.is_free),
         timeout_seconds=row.timeout_seconds,
         max_retries=row.max_retries,
+        defaults=defaults.fields(row.params),
+        usual_output_tokens=defaults.cap(row.params),
         on_disconnect=row.params.get("on_disconnect") or REGISTRY[row.provider.slug].on_disconnect,
         region=str(row.params.get("region_name") or ""),
         tags=frozenset(row.params.get("tags") or ()),

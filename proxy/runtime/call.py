@@ -4,21 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from proxy.gate_rules import GateRules
-from proxy.runtime import errors, strict_json, wishes
+from proxy.runtime import errors, foreign_fields, strict_json, wishes
 from proxy.runtime.routes import Route
 
 _NO_RULES = GateRules()
-#: Never taken from a client: they would choose the upstream, its key, or an answer that costs nothing.
-_FORBIDDEN = (
-    "api_key", "api_base", "base_url", "api_version", "custom_llm_provider", "mock_response", "mock_tool_calls",
-    "fallbacks", "model_list", "models", "route", "litellm_params", "litellm_metadata", "extra_headers",
-    "litellm_call_id", "drop_params", "disable_fallbacks", "user_config",
-    "context_window_fallbacks", "content_policy_fallbacks", "context_window_fallback_dict", "mock_testing_fallbacks",
-    "mock_testing_context_fallbacks", "mock_testing_content_policy_fallbacks",
-)  # fmt: skip
 #: What a fallback cannot change: who pays, and the form of the answer, belong to the call as a whole.
 _WHOLE = frozenset({"model", "user", "metadata", "tags", "stream", "stream_options", "timeout", "num_retries"})
-_MOST_TOKENS = 10**8
+MOST_TOKENS = 10**8
 
 
 @dataclass(slots=True)
@@ -56,8 +48,9 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
         raise errors.invalid(str(error)) from error
     falls_back = not _boolean(body, "disable_fallbacks")
     fallbacks = wishes.fallbacks(body)
-    for name in _FORBIDDEN:
-        body.pop(name, None)
+    foreign_fields.refuse_checks(body)
+    session_id = wishes.session(body, headers)
+    foreign_fields.drop(body)
     stream = _boolean(body, "stream") and route.streams
     call = Call(
         route=route,
@@ -68,7 +61,7 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
         **_sizes(route, body),
         customer=wishes.customer(body, headers, rules),
         tags=wishes.tags(body, headers, rules),
-        session_id=wishes.session(body, headers),
+        session_id=session_id,
         log_metadata=wishes.log_metadata(body, headers),
         timeout=wishes.timeout(body, headers, stream=stream),
         retries=wishes.retries(body, headers),
@@ -80,7 +73,7 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
 
 def _fallback(call: Call, changes: dict[str, Any]) -> Call:
     """The call to another model, with what the client wants to be different about it."""
-    own = {name: value for name, value in changes.items() if name not in _WHOLE and name not in _FORBIDDEN}
+    own = {name: value for name, value in changes.items() if name not in _WHOLE and not foreign_fields.dropped(name)}
     body = {**call.body, **own}
     return replace(call, model=_model(changes), body=body, **_sizes(call.route, body))
 
@@ -112,8 +105,8 @@ def _tokens(body: dict[str, Any], name: str) -> int | None:
     value = body.get(name)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MOST_TOKENS:
-        raise errors.invalid(f"{name} must be a whole number from 0 to {_MOST_TOKENS}", name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MOST_TOKENS:
+        raise errors.invalid(f"{name} must be a whole number from 0 to {MOST_TOKENS}", name)
     return value
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 from keys.grants import ScopePolicy
 from proxy.fallback_rules import Fallbacks
@@ -41,6 +42,10 @@ class Target:
     """What its provider and the access groups of its model may spend together, whoever calls."""
     pool_scopes: tuple[str, ...] = ()
     """Their names, as every call of it is attributed to them."""
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Request fields that it sends where the client says nothing."""
+    usual_output_tokens: int | None = None
+    """What a call without an output cap gets, if it is less than the model could make."""
     groups: frozenset[str] = _NONE
     """Further names by which limits may mean its model: its access groups, and the provider's own name for it."""
 

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from keys.grants import Grant, ScopePolicy
-from proxy.runtime import answer_headers, caps, drawing, errors, faults, permit, posting, relay, several, usage
+from proxy.runtime import (
+    answer_headers,
+    caps,
+    defaults,
+    drawing,
+    errors,
+    faults,
+    permit,
+    posting,
+    relay,
+    several,
+    usage,
+)
 from proxy.runtime.answer_headers import Timing
 from proxy.runtime.call import Call, read_call
 from proxy.runtime.catalog import Target
@@ -159,7 +171,7 @@ async def admit(gateway: "Gateway", request: Request, request_id: str, token: st
         policies=policies,
         customer_id=int(customer.scope.partition(":")[2]) if customer else None,
         tags=tags,
-        call=call if call.model == model else replace(call, model=model),
+        call=defaults.applied(call if call.model == model else replace(call, model=model), target),
         target=target if call.timeout is call.retries is None else _as_wished(target, call),
         attempt=attempt,
     )
@@ -269,6 +281,7 @@ async def send(gateway: "Gateway", call: Call, held: Held, target: Target) -> An
 
 def payload(call: Call, held: Held, target: Target) -> bytes:
     """The body that goes on: ours alone are the model's real name, the cap's field, and the wish for usage."""
+    call = defaults.applied(call, target)
     body = caps.capped({**call.body, "model": target.upstream_model}, call.route, target, held.injected_cap)
     if call.stream:
         body["stream_options"] = {**(call.body.get("stream_options") or {}), "include_usage": True}

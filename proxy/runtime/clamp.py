@@ -55,7 +55,8 @@ def clamped(bound: Estimate, card: PriceCard | None, choices: int, headroom_nano
 
 def to_inject(bound: Estimate, target: Target, choices: int) -> int | None:
     """The cap per choice that must go upstream for a budget to rely on it; None if the model bounds itself."""
-    own, cap = target.max_output_tokens, per_choice(bound, choices)
+    own = None if target.usual_output_tokens else target.max_output_tokens
+    cap = per_choice(bound, choices)
     return None if bound.capped or (own is not None and cap >= own) else cap
 
 

@@ -80,7 +80,8 @@ def estimate(call: Call, target: Target, default_output: int) -> Estimate:
     capped, output = True, 0
     if call.route.has_output:
         capped = call.output_cap is not None
-        output = call.output_cap if call.output_cap is not None else target.max_output_tokens or default_output
+        usual = target.usual_output_tokens or target.max_output_tokens or default_output
+        output = call.output_cap if call.output_cap is not None else usual
         output *= call.choices
     window = target.max_input_tokens
     if prompt.has_media or not _SPECIAL.isdisjoint(call.body) or tools.searches_always(target):

@@ -106,6 +106,10 @@ class Asking:
     """The same on the platform's counters, if they have something to say."""
 
     @property
+    def is_budgeted(self) -> bool:
+        return bool(self.moment.lines or (self.platform and self.platform.moment.lines))
+
+    @property
     def attributed_to(self) -> tuple[str, ...]:
         """Scopes, and shares of them, whose sums the call is part of."""
         above = self.platform.plan.shares if self.platform else ()

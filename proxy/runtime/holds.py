@@ -395,6 +395,6 @@ def _over_soft(lines: tuple[Line, ...], spent: list[str]) -> list[Line]:
 
 
 def _injected(asking: Asking) -> int | None:
-    admission = asking.admission
-    limited = asking.moment.lines or (asking.platform and asking.platform.moment.lines)
-    return clamp.to_inject(asking.bound, admission.target, admission.call.choices) if limited else None
+    target, choices = asking.admission.target, asking.admission.call.choices
+    wanted = asking.is_budgeted or target.usual_output_tokens
+    return clamp.to_inject(asking.bound, target, choices) if wanted else None

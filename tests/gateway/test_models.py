@@ -217,3 +217,18 @@ def test_what_is_taken_away_is_gone_when_that_is_answered(latchkey: Running, boo
         assert latchkey.chat(key, model=name).status_code == 200
         latchkey.manage(method, path, json=body)
         assert {latchkey.chat(key, model=name).status_code for _ in range(4)} == {403}
+
+
+def test_a_deployment_sends_its_own_settings_where_the_client_says_nothing(latchkey: Running, books: Books) -> None:
+    name = unique("tuned")
+    public_id = add(latchkey, books, name, temperature=0.3, max_tokens=7, seed=5)
+    key = latchkey.new_key()
+    plain = {"messages": [{"role": "user", "content": "hi"}], "model": name}
+    for said, sent in (({}, (0.3, 7)), ({"temperature": 1, "max_tokens": 3}, (1, 3))):
+        assert latchkey.http.post(
+            "/v1/chat/completions", json=plain | said, headers={"authorization": f"Bearer {key}"}
+        ).is_success
+        body = books.bodies[-1]
+        cap = body.get("max_tokens") or body.get("max_completion_tokens")
+        assert (body["temperature"], cap, body["seed"]) == (*sent, 5)
+    latchkey.manage("POST", "/model/delete", json={"id": public_id})
