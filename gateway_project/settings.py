@@ -43,6 +43,7 @@ except ConfigError as error:
 CATALOG_SECONDS = 0.5
 PROVIDER_ADDRESSES = {slug: usual_address(spec, os.environ) for slug, spec in REGISTRY.items()}
 GENERAL_SETTINGS, LITELLM_SETTINGS = CONFIG.general, CONFIG.litellm
+CALL_DEFAULTS = CONFIG.defaults
 try:
     GATE_RULES = read_rules(GENERAL_SETTINGS, CONFIG.router, LITELLM_SETTINGS)
     ZONE = read_zone(LITELLM_SETTINGS)

@@ -13,7 +13,8 @@ from typing import Any
 import yaml
 
 from keys import key_rules
-from proxy import fallback_rules, gate_rules, pool_rules
+from proxy import call_defaults, fallback_rules, gate_rules, pool_rules
+from proxy.call_defaults import MOST_RETRIES, CallDefaults, read_call_defaults
 from proxy.providers import REGISTRY, ProviderSpec, usual_address
 from spend import markups
 from teams import people_rules, platform_rules
@@ -23,11 +24,11 @@ _TOP = {"model_list", "general_settings", "litellm_settings", "router_settings",
 GENERAL = {
     "master_key", *gate_rules.NAMES, *people_rules.GENERAL_NAMES, *key_rules.NAMES, *platform_rules.GENERAL_NAMES,
 }  # fmt: skip
-_LITELLM = {
+LITELLM = {
     *gate_rules.LITELLM_NAMES, *fallback_rules.NAMES, *people_rules.NAMES, *key_rules.NAMES, *platform_rules.NAMES,
-    *markups.NAMES,
+    *markups.NAMES, *call_defaults.LITELLM_NAMES,
 }  # fmt: skip
-_ROUTER = {*gate_rules.ROUTER_NAMES, *fallback_rules.NAMES, *pool_rules.NAMES}
+ROUTER = {*gate_rules.ROUTER_NAMES, *fallback_rules.NAMES, *pool_rules.NAMES, *call_defaults.ROUTER_NAMES}
 #: What is so here in any case; only a wish for the opposite is worth a warning.
 _ALWAYS_ON = {"store_model_in_db", "store_audit_logs"}
 _MODEL = {"model_name", "litellm_params", "model_info"}
@@ -35,7 +36,6 @@ _FROM_ENVIRONMENT = "os.environ/"
 #: Settings by which a model says where its secret goes.
 _PLACES = ("api_base", "base_url", "litellm_credential_name")
 _RETRIES = {"max_retries", "num_retries"}
-MOST_RETRIES = 10
 
 
 class ConfigError(ValueError):
@@ -65,6 +65,7 @@ class Config:
     """Entries of `model_list`: {model_name, litellm_params, model_info}, as `/model/new` takes them."""
     warnings: tuple[str, ...] = field(default=())
     lent: tuple[LentSecret, ...] = ()
+    defaults: CallDefaults = field(default_factory=CallDefaults)
 
     def __repr__(self) -> str:
         return f"Config(models={len(self.models)})"
@@ -78,12 +79,13 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
     warnings = [f"{name}: unknown section, ignored" for name in data.keys() - _TOP]
     environ = {**environ, **_variables(data)}
     general = _section(data, "general_settings", GENERAL, environ)
-    litellm = _section(data, "litellm_settings", _LITELLM, environ)
+    litellm = _section(data, "litellm_settings", LITELLM, environ)
     warnings += _foreign(litellm)
-    router = _section(data, "router_settings", _ROUTER, environ)
-    sections = (("general", general, GENERAL), ("litellm", litellm, _LITELLM), ("router", router, _ROUTER))
+    router = _section(data, "router_settings", ROUTER, environ)
+    sections = (("general", general, GENERAL), ("litellm", litellm, LITELLM), ("router", router, ROUTER))
     for name, values, known in sections:
         warnings += _unknown(f"{name}_settings", values, known)
+        warnings += _too_many(f"{name}_settings", values, _RETRIES & known)
     models = data.get("model_list") or []
     if not isinstance(models, list):
         raise ConfigError("model_list must be a list of models")
@@ -96,7 +98,8 @@ def read_config(path: str, environ: Mapping[str, str]) -> Config:
     given = [entry["litellm_params"] for entry, _ in served]
     lent = tuple(_lent(params, name, environ) for params in given if (name := _key_variable(params, environ)))
     entries = tuple(model for _, model in served)
-    return Config(master_key, general, litellm, router, entries, tuple(sorted(warnings)), lent)
+    defaults = _defaults(litellm, router)
+    return Config(master_key, general, litellm, router, entries, tuple(sorted(warnings)), lent, defaults)
 
 
 def _variables(data: dict[str, Any]) -> dict[str, str]:
@@ -110,6 +113,24 @@ def _variables(data: dict[str, Any]) -> dict[str, str]:
 def _unknown(section: str, values: Mapping[str, Any], known: Set[str]) -> list[str]:
     names = (name for name in values.keys() - known if name not in _ALWAYS_ON or not values[name])
     return [f"{section}.{name}: unknown setting, ignored" for name in names]
+
+
+def _too_many(place: str, values: Mapping[str, Any], names: Set[str]) -> list[str]:
+    found = sorted(name for name in names if _is_too_many(values.get(name)))
+    return [f"{place}.{name}: {values[name]} is more than the {MOST_RETRIES} we make" for name in found]
+
+
+def _is_too_many(retries: Any) -> bool:
+    """Variables are texts."""
+    number = int(retries[:9]) if isinstance(retries, str) and retries.isdecimal() else retries
+    return isinstance(number, int) and number > MOST_RETRIES
+
+
+def _defaults(litellm: Mapping[str, Any], router: Mapping[str, Any]) -> CallDefaults:
+    try:
+        return read_call_defaults(litellm, router)
+    except gate_rules.BadRule as error:
+        raise ConfigError(str(error)) from error
 
 
 def _foreign(litellm: Mapping[str, Any]) -> list[str]:
@@ -164,10 +185,8 @@ def _model(place: str, entry: Any, environ: Mapping[str, str], warnings: list[st
     }
     if variable := _key_variable(given, environ):
         resolved["api_key"] = environ[variable]
-    for name in _RETRIES & resolved.keys():
-        if isinstance(resolved[name], int) and resolved[name] > MOST_RETRIES:
-            warnings.append(f"{place}.litellm_params.{name}: {resolved[name]} is more than the {MOST_RETRIES} we make")
-            resolved[name] = MOST_RETRIES
+    warnings += _too_many(f"{place}.litellm_params", resolved, _RETRIES)
+    resolved |= {name: MOST_RETRIES for name in _RETRIES if _is_too_many(resolved.get(name))}
     return {
         "model_name": str(entry["model_name"]),
         "litellm_params": resolved,

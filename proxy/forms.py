@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -67,6 +68,9 @@ class DeploymentForm(ServiceForm):
             self.fields["base_url"].required = False
             self.fields["base_url"].help_text = "Empty: the provider's own address."
             self.fields["upstream_model"].help_text = "The provider's name of the model."
+        for name in {"timeout_seconds", "max_retries"} & self.fields.keys():
+            # What a new model begins with; a stored one shows its own.
+            self.fields[name].initial = getattr(settings.CALL_DEFAULTS, name)
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data

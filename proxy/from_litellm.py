@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from proxy.lent_secrets import secret_for
@@ -71,8 +72,8 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
         mode=_mode(info.get("mode")),
         max_input_tokens=_whole(info, "max_input_tokens"),
         max_output_tokens=_whole(info, "max_output_tokens") or _whole(info, "max_tokens"),
-        timeout_seconds=_whole(params, "timeout") or 600,
-        max_retries=_whole(params, "max_retries", "num_retries", default=2),
+        timeout_seconds=_whole(params, "timeout") or settings.CALL_DEFAULTS.timeout_seconds,
+        max_retries=_whole(params, "max_retries", "num_retries", default=settings.CALL_DEFAULTS.max_retries),
         params={key: value for key, value in params.items() if _is_kept(key, value, _USED)} | _bare(params),
         model_info={key: value for key, value in info.items() if _is_kept(key, value, _COMPUTED)},
         source=source,

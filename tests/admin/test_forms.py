@@ -1,6 +1,7 @@
 """Organizations, teams, people, credentials, deployments and prices: every write is one service's."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -8,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from proxy import services as proxy_services
+from proxy.call_defaults import CallDefaults
 from proxy.models import Credential, Deployment, Provider
 from spend.models import Price
 from teams import services
@@ -163,6 +165,19 @@ def test_a_deployment_from_model_to_price(browser: Client, openai: Provider) -> 
     browser.post(reverse(f"admin:{name}_delete", args=[row.pk]), {"post": "yes"})
     assert not Deployment.objects.exists()
     assert {"model.created", "model.updated", "model.deleted"} <= actions()
+
+
+def test_a_new_deployment_begins_with_the_timeout_and_retries_of_the_configuration(
+    browser: Client, openai: Provider, settings: Any
+) -> None:
+    settings.CALL_DEFAULTS = CallDefaults(timeout_seconds=45, max_retries=4)
+    add(browser, "proxy_deployment", model_name="m", provider=openai.pk, upstream_model="new", is_free="on")
+    row = Deployment.objects.get()
+    assert (row.timeout_seconds, row.max_retries) == (45, 4)
+    settings.CALL_DEFAULTS = CallDefaults()
+    change(browser, "proxy_deployment", row.pk, max_output_tokens=8)
+    row.refresh_from_db()
+    assert (row.timeout_seconds, row.max_retries, row.max_output_tokens) == (45, 4, 8)
 
 
 def test_prices_are_added_and_never_changed(browser: Client) -> None:

@@ -1,4 +1,4 @@
-"""docs/configuration.md lists exactly what the code reads from the environment."""
+"""docs/configuration.md lists exactly what the code reads from the environment and from the configuration file."""
 
 import ast
 import re
@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from proxy.call_defaults import CallDefaults
+from proxy.config_file import GENERAL, LITELLM, ROUTER
 from proxy.version import VERSION
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "configuration.md").read_text()
+FILE = PAGE[PAGE.index("## Settings of the configuration file") :]
 APPS = ("gateway_project", "proxy", "spend", "keys", "teams")
 #: Read to be handed on or to find Django, not to configure Latchkey.
 NOT_OURS = {"DJANGO_SETTINGS_MODULE"}
@@ -56,6 +59,20 @@ def defaults() -> dict[str, str]:
 @pytest.mark.parametrize("name", defaults())
 def test_the_documented_default_is_the_one_in_force(name: str) -> None:
     assert f"`{defaults()[name]}`" in documented()[name]
+
+
+def test_every_setting_of_the_file_is_documented_and_nothing_else_is() -> None:
+    known = {*GENERAL, *LITELLM, *ROUTER}
+    assert [name for name in sorted(known) if not re.search(rf"`(?:\w+_settings\.)?{name}\b", PAGE)] == []
+    rows = re.findall(r"^\| (`[a-z].+?) \|", FILE, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert named - known == {"litellm_settings"}  # says where a setting is called otherwise
+
+
+def test_the_documented_patience_is_the_one_in_force() -> None:
+    usual = CallDefaults()
+    assert f"| `num_retries` | `{usual.max_retries}` |" in FILE
+    assert f"| `timeout` (in `litellm_settings`: `request_timeout`) | `{usual.timeout_seconds}` |" in FILE
 
 
 @pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")], ids=lambda path: path.name)

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from proxy.call_defaults import CallDefaults
 from proxy.config_file import Config, ConfigError, read_config
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "config.example.yaml"
@@ -138,6 +139,15 @@ def test_more_retries_than_we_make_are_ours_with_a_warning(write) -> None:  # ty
     config = read_config(write(f"model_list: [{model}]"), {})
     assert config.models[0]["litellm_params"]["num_retries"] == 10
     assert "model_list[0].litellm_params.num_retries" in config.warnings[0]
+
+
+def test_models_that_state_nothing_of_it_get_the_files_own_retries_and_timeout(write) -> None:  # type: ignore[no-untyped-def]
+    text = "litellm_settings: {num_retries: os.environ/TRIES, request_timeout: 30}\nrouter_settings: {timeout: 0.5}"
+    config = read_config(write(text), {"TRIES": "4"})
+    assert (config.defaults, config.warnings) == (CallDefaults(timeout_seconds=1, max_retries=4), ())
+    config = read_config(write(text), {"TRIES": "50"})
+    assert config.defaults.max_retries == 10
+    assert config.warnings == ("litellm_settings.num_retries: 50 is more than the 10 we make",)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 
 from keys import vault
 from proxy import merging, services
+from proxy.call_defaults import CallDefaults
 from proxy.from_config import ModelRefused, apply_models
 from proxy.from_litellm import read_model
 from proxy.models import Credential, Deployment, LanguageModel, Provider
@@ -172,6 +173,22 @@ def test_what_the_file_no_longer_names_is_removed_and_the_rest_is_not() -> None:
     assert list(LanguageModel.objects.values_list("name", flat=True)) == ["b", "by-hand"]
     assert Deployment.objects.get(model__name="b").timeout_seconds == 7
     assert Deployment.objects.filter(pk=by_hand.pk).exists()
+
+
+def test_a_model_that_states_neither_timeout_nor_retries_gets_those_of_the_configuration(settings: Any) -> None:
+    def held_to(name: str) -> tuple[int, int]:
+        row = Deployment.objects.get(model__name=name)
+        return row.timeout_seconds, row.max_retries
+
+    add("earlier")
+    settings.CALL_DEFAULTS = CallDefaults(timeout_seconds=30, max_retries=0)
+    load(entry("a"), entry("b", timeout=7, num_retries=3))
+    by_hand = add("by-hand")
+    assert (held_to("a"), held_to("b"), held_to("by-hand"), held_to("earlier")) == ((30, 0), (7, 3), (30, 0), (600, 2))
+    settings.CALL_DEFAULTS = CallDefaults(timeout_seconds=90, max_retries=1)
+    load(entry("a"), entry("b", timeout=7, num_retries=3))
+    merging.patch(by_hand, "", {"input_cost_per_token": "0.000003"}, {}, actor=MASTER, now=NOON + timedelta(seconds=1))
+    assert (held_to("a"), held_to("b"), held_to("by-hand"), held_to("earlier")) == ((90, 1), (7, 3), (30, 0), (600, 2))
 
 
 def test_a_bad_entry_is_named_and_nothing_of_the_file_is_loaded() -> None:
