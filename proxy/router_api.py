@@ -11,12 +11,17 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from proxy import fallback_services
+from proxy.call_defaults import CallDefaults
 from proxy.fallback_rules import GENERAL, KIND_OF, KINDS
 from proxy.models import Fallback
 from teams.api_base import ApiError, ManagementView, required_text
 from teams.api_fields import NamesField, TextField
 
 Row = dict[str, Any]
+_SHUFFLE = "simple-shuffle"
+"""As LiteLLM calls a choice that heeds neither load nor price."""
+_STRATEGIES = {_SHUFFLE: "Deployments of a model take their turns."}
+_USUAL = CallDefaults()
 #: What the router goes by: the kind of value of each setting, what it means, and what it is if nobody sets it.
 _FIELDS: dict[str, tuple[str, str, Any]] = {
     "fallbacks": ("List", "Models that take over when every try at a model failed.", []),
@@ -24,8 +29,15 @@ _FIELDS: dict[str, tuple[str, str, Any]] = {
     "content_policy_fallbacks": ("List", "Models that take over a call which a provider's policy refuses.", []),
     "max_fallbacks": ("Integer", "How many other models may be tried for one call.", 5),
     "enable_tag_filtering": ("Boolean", "Whether the tags of a call choose among the deployments of its model.", False),
+    "routing_strategy": ("String", "How a call finds one of its model's deployments.", _SHUFFLE),
+    "num_retries": ("Integer", "Tries after the first one, at models that state no number.", _USUAL.max_retries),
+    "max_retries": ("Integer", "Another name of num_retries.", _USUAL.max_retries),
+    "timeout": ("Float", "Seconds a provider may keep silent, of models that state none.", _USUAL.timeout_seconds),
+    "retry_after": ("Integer", "Seconds between two tries: there is no wait.", 0),
+    "allowed_fails": ("Integer", "There is no limit: a deployment is called however often it failed.", None),
+    "cooldown_time": ("Float", "Seconds for which a deployment that failed is left out: none is.", 0),
+    "model_group_alias": ("Dictionary", "Other names of models, for everybody: there are none.", {}),
 }
-_STRATEGY = "Deployments of a model take their turns."
 
 
 class FallbackSerializer(serializers.Serializer[Any]):
@@ -109,26 +121,30 @@ class RouterFields(ManagementView):
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
-        return Response({"fields": _fields({}), "routing_strategy_descriptions": {"round-robin": _STRATEGY}})
+        return Response({"fields": _fields({}), "routing_strategy_descriptions": _STRATEGIES})
 
 
 class RouterSettings(ManagementView):
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         values = router_values()
-        descriptions = {"round-robin": _STRATEGY}
         return Response(
-            {"fields": _fields(values), "current_values": values, "routing_strategy_descriptions": descriptions}
+            {"fields": _fields(values), "current_values": values, "routing_strategy_descriptions": _STRATEGIES}
         )
 
 
 def router_values() -> Row:
-    """What the router goes by now."""
-    known, rules = Fallback.over(settings.FALLBACKS), settings.GATE_RULES
+    """What the router goes by now. What there is no such thing as here has the value that says so."""
+    known, rules, usual = Fallback.over(settings.FALLBACKS), settings.GATE_RULES, settings.CALL_DEFAULTS
+    fixed = ("routing_strategy", "retry_after", "allowed_fails", "cooldown_time", "model_group_alias")
     return {
         **{name: known.as_setting(kind) for name, kind in KIND_OF.items()},
         "max_fallbacks": rules.max_fallbacks,
         "enable_tag_filtering": rules.tag_filtering,
+        "num_retries": usual.max_retries,
+        "max_retries": usual.max_retries,
+        "timeout": usual.timeout_seconds,
+        **{name: _FIELDS[name][2] for name in fixed},
     }
 
 
@@ -140,7 +156,7 @@ def _fields(values: Row) -> list[Row]:
             "field_value": values.get(name),
             "field_description": description,
             "field_default": default,
-            "options": None,
+            "options": list(_STRATEGIES) if name == "routing_strategy" else None,
             "ui_field_name": name.replace("_", " ").capitalize(),
             "link": None,
         }

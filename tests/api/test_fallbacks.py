@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from proxy import services
+from proxy.call_defaults import CallDefaults
 from proxy.fallback_rules import read_fallbacks
 from proxy.models import Fallback
 from proxy.shelves import load_catalog
@@ -134,6 +135,7 @@ def test_only_platform_admins_may(api: Api) -> None:
 
 def test_the_routers_settings_are_described_and_shown(api: Api, settings: Any) -> None:
     settings.FALLBACKS = read_fallbacks({"context_window_fallbacks": [{"alpha": ["gamma"]}]})
+    settings.CALL_DEFAULTS = CallDefaults(timeout_seconds=45, max_retries=0)
     set_(api)
     told = api.get("/router/settings").json
     assert told["current_values"] == {
@@ -142,7 +144,16 @@ def test_the_routers_settings_are_described_and_shown(api: Api, settings: Any) -
         "content_policy_fallbacks": [],
         "max_fallbacks": 5,
         "enable_tag_filtering": False,
+        "routing_strategy": "simple-shuffle",
+        "num_retries": 0,
+        "max_retries": 0,
+        "timeout": 45,
+        "retry_after": 0,
+        "allowed_fails": None,
+        "cooldown_time": 0,
+        "model_group_alias": {},
     }
+    assert told["routing_strategy_descriptions"].keys() == {"simple-shuffle"}
     assert {row["field_name"]: row["field_value"] for row in told["fields"]} == told["current_values"]
     assert {row["field_value"] for row in api.get("/router/fields").json["fields"]} == {None}
     assert api.get("/get/config/callbacks").json["router_settings"] == told["current_values"]
