@@ -4,10 +4,7 @@ from django.urls import URLPattern, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.permissions import AllowAny
 
-from gateway_project import (
-    api_schema,  # noqa: F401  (registers itself)
-    api_settings,
-)
+from gateway_project import api_settings
 from gateway_project.api_access import (
     ADMIN,
     ADMIN_INFO,
@@ -21,6 +18,7 @@ from gateway_project.api_access import (
     PERSONS_INFO,
 )
 from gateway_project.api_at import at
+from gateway_project.api_schema import DocumentAsJson
 from gateway_project.api_spend import SPEND
 from keys import audit_api
 from keys.api import (
@@ -338,5 +336,6 @@ urlpatterns = [
     *HEALTH,
     *SETTINGS,
     path("api/schema/", SpectacularAPIView.as_view(**_OPEN), name="api-schema"),
+    path("openapi.json", DocumentAsJson.as_view(**_OPEN)),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="api-schema", **_OPEN), name="api-docs"),
 ]

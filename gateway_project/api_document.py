@@ -30,6 +30,7 @@ _TAGS = {
         "active",
         "config",
         "api",
+        "openapi.json",
         "callbacks",
         "alerting",
         "cache",
@@ -107,7 +108,7 @@ def _finish(operation: dict[str, Any], route: str, method: str, example: Example
     segments = [part for part in route.split("/") if part and part not in ("v1", "v2")]
     is_report = "activity" in segments or "spend" in segments
     operation["tags"] = ["Spend" if is_report else _TAG_OF[segments[0]]]
-    operation["operationId"] = f"{method}_{route.strip('/')}".translate(str.maketrans("/-", "__", "{}"))
+    operation["operationId"] = f"{method}_{route.strip('/')}".translate(str.maketrans("/-.", "___", "{}"))
     operation["summary"] = example.summary if example else _first_sentence(operation) or operation["operationId"]
     for status, description in _REFUSALS.items():
         operation["responses"][status] = {"description": description, "content": _json({"schema": _ERROR})}

@@ -18,7 +18,7 @@ def test_every_route_declares_who_may_call_it() -> None:
         for p in patterns
         if not isinstance(getattr(p.callback, "view_initkwargs", {}).get("access"), Access)
     ]
-    assert open_ == ["api/schema/", "api/docs/"]
+    assert open_ == ["api/schema/", "openapi.json", "api/docs/"]
 
 
 def test_a_route_without_access_cannot_be_declared() -> None:

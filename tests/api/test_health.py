@@ -77,6 +77,13 @@ def test_the_openapi_document_names_every_path(api: Api) -> None:
     )
 
 
+@pytest.mark.parametrize("accepts", ["*/*", "application/json", "text/html, */*;q=0.8"])
+def test_the_openapi_document_is_also_where_clients_look_for_it(api: Api, accepts: str) -> None:
+    answer = api.get("/openapi.json", headers={"accept": accepts})
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    assert answer.json == api.get("/api/schema/?format=json", headers={}).json
+
+
 def test_the_documentation_runs_under_the_content_security_policy(api: Api) -> None:
     answer = api.get("/api/docs/", headers={})
     assert answer.status == 200

@@ -24,9 +24,10 @@ RENEW = bool(os.environ.get("RENEW_OPENAPI"))
 METHODS = ("get", "post", "put", "patch", "delete")
 #: What has no example, because it needs something that no other answer tells: a link in a mail, a person who calls.
 UNPLAYED = {
-    "GET /api/schema/", "POST /key/{key}/pick_up", "POST /team/{team_id}/member/{user_id}/reset_budget",
-    "GET /health/services", "POST /health/test_connection", "POST /invitation/update",
-    "POST /onboarding/claim_token", "GET /onboarding/get_token", "POST /organization/member_delete",
+    "GET /api/schema/", "GET /openapi.json", "POST /key/{key}/pick_up",
+    "POST /team/{team_id}/member/{user_id}/reset_budget", "GET /health/services", "POST /health/test_connection",
+    "POST /invitation/update", "POST /onboarding/claim_token", "GET /onboarding/get_token",
+    "POST /organization/member_delete",
     "GET /spend/logs/ui/{request_id}", "GET /team/{team_id}/members/me", "POST /user/password/change",
 }  # fmt: skip
 #: What differs from run to run, and what it is written as.
