@@ -180,3 +180,21 @@ def test_wrong_methods_and_unknown_paths_have_the_error_body(latchkey: Running) 
     assert latchkey.http.get("/v1/chat/completions").status_code == 405
     for path in ("/v1/responses", "/no/such/path"):
         assert _error(latchkey.http.post(path), 404)["type"] == "not_found_error"
+
+
+@pytest.mark.parametrize("version", ["", "/v1"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/responses", "/messages", "/files", "/batches", "/fine_tuning/jobs", "/rerank", "/audio/speech",
+        "/audio/transcriptions", "/images/edits", "/images/variations", "/utils/token_counter",
+    ],
+)  # fmt: skip
+def test_calls_that_are_documented_as_not_there_are_not(latchkey: Running, version: str, path: str) -> None:
+    assert {latchkey.http.get(version + path).status_code, latchkey.http.post(version + path).status_code} == {404}
+
+
+def test_a_limit_of_tokens_below_a_calls_worst_case_refuses_the_first_call(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(tpm_limit=1000)
+    assert latchkey.chat(key, max_tokens=1000).status_code == 429
+    assert latchkey.chat(key, max_tokens=100).status_code == 200
