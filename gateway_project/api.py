@@ -62,6 +62,7 @@ from teams.api import (
     TeamMetadataSchema,
     TeamModels,
     TeamNew,
+    TeamPatch,
     TeamPermissions,
     TeamPermissionsBulk,
     TeamsAvailable,
@@ -162,7 +163,7 @@ TEAMS = [
     at("team/<str:team_id>/member/<str:user_id>/reset_spend", MemberResetSpend, LEADERS, **_SPENT),
     at("team/<str:team_id>/member/<str:user_id>/reset_budget", MemberResetSpend, LEADERS, **_SPENT),
     at("team/<str:team_id>/members/me", MemberMe, EVERY_PERSON, **_MEMBERS),
-    at("team/<str:team_id>", TeamUpdate, LEADERS, **_RESET, http_method_names=["patch", "options"]),
+    at("team/<str:team_id>", TeamPatch, LEADERS, **_RESET),
 ]
 
 PROJECTS = [

@@ -1,6 +1,6 @@
 """Management endpoints of teams alone; those that show keys are in `keys.teams_api`."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import transaction
@@ -22,7 +22,7 @@ from teams.finding import available_teams, managed_team, owned_team, person_of, 
 from teams.models import Membership, SharedBudget, Team, User
 from teams.promises import refuse_promises
 from teams.rows import Row, team_row
-from teams.scope_serializers import TeamUpdateSerializer, patched
+from teams.scope_serializers import TeamPatchSerializer, TeamUpdateSerializer, patched
 from teams.serializers import PermissionsField, TeamSerializer, find_team, member_budget, refuse_beyond
 from teams.spend_field import OpeningView, SpendView
 
@@ -94,13 +94,19 @@ class TeamNew(TeamView, OpeningView):
 class TeamUpdate(TeamView, SpendView):
     """A merge patch: an omitted field keeps its value, null clears it. Team admins cannot raise what limits them."""
 
+    form: ClassVar[type[TeamUpdateSerializer]] = TeamUpdateSerializer
+
     @extend_schema(request=TeamUpdateSerializer, responses=OpenApiTypes.OBJECT)
-    def post(self, request: Request, team_id: str = "") -> Response:
-        named, actor = team_id or required_text(self.body, "team_id"), self.caller.actor
-        team = managed_team(named, self.caller, "/team/update")
+    def post(self, request: Request) -> Response:
+        return self.saved(required_text(self.body, "team_id"))
+
+    patch = post
+
+    def saved(self, named: str) -> Response:
+        actor, team = self.caller.actor, managed_team(named, self.caller, "/team/update")
         above = self.caller.manages_organization(team.organization_id)
         with transaction.atomic():
-            team = patched(team, TeamUpdateSerializer, self.body, actor, check=unless_above(above))
+            team = patched(team, self.form, self.body, actor, check=unless_above(above))
             shared = member_budget(team, self.body)
             if shared is not None:
                 if not above:
@@ -110,13 +116,24 @@ class TeamUpdate(TeamView, SpendView):
             self.set_spend(team, self.body, timezone.now())
         return Response({"team_id": team.public_id, "data": self.shown(find_team(named))})
 
-    patch = post
-
     def _refuse_own_raise(self, team: Team, changed: SharedBudget) -> None:
         """Whom the members' budget holds does not raise it for everybody either."""
         budget = team.member_budget_id
         if budget and team.memberships.filter(user=self.caller.user_pk, shared_budget=budget).exists():
             never_raised(SharedBudget.objects.get(pk=budget), changed)
+
+
+class TeamPatch(TeamUpdate):
+    """PATCH /team/{team_id}: the same, and `metadata` is changed member by member (RFC 7396), not replaced."""
+
+    form = TeamPatchSerializer
+    http_method_names = ("patch", "options")
+
+    @extend_schema(request=TeamPatchSerializer, responses=OpenApiTypes.OBJECT)
+    def patch(self, request: Request, team_id: str) -> Response:  # type: ignore[override]
+        if self.body.get("team_id") is not None and required_text(self.body, "team_id") != team_id:
+            raise ApiError(400, "team_id: is another one than in the path; leave it out", param="team_id")
+        return self.saved(team_id)
 
 
 class TeamDelete(TeamView):

@@ -12,10 +12,11 @@ from teams.actors import Actor
 from teams.api_fields import AliasesField, MailField, MoneyField, NamesField, TextField, ValidityField
 from teams.api_types import ApiError
 from teams.limit_serializers import LimitsSerializer
+from teams.merge_patch import merge_patch
 from teams.models import Customer, Limits, Membership, Organization, OrganizationMembership, Project, Tag, Team, User
 from teams.people_defaults import complete_customer
 from teams.promises import refuse_promises
-from teams.rows import zone_of
+from teams.rows import model_rates, zone_of
 from teams.serializers import (
     TEAM_COLUMNS,
     MemberSerializer,
@@ -99,6 +100,30 @@ class TeamUpdateSerializer(TaggedSerializer):
             raise serializers.ValidationError({"soft_budget": "must be lower than max_budget"})
         team.organization = find_organization(self.validated_data) or team.organization
         refuse_beyond(team.organization, team, f"organization '{team.organization}'")
+        return team
+
+
+class TeamPatchSerializer(TeamUpdateSerializer):
+    """PATCH /team/{team_id}: `metadata` is a merge patch itself, of what the locked row has at that moment."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        metadata = data.get("metadata") if isinstance(data, dict) else None
+        if not isinstance(metadata, dict):
+            return super().to_internal_value(data)
+        # Rates per model are shown as a part of it, but kept elsewhere, where null would keep them.
+        shown = model_rates(self.instance.model_limits)  # type: ignore[union-attr]
+        rates = {
+            name: {} if metadata[name] is None else merge_patch(now, metadata[name])
+            for name, now in shown.items()
+            if name in metadata
+        }
+        return super().to_internal_value({**data, "metadata": metadata | rates})
+
+    def apply(self, instance: Any, **how: Any) -> Any:
+        stored = instance.metadata
+        team: Team = super().apply(instance, **how)
+        if self.validated_data.get("metadata") is not None:
+            team.metadata = merge_patch(stored, team.metadata)
         return team
 
 
