@@ -13,6 +13,7 @@ from gateway_project.api_access import (
     ANYONE,
     EVERY_PERSON,
     LEADERS,
+    MODEL_LEADERS,
     ORG_LEADERS,
     PEOPLE,
     PERSONS_INFO,
@@ -239,12 +240,12 @@ BUDGETS = [
 ]
 
 MODELS = [
-    at("model/new", ModelNew, LEADERS),
-    at("model/update", ModelUpdateByPost, LEADERS),
-    at("model/<str:model_id>/update", ModelUpdateByPatch, LEADERS),
-    at("model/delete", ModelDelete, LEADERS),
-    at("model/block", ModelBlocking, LEADERS, blocked=True),
-    at("model/unblock", ModelBlocking, LEADERS, blocked=False),
+    at("model/new", ModelNew, MODEL_LEADERS),
+    at("model/update", ModelUpdateByPost, MODEL_LEADERS),
+    at("model/<str:model_id>/update", ModelUpdateByPatch, MODEL_LEADERS),
+    at("model/delete", ModelDelete, MODEL_LEADERS),
+    at("model/block", ModelBlocking, MODEL_LEADERS, blocked=True),
+    at("model/unblock", ModelBlocking, MODEL_LEADERS, blocked=False),
     at("model/info", ModelInfo, ANYONE),
     at("v1/model/info", ModelInfo, ANYONE),
     at("v2/model/info", ModelInfoPaged, ANYONE),

@@ -38,6 +38,8 @@ class Access:
     spend: bool = False
     refuses: int = 401
     """What everybody else is answered with."""
+    words: str = ""
+    """How the answer begins, where clients look for other words than the usual ones; read-only admins get it too."""
 
 
 #: Platform admins; read-only ones where it is a GET.
@@ -50,6 +52,8 @@ ADMIN_OR_403 = Access(frozenset({Standing.ADMIN}), refuses=403)
 ORG_LEADERS = Access(frozenset({Standing.ADMIN, Standing.ORG_ADMIN}))
 #: Who leads an organization or a team.
 LEADERS = Access(_LEADERS)
+#: The same for models, in the words that clients know.
+MODEL_LEADERS = Access(_LEADERS, refuses=403, words="User does not have permission to make this model call")
 #: Everybody who may make and change things of their own, or what a team grants them.
 PEOPLE = Access(_PEOPLE)
 #: Every person, also those who may only look.
@@ -83,20 +87,23 @@ class MayCall(BasePermission):
         _refuse_narrowed(caller, access, request.path)
         if access.may & caller.standings or (access.spend and caller.opens_spend):
             return True
-        if caller.role == Standing.VIEWER:
-            if access.reads or request.method in SAFE_METHODS:
-                return True
-            raise ApiError(
-                403,
-                f"user not allowed to access this route, role= {caller.role}. "
-                f"Trying to access: {shown_path(request.path)}",
-            )
-        raise ApiError(
-            access.refuses,
-            "Authentication Error, Only proxy admin can be used to generate, delete, update info for new "
-            f"keys/users/teams/models. Route={shown_path(request.path)}. Your role={caller.role or 'unknown'}. "
-            f"Your user_id={caller.user_id or 'unknown'}",
-        )
+        if caller.role == Standing.VIEWER and (access.reads or request.method in SAFE_METHODS):
+            return True
+        raise _refusal(caller, access, shown_path(request.path))
+
+
+def _refusal(caller: Caller, access: Access, path: str) -> ApiError:
+    """What somebody is told whose standing is not enough."""
+    whose = f"Route={path}. Your role={caller.role or 'unknown'}. Your user_id={caller.user_id or 'unknown'}"
+    if access.words:
+        return ApiError(access.refuses, f"{access.words}. {whose}")
+    if caller.role == Standing.VIEWER:
+        return ApiError(403, f"user not allowed to access this route, role= {caller.role}. Trying to access: {path}")
+    return ApiError(
+        access.refuses,
+        "Authentication Error, Only proxy admin can be used to generate, delete, update info for new "
+        f"keys/users/teams/models. {whose}",
+    )
 
 
 def _refuse_narrowed(caller: Caller, access: Access, called: str) -> None:

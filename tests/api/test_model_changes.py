@@ -10,9 +10,10 @@ from proxy import services
 from proxy.models import Credential, Deployment
 from spend import book
 from teams.actors import SYSTEM
-from teams.models import AuditEvent, Team, User
-from teams.services import create_team
+from teams.models import AuditEvent, Membership, Team, User
+from teams.services import add_member, create_team
 from tests.api.conftest import Api
+from tests.api.people import key_of, person
 from tests.api.test_models import NEW, SECRET
 from tests.factories import NOON, issue
 
@@ -196,9 +197,23 @@ def test_a_team_admin_cannot_move_a_model_to_another_team(api: Api, search: Team
     assert Deployment.objects.get().team == search
 
 
-def test_plain_members_manage_no_models(api: Api, search: Team, linus: User) -> None:
-    _, secret = issue(user=linus)
-    assert api.post("/model/new", of_team(search), bearer=secret).status == 401
+def test_who_leads_nothing_manages_no_models_and_hears_it_in_the_words_of_clients(api: Api, search: Team) -> None:
+    api.post("/model/new", NEW)
+    member = person("mia")
+    add_member(Membership(team=search, user=member), actor=SYSTEM)
+    viewers = [person(role, role=role) for role in ("internal_user_viewer", "proxy_admin_viewer")]
+    people = (member, person("oscar"), *viewers)
+    for secret in (*map(key_of, people), issue()[1], issue(team=search)[1]):
+        answers = [
+            api.post("/model/new", of_team(search), bearer=secret),
+            api.post("/model/update", {"model_name": "x", "model_info": {"id": "house-1"}}, bearer=secret),
+            patch(api, {"model_name": "x"}, bearer=secret),
+            *(api.post(f"/model/{verb}", {"id": "house-1"}, bearer=secret) for verb in ("delete", "block", "unblock")),
+        ]
+        assert [answer.status for answer in answers] == [403] * 6
+        said = [answer.error["message"] for answer in answers]
+        assert all("User does not have permission to make this model call" in message for message in said)
+    assert [(row.model.name, row.blocked) for row in Deployment.objects.all()] == [("fast", False)]
 
 
 def test_a_deleted_team_takes_its_models_and_their_secrets_along(api: Api, search: Team) -> None:

@@ -104,6 +104,10 @@ class Cast:
         reads = self.role == Standing.VIEWER and (access.reads or method == "get")
         return reads or bool(access.may & self.standings)
 
+    def refused_with(self, access: Access) -> int:
+        """The status for who may not: what narrows a key, and the role that only looks, forbid by themselves."""
+        return 403 if self.narrowed or self.role == Standing.VIEWER else access.refuses
+
 
 def world(mark: str, name: str, beside: World | None = None) -> World:
     fresh = Organization(name=f"{mark}-org", metadata={"m": mark})
