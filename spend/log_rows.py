@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from spend.breakdown import cost_breakdown
+from spend.error_classes import error_class
 from spend.models import Hold, LedgerEntry, Refusal
 from spend.pricing import PriceCard
 from teams.money import usd_from_nano
@@ -59,8 +60,8 @@ def failed_row(hold: Hold) -> dict[str, Any]:
 def refused_row(refusal: Refusal) -> dict[str, Any]:
     """A call that was refused before anything was held, and what its caller was told."""
     told = {
-        "error_code": str(refusal.status), "error_class": refusal.kind, "error_message": refusal.message,
-        "traceback": "",
+        "error_code": str(refusal.status), "error_class": error_class(refusal.status, refusal.kind),
+        "error_type": refusal.kind, "error_message": refusal.message, "traceback": "",
     }  # fmt: skip
     return {
         "request_id": refusal.request_id,

@@ -169,8 +169,8 @@ def test_a_refused_call_is_shown_with_what_its_caller_was_told(api: Api) -> None
     assert (row["request_id"], row["status"], row["spend"], row["api_key"]) == ("refused", "failure", 0, key.token)
     assert (row["model"], row["model_group"]) == ("demo", "demo")
     assert row["metadata"]["error_information"] == {
-        "error_code": "429", "error_class": "rate_limit_error", "error_message": "Rate limit exceeded",
-        "llm_provider": "", "traceback": "",
+        "error_code": "429", "error_class": "RateLimitError", "error_type": "rate_limit_error",
+        "error_message": "Rate limit exceeded", "llm_provider": "", "traceback": "",
     }  # fmt: skip
     assert api.get("/spend/logs/ui/refused").json == row
     assert api.get("/spend/logs", {"api_key": key.token}).json == [row]

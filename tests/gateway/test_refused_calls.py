@@ -30,9 +30,11 @@ def test_every_kind_of_refusal_is_in_the_log_of_the_key(latchkey: Running, books
     for code, answer in told.items():
         row, said = rows[code], answer.json()["error"]
         assert row["litellm_call_id"] == answer.headers["x-litellm-call-id"]
-        assert row["metadata"]["error_information"]["error_class"] == said["type"]
+        assert row["metadata"]["error_information"]["error_type"] == said["type"]
         assert row["metadata"]["error_information"]["error_message"] == said["message"][:500]
         assert (row["spend"], row["api_key"], row["messages"]) == (0, token_of(key), {})
+    classes = {code: row["metadata"]["error_information"]["error_class"] for code, row in rows.items()}
+    assert classes == {"429": "BudgetExceededError", "403": "PermissionDeniedError", "400": "BadRequestError"}
     assert (rows["429"]["model_group"], rows["403"]["model_group"]) == ("gpt-books", "gpt-free")
     assert books.total_nano == 0
 
