@@ -289,5 +289,8 @@ def taken(user: User) -> str:
 
 def refuse_taken(user: User) -> None:
     field = taken(user)
+    if field == "user_id":
+        # In the words that clients look for.
+        raise ApiError(409, f"user_id: User with id {user.public_id} already exists", param=field)
     if field:
         raise ApiError(409, f"{field}: User already exists with this {field}", param=field)

@@ -136,6 +136,8 @@ def test_a_taken_id_or_email_is_409(api: Api, linus: User) -> None:
     for field, value in (("user_id", linus.public_id), ("user_email", "LINUS@example.com")):
         answer = api.post("/user/new", {field: value})
         assert (answer.status, answer.error["param"]) == (409, field)
+    answer = api.post("/user/new", {"user_id": linus.public_id})
+    assert f"User with id {linus.public_id} already exists" in answer.error["message"]
 
 
 def test_a_password_is_refused_in_the_shape_of_a_validation(api: Api) -> None:
