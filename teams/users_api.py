@@ -170,7 +170,10 @@ class UserFilter(ManagementView):
 
 
 class PasswordChange(ManagementView):
-    """A person's own password for signing in; who has one already names it."""
+    """A person's own password for signing in, by who knows the one it has.
+
+    A key alone is no proof of a person: apps hold it. So the first password comes by an invitation, or from an admin.
+    """
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
@@ -181,7 +184,10 @@ class PasswordChange(ManagementView):
             raise ApiError(400, "this key belongs to nobody who could sign in", param="user_id")
         new = required_text(self.body, "new_password")
         current = self.body.get("current_password")
-        if user.has_usable_password() and not (isinstance(current, str) and user.check_password(current)):
+        if not user.has_usable_password():
+            told = "none was set yet; have an admin send an invitation link (/invitation/new), or set one in /admin/"
+            raise ApiError(400, f"current_password: {told}", param="current_password")
+        if not (isinstance(current, str) and user.check_password(current)):
             raise ApiError(403, "current_password: is not right", param="current_password")
         try:
             validate_password(new, user)

@@ -185,6 +185,20 @@ def test_somebody_changes_the_own_password_knowing_the_old_one(api: Api, linus: 
     assert api.post("/user/password/change", right).status == 400
 
 
+@pytest.mark.parametrize("role", ["internal_user", "proxy_admin"])
+def test_nobody_sets_a_first_password_by_a_key(api: Api, role: User.Role) -> None:
+    somebody = person("somebody", role=role)
+    secret = key_of(somebody)
+    for current in ("", "anything", None, 1):
+        body = {"new_password": PASSWORD, "current_password": current}
+        refused = api.post("/user/password/change", body, bearer=secret)
+        assert (refused.status, refused.error["param"]) == (400, "current_password")
+        assert "/invitation/new" in refused.error["message"]
+    assert api.post("/user/password/change", {"new_password": PASSWORD}, bearer=secret).status == 400
+    somebody.refresh_from_db()
+    assert not somebody.has_usable_password()
+
+
 def test_a_person_shows_every_field_that_clients_know(api: Api) -> None:
     row = api.post("/user/new", {"user_id": "u", "sso_user_id": "sso-1"}).json
     for name in (
