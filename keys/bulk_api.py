@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from keys import services
 from keys.api import KeyView, changed_key, named_key
 from keys.models import RetiredSecret, VirtualKey
-from keys.rights import described_key, managed_key
+from keys.rights import described_key, managed_key, not_granted
 from keys.rows import key_row, status_of
 from keys.serializers import KeySerializer, token_from
 from teams.access_groups import assign_sent
@@ -23,7 +23,7 @@ from teams.api_base import MOST_NAMES, ApiError, listed, required_names, require
 from teams.api_types import MISSING, Misshapen
 from teams.models import Team
 
-_UPDATE = "/key/update"
+_BULK_UPDATE = "/key/bulk_update"
 
 
 class KeyBulkUpdate(KeyView):
@@ -57,7 +57,7 @@ class KeyBulkUpdate(KeyView):
     @transaction.atomic
     def _change(self, patch: dict[str, Any], team: Team | None) -> dict[str, Any]:
         now = timezone.now()
-        key = managed_key(self.caller, named_key(patch), _UPDATE, locked=True)
+        key = managed_key(self.caller, named_key(patch), _BULK_UPDATE, locked=True)
         if team is not None and key.team_id != team.pk:
             raise ApiError(400, f"key: is no key of team {team.public_id}", param="key")
         key = changed_key(key, KeySerializer, self.caller, patch, now=now)
@@ -67,7 +67,10 @@ class KeyBulkUpdate(KeyView):
 
 
 class TeamKeyBulkUpdate(KeyBulkUpdate):
-    """POST /team/key/bulk_update: as above, or one patch for some or all keys of a team."""
+    """POST /team/key/bulk_update: as above, or one patch for some or all keys of a team.
+
+    Members whom the team grants /key/bulk_update may change of its keys what /key/update would let them.
+    """
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
@@ -75,8 +78,8 @@ class TeamKeyBulkUpdate(KeyBulkUpdate):
         team = Team.objects.visible_to(self.caller).select_related("organization").filter(public_id=team_id).first()
         if team is None:
             raise ApiError(404, f"team_id: Team not found, passed team id: {team_id}", param="team_id")
-        if not Team.objects.managed_by(self.caller).filter(pk=team.pk).exists():
-            raise ApiError(403, "team_id: only admins of the team may change its keys", param="team_id")
+        if not Team.objects.managed_by(self.caller, _BULK_UPDATE).filter(pk=team.pk).exists():
+            raise not_granted(_BULK_UPDATE, team)
         return Response(self.changed(self._patches(team), team))
 
     def _patches(self, team: Team) -> list[dict[str, Any]]:

@@ -125,7 +125,7 @@ class KeyAliases(ManagementView):
         query = request.query_params
         page = whole_number(query, "page", 1, top=10**9)
         size = whole_number(query, "size", 50, top=100)
-        keys = VirtualKey.objects.visible_to(self.caller).live().filter(alias__isnull=False)
+        keys = VirtualKey.objects.visible_to(self.caller, "/key/aliases").live().filter(alias__isnull=False)
         if query.get("search"):
             keys = keys.filter(alias__icontains=query["search"])
         if query.get("team_id"):

@@ -31,12 +31,13 @@ class KeyQuerySet(models.QuerySet["VirtualKey"]):
         """Keys that have not been deleted; deleted ones stay for the ledger."""
         return self.filter(deleted_at__isnull=True).exclude(public_id=MASTER_ID)
 
-    def visible_to(self, caller: Caller) -> Self:
-        """Platform admins see every key; others their own, the calling one, and those they manage or may list."""
+    def visible_to(self, caller: Caller, route: str = "") -> Self:
+        """Platform admins see every key; others their own, the calling one, those they manage or may list, and those
+        of teams that grant them `route`."""
         if caller.reads_all:
             return self
         own = Q(pk=caller.key_pk) | (Q(user=caller.user_pk) if caller.user_pk else Q())
-        listed = caller.granted.get("/key/list", frozenset())
+        listed = caller.may_read_in("/key/list", route)
         return self.filter(own | Q(team__in=listed | caller.leads) | Q(organization__in=caller.organizations))
 
     def described_to(self, caller: Caller) -> Self:
@@ -53,9 +54,8 @@ class KeyQuerySet(models.QuerySet["VirtualKey"]):
             return self
         standings = caller.standings
         leads = caller.leads if Standing.TEAM_ADMIN in standings else frozenset()
-        granted = caller.granted.get(route, frozenset()) if Standing.MEMBER in standings else frozenset()
         organizations = caller.organizations if Standing.ORG_ADMIN in standings else frozenset()
-        return self.filter(Q(team__in=leads | granted) | Q(organization__in=organizations))
+        return self.filter(Q(team__in=leads | caller.may_write_in(route)) | Q(organization__in=organizations))
 
     def managed_by(self, caller: Caller, route: str) -> Self:
         """Keys that the caller may change by `route`: own ones, and those of teams and organizations it leads.

@@ -83,12 +83,18 @@ def led_key(caller: Caller, named: str, route: str, *, locked: bool = False) -> 
     return key
 
 
+def judge_reset(caller: Caller, key: VirtualKey) -> None:
+    """What a key spent is set back by another one, unless its holder leads: else its budget would hold nobody."""
+    if key.pk == caller.key_pk and not leads(caller, key):
+        raise ApiError(403, "key: another key has to set back what the key that calls has spent", param="key")
+
+
 def _refuse_others(caller: Caller, keys: list[VirtualKey], reached: set[int], route: str) -> None:
     for key in keys:
         if key.pk in reached:
             continue
         if key.team is not None and key.team_id in caller.teams:
-            raise _not_granted(route, key.team)
+            raise not_granted(route, key.team)
         raise ApiError(403, f"You are not allowed to use {route} on this key", param="key")
 
 
@@ -196,8 +202,8 @@ def _judge_place(caller: Caller, key: VirtualKey, route: str) -> None:
 
 def _judge_team(caller: Caller, key: VirtualKey, team: Team, route: str) -> None:
     leader = caller.manages_team(team.pk, team.organization_id)
-    if not leader and not caller.is_granted(route, team.pk):
-        raise _not_granted(route, team)
+    if not leader and team.pk not in caller.may_write_in(route):
+        raise not_granted(route, team)
     if key.user_id is None or key.user_id == caller.user_pk:
         return
     if not leader or not Membership.objects.filter(team=team, user=key.user_id).exists():
@@ -248,7 +254,7 @@ def _stored(key: VirtualKey | None, name: str) -> Any:
     return key.allowed_routes if name == "allowed_routes" else key.extras.get(name, key.metadata.get(name))
 
 
-def _not_granted(route: str, team: Team) -> ApiError:
+def not_granted(route: str, team: Team) -> ApiError:
     return ApiError(
         401,
         f"Team member does not have permissions for endpoint: {route}. Ask an admin of team {team.public_id} to "

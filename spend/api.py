@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from spend import totals
 from spend.labels import key_labels, user_labels
-from spend.logs import MOST, Log, common, filtered, key_pks, of_request, of_session, order_of
+from spend.logs import MOST, ROUTE, Log, common, filtered, key_pks, of_request, of_session, order_of
 from spend.query import Days, Query, day, instant, refuse_odd_range
 from spend.sessions import sessions
 from spend.shares import Shares
@@ -99,7 +99,7 @@ def _page(log: Log, query: Query, sort: str, order: str, *, by_session: bool = F
 
 
 def _shares(caller: Caller, days: Days, query: Query) -> Shares:
-    rows = totals.seen(caller, days)
+    rows = totals.seen(caller, days, route=ROUTE)
     if caller.reads_spend and not query.get("api_key") and not query.get("user_id"):
         return Shares(rows, totals.every(days), days, failures=False)
     if query.get("api_key"):

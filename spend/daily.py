@@ -96,6 +96,8 @@ class Selection:
     """Which of the daily totals are the same calls, where there are such: of everybody, and nothing left out."""
     kinds: tuple[str, ...] = KINDS
     """By what `rows` and `summed` tell calls of the same owners apart."""
+    route: str = ""
+    """By which teams show their plain members more than the members' own calls."""
 
     def rows(self, shown: Shown = _EVERY) -> list[Row]:
         """Sums of the owners to be shown apart, the newest day first; all others are 0."""
@@ -182,7 +184,7 @@ class Selection:
         return Shares(self._activity(), totals, self.days)
 
     def _activity(self) -> QuerySet[Activity]:
-        rows = Activity.objects.visible_to(self.caller).filter(self.where)
+        rows = Activity.objects.visible_to(self.caller, self.route).filter(self.where)
         rows = rows.filter(day__gte=self.days.first, day__lte=self.days.last)
         if self.tags is None:
             return rows.filter(tag="")
@@ -192,7 +194,7 @@ class Selection:
         """Calls that were refused count as failed. They are no part of the books, so nobody sums them up."""
         wanted = self.where & Q(admitted_at__gte=self.days.start, admitted_at__lt=self.days.end)
         wanted = wanted if self.tags is None else wanted & ~Q(tags=[])
-        return Refusal.objects.visible_to(self.caller).filter(wanted)
+        return Refusal.objects.visible_to(self.caller, self.route).filter(wanted)
 
     def _some_refused(self, start: int, end: int) -> tuple[list[Row], int]:
         """Some refusals, each a row of its own (with tags, sums of them), and how many there are."""
@@ -225,7 +227,8 @@ class Selection:
                 from_, to = sorted((midnight, midnight - by))
                 hours |= Q(admitted_at__gte=from_, admitted_at__lt=to)
             for calls, sums in sources:
-                rows = calls.visible_to(self.caller).filter(self.where).filter(hours & only if only else hours)
+                wanted = self.where & hours & only if only else self.where & hours
+                rows = calls.visible_to(self.caller, self.route).filter(wanted)
                 for group in self._grouped(rows, UTC, shown).annotate(**sums):
                     for row in self._exploded(group[: -len(SUMS)], shown, group[-len(SUMS) :]):
                         yield row, row.day + timedelta(days=1 if by > timedelta(0) else -1)

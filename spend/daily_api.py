@@ -42,6 +42,8 @@ class DailyActivity(ManagementView):
     #: Which of the daily totals are calls of all entities; None where totals do not tell.
     totals: ClassVar[Q | None] = Q()
     entity: ClassVar[type[Model]] = User
+    #: What a team grants its plain members who are to see all of it here.
+    route: ClassVar[str] = ""
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
@@ -63,7 +65,7 @@ class DailyActivity(ManagementView):
         if query.get("api_key"):
             pks = [pk for each in names(query, "api_key") for pk in key_pks(each)]
             where, totals = where & Q(key_id__in=pks), None
-        return Selection(self.caller, days(query, zone=offset_zone(query)), where, totals=totals)
+        return Selection(self.caller, days(query, zone=offset_zone(query)), where, totals=totals, route=self.route)
 
     def chosen(self, query: Mapping[str, str]) -> Q:
         """Of the caller's entities those that are named; everything else is left out by `visible_to`."""
@@ -111,6 +113,7 @@ class DailyActivity(ManagementView):
 
 class TeamDailyActivity(DailyActivity):
     column, chosen_by, entity, totals = "team_id", ("team_ids", "team_id"), Team, Q(of_team=True)
+    route = "/team/daily/activity"
 
 
 class OrganizationDailyActivity(DailyActivity):

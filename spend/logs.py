@@ -23,6 +23,8 @@ from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.models import Customer, Organization, Team, User
 
+#: By which a team lets its plain members read its part of the log, in whatever form.
+ROUTE = "/spend/logs"
 #: No list counts or reaches farther than this; what no index knows is looked for, and ordered, among so many of the
 #: newest calls and as many of the newest failures.
 MOST = 10_000
@@ -77,8 +79,8 @@ class Log:
 
     @classmethod
     def of(cls, caller: Caller) -> "Log":
-        attempts, refusals = Hold.objects.visible_to(caller), Refusal.objects.visible_to(caller)
-        return cls(LedgerEntry.objects.visible_to(caller), attempts.failed(), refusals)
+        attempts, refusals = Hold.objects.visible_to(caller, ROUTE), Refusal.objects.visible_to(caller, ROUTE)
+        return cls(LedgerEntry.objects.visible_to(caller, ROUTE), attempts.failed(), refusals)
 
     def only(self, *conditions: Any, **columns: Any) -> "Log":
         """By what all of them have in common."""

@@ -50,9 +50,9 @@ class Attribution(models.Model):
 
 
 class HoldQuerySet(models.QuerySet["Hold"]):
-    def visible_to(self, caller: Caller) -> Self:
+    def visible_to(self, caller: Caller, route: str = "") -> Self:
         """As the ledger."""
-        return self if caller.reads_spend else self.filter(_own(caller))
+        return self if caller.reads_spend else self.filter(_own(caller, route))
 
     def in_flight(self, now: datetime) -> Self:
         """Attempts whose worker lives and that are not over."""
@@ -108,9 +108,9 @@ class Hold(Attribution):
 
 
 class RefusalQuerySet(models.QuerySet["Refusal"]):
-    def visible_to(self, caller: Caller) -> Self:
+    def visible_to(self, caller: Caller, route: str = "") -> Self:
         """As the ledger."""
-        return self if caller.reads_spend else self.filter(_own(caller))
+        return self if caller.reads_spend else self.filter(_own(caller, route))
 
 
 class Refusal(Attribution):
@@ -135,17 +135,18 @@ class Refusal(Attribution):
         return f"{self.status} {self.kind} {self.request_id}"
 
 
-def _own(caller: Caller) -> Q:
-    """Calls of the caller, and of the teams and organizations that the caller leads."""
-    own = Q(team_id__in=caller.leads) | Q(organization_id__in=caller.organizations)
+def _own(caller: Caller, route: str) -> Q:
+    """Calls of the caller, of the teams and organizations that it leads, and of the teams that grant it `route`."""
+    own = Q(team_id__in=caller.leads | caller.may_read_in(route)) | Q(organization_id__in=caller.organizations)
     own |= Q(key_id=caller.key_pk) if caller.key_pk else Q()
     return own | (Q(user_id=caller.user_pk) if caller.user_pk else Q())
 
 
 class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
-    def visible_to(self, caller: Caller) -> Self:
-        """Platform admins read the whole ledger; others their own calls and those of what they lead."""
-        return self if caller.reads_spend else self.filter(_own(caller))
+    def visible_to(self, caller: Caller, route: str = "") -> Self:
+        """Platform admins read the whole ledger; others their own calls, those of what they lead, and those of teams
+        that grant them `route`."""
+        return self if caller.reads_spend else self.filter(_own(caller, route))
 
     def of_holds(self, hold_ids: Iterable[str]) -> Self:
         """In no order. Charges have a unique index for this, and the few corrections one of their own."""
@@ -266,9 +267,9 @@ class Rollup(models.Model):
 
 
 class ActivityQuerySet(models.QuerySet["Activity"]):
-    def visible_to(self, caller: Caller) -> Self:
+    def visible_to(self, caller: Caller, route: str = "") -> Self:
         """As the ledger."""
-        return self if caller.reads_spend else self.filter(_own(caller))
+        return self if caller.reads_spend else self.filter(_own(caller, route))
 
 
 class Activity(DailySums):

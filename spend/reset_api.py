@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from keys.models import VirtualKey
-from keys.rights import led_key
+from keys.rights import judge_reset, led_key
 from spend.reset_services import reset_spend
 from teams.api_base import ApiError, ScopeView
 from teams.api_fields import money_of
@@ -27,7 +27,8 @@ class KeyResetSpend(ScopeView):
         to_nano = money_of(self.body["reset_to"], "reset_to")
         now = timezone.now()
         with transaction.atomic():
-            row = led_key(self.caller, key, "/key/reset_spend", locked=True)
+            row = led_key(self.caller, key, "/key/{key_id}/reset_spend", locked=True)
+            judge_reset(self.caller, row)
             before = reset_spend(row, to_nano, actor=self.caller.actor, now=now)
         row = VirtualKey.objects.with_owners().get(pk=row.pk)
         return Response(

@@ -27,9 +27,9 @@ _MODELS: Mapping[str, Any] = {
 TOKENS = Sum(F("input_tokens") + F("output_tokens"))
 
 
-def seen(caller: Caller, days: Days | None = None, *, tagged: bool = False) -> Rows:
-    """Every charged call once; with `tagged` once for each of its tags."""
-    rows = Activity.objects.visible_to(caller).filter(requests__gt=0)
+def seen(caller: Caller, days: Days | None = None, *, tagged: bool = False, route: str = "") -> Rows:
+    """Every charged call once, also those that teams show by `route`; with `tagged` once for each of its tags."""
+    rows = Activity.objects.visible_to(caller, route).filter(requests__gt=0)
     rows = rows.exclude(tag="") if tagged else rows.filter(tag="")
     return rows.filter(day__gte=days.first, day__lte=days.last).order_by() if days else rows.order_by()
 

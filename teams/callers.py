@@ -16,6 +16,8 @@ MEMBER_ROUTES = (
     "/key/{key_id}/regenerate", "/key/service-account/generate", "/key/block", "/key/unblock", "/key/bulk_update",
     "/key/list", "/key/aliases", "/key/{key_id}/reset_spend", "/team/daily/activity", "/spend/logs",
 )  # fmt: skip
+#: The same act by another path.
+SAME_ROUTES = {"/key/{key_id}/regenerate": "/key/regenerate"}
 #: What every member may do.
 BASELINE_ROUTES = MEMBER_ROUTES[:2]
 NOWHERE: Mapping[str, frozenset[int]] = {}
@@ -80,6 +82,7 @@ class Caller:
             joined_organizations=self.joined_organizations & {organization_pk},
             leads=within if self.is_admin else self.leads & within,
             teams=within if self.reads_all else self.teams & within,
+            granted={route: teams & within for route, teams in self.granted.items()},
         )
 
     @property
@@ -122,6 +125,10 @@ class Caller:
         leads = Standing.TEAM_ADMIN in self.standings and team_pk in self.leads
         return leads or self.manages_organization(organization_pk)
 
-    def is_granted(self, route: str, team_pk: int | None) -> bool:
-        """Whether the team lets its plain members do what `route` does."""
-        return Standing.MEMBER in self.standings and team_pk in self.granted.get(route, frozenset())
+    def may_read_in(self, *routes: str) -> frozenset[int]:
+        """Teams that let their plain members, also those who may only look, read what one of these routes shows."""
+        return frozenset().union(*(self.granted.get(route, frozenset()) for route in routes))
+
+    def may_write_in(self, route: str) -> frozenset[int]:
+        """Teams that let their plain members do what `route` does."""
+        return self.granted.get(route, frozenset()) if Standing.MEMBER in self.standings else frozenset()

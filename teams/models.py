@@ -195,13 +195,13 @@ class TeamQuerySet(models.QuerySet["Team"]):
         own = Q(pk__in=caller.teams) | Q(pk=caller.key_team)
         return self.filter(own | Q(organization__in=caller.organizations))
 
-    def managed_by(self, caller: Caller) -> Self:
-        """Teams whose people, keys and limits the caller may change."""
+    def managed_by(self, caller: Caller, route: str = "") -> Self:
+        """Teams whose people, keys and limits the caller may change, and those that grant it `route`."""
         if caller.is_admin:
             return self
-        leads = caller.leads if Standing.TEAM_ADMIN in caller.standings else ()
+        leads = caller.leads if Standing.TEAM_ADMIN in caller.standings else frozenset()
         organizations = caller.organizations if Standing.ORG_ADMIN in caller.standings else ()
-        return self.filter(Q(pk__in=leads) | Q(organization__in=organizations))
+        return self.filter(Q(pk__in=leads | caller.may_write_in(route)) | Q(organization__in=organizations))
 
     def with_owners(self) -> Self:
         """What a team's row shows beside the team and its people: read once each, as many teams share it."""

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 from teams.actors import Actor
-from teams.callers import Caller, Standing
+from teams.callers import SAME_ROUTES, Caller, Standing
 from teams.models import OrganizationMembership, User
 
 #: What the holder of the master key may do: everything.
@@ -41,5 +41,5 @@ def _teams(user: User) -> tuple[frozenset[int], frozenset[int], dict[str, frozen
         if role == "admin":
             leads.add(team)
         for route in permissions:
-            granted[route].add(team)
+            granted[SAME_ROUTES.get(route, route)].add(team)
     return frozenset(leads), frozenset(teams), {route: frozenset(pks) for route, pks in granted.items()}

@@ -86,7 +86,7 @@ def test_who_leads_resets_and_nobody_else(api: Api, grace: User, linus: User, se
     key, own = issue(team=search)[0], issue(user=linus)
     path = f"/key/{key.token}/reset_spend"
     assert api.post(path, {"reset_to": 0}, bearer=issue(user=grace)[1]).status == 200
-    assert api.post(path, {"reset_to": 0}, bearer=own[1]).status == 401
+    assert api.post(path, {"reset_to": 0}, bearer=own[1]).status == 403
     assert api.post(f"/key/{own[0].token}/reset_spend", {"reset_to": 0}, bearer=issue(user=grace)[1]).status == 403
     assert api.post(f"/key/{'0' * 64}/reset_spend", {"reset_to": 0}).status == 404
 

@@ -118,7 +118,7 @@ def test_nobody_reads_or_changes_what_is_of_another_team_or_person_of_the_organi
     assert wrong == []
 
 
-@pytest.mark.parametrize("who", ["team admin", "member", "granted member"])
+@pytest.mark.parametrize("who", ["team admin", "member", "granted member", "granted viewer"])
 def test_who_shares_one_team_with_a_person_learns_nothing_of_that_persons_other_teams(
     api: Api, own: World, who: str
 ) -> None:

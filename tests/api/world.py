@@ -10,7 +10,7 @@ from proxy.models import Credential, Deployment
 from spend import services as ledger
 from teams import services
 from teams.actors import MASTER
-from teams.callers import Standing
+from teams.callers import MEMBER_ROUTES, Standing
 from teams.models import (
     Customer,
     Membership,
@@ -184,11 +184,18 @@ def _member(own: World) -> Cast:
 
 
 def _granted_member(own: World) -> Cast:
-    own.team.member_permissions = [
-        "/key/generate", "/key/update", "/key/delete", "/key/regenerate", "/key/list", "/key/block", "/key/unblock",
-    ]  # fmt: skip
+    own.team.member_permissions = list(MEMBER_ROUTES)
     services.update_limits(own.team, actor=MASTER)
     return _member(own)
+
+
+def _granted_viewer(own: World) -> Cast:
+    """Somebody whom the team grants everything, and whose role only looks."""
+    own.team.member_permissions = list(MEMBER_ROUTES)
+    services.update_limits(own.team, actor=MASTER)
+    person = _person("granted-viewer", "internal_user_viewer", organization=own.organization)
+    services.add_member(Membership(team=own.team, user=person), actor=MASTER)
+    return _holder(person)
 
 
 def _internal_user(own: World) -> Cast:
@@ -214,9 +221,9 @@ def _narrowed(group: str) -> Callable[[World], Cast]:
 
 EVERYBODY: dict[str, Callable[[World], Cast]] = {
     "admin": _admin, "viewer": _viewer, "org admin": _org_admin, "team admin": _team_admin, "member": _member,
-    "granted member": _granted_member, "internal user": _internal_user, "internal viewer": _internal_viewer,
-    "key of nobody": _plain_key, "llm-only key": _narrowed("llm_api_routes"), "read-only key": _narrowed("info_routes"),
-    "management key": _narrowed("management_routes"),
+    "granted member": _granted_member, "granted viewer": _granted_viewer, "internal user": _internal_user,
+    "internal viewer": _internal_viewer, "key of nobody": _plain_key, "llm-only key": _narrowed("llm_api_routes"),
+    "read-only key": _narrowed("info_routes"), "management key": _narrowed("management_routes"),
 }  # fmt: skip
 #: Who sees everything; what they may not do is judged by the statuses alone.
 SEES_ALL = {"admin", "viewer", "llm-only key", "read-only key", "management key"}
