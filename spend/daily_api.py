@@ -16,6 +16,7 @@ from spend.labels import KeyLabel, Label
 from spend.logs import key_pks
 from spend.query import Days, days, names, offset_zone
 from teams.api_base import ManagementView, whole_number
+from teams.finding import reported_organizations, reported_teams
 from teams.models import Customer, Organization, Team, User
 from teams.money import usd_from_nano
 
@@ -70,7 +71,7 @@ class DailyActivity(ManagementView):
     def chosen(self, query: Mapping[str, str]) -> Q:
         """Of the caller's entities those that are named; everything else is left out by `visible_to`."""
         wanted = [name for parameter in self.chosen_by for name in names(query, parameter)]
-        where = Q(**{f"{self.column}__in": self._pks(wanted)}) if wanted else self.all_entities()
+        where = Q(**{f"{self.column}__in": self.pks_asked(wanted)}) if wanted else self.all_entities()
         excluded = [name for parameter in self.chosen_by for name in names(query, f"exclude_{parameter}")]
         return where & ~Q(**{f"{self.column}__in": self._pks(excluded)}) if excluded else where
 
@@ -83,6 +84,10 @@ class DailyActivity(ManagementView):
         if self.caller.reads_spend:
             return Q()
         return Q(user_id=self.caller.user_pk) if self.caller.user_pk else Q(key_id=self.caller.key_pk)
+
+    def pks_asked(self, wanted: list[str]) -> list[int]:
+        """Of the entities that are named."""
+        return self._pks(wanted)
 
     def _pks(self, wanted: Iterable[str]) -> list[int]:
         rows = self.entity._default_manager.filter(public_id__in=list(wanted))
@@ -115,9 +120,15 @@ class TeamDailyActivity(DailyActivity):
     column, chosen_by, entity, totals = "team_id", ("team_ids", "team_id"), Team, Q(of_team=True)
     route = "/team/daily/activity"
 
+    def pks_asked(self, wanted: list[str]) -> list[int]:
+        return reported_teams(wanted, self.caller)
+
 
 class OrganizationDailyActivity(DailyActivity):
     column, chosen_by, entity = "organization_id", ("organization_ids", "organization_id"), Organization
+
+    def pks_asked(self, wanted: list[str]) -> list[int]:
+        return reported_organizations(wanted, self.caller)
 
 
 class CustomerDailyActivity(DailyActivity):

@@ -11,9 +11,10 @@ from rest_framework.response import Response
 from spend import ever, labels, totals
 from spend.global_api import SpendView, team_name
 from spend.labels import Label
-from spend.query import day, days
+from spend.query import day, days, names
 from spend.shares import Shares
 from teams.api_base import ApiError, required_text, whole_number
+from teams.finding import reported_teams
 from teams.money import usd_from_nano
 
 _SHOWN = extend_schema(request=None, responses=OpenApiTypes.OBJECT)
@@ -114,7 +115,8 @@ class TeamSpendByUser(SpendView):
     def get(self, request: Request) -> Response:
         query = request.query_params
         team = required_text(query, "team_id")
-        found = totals.top(self.rows(query), "user_id")
+        pks = reported_teams(names(query, "team_id"), self.caller)
+        found = totals.top(self.rows({**query.dict(), "team_id": ""}).filter(team_id__in=pks), "user_id")
         users = labels.user_labels({pk for pk, *_ in found})
         rows = [
             {

@@ -1,9 +1,10 @@
 """Finding what a request names, as far as the caller reaches: absent is 404, out of reach 403."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from teams import services
 from teams.actors import Actor
@@ -24,6 +25,35 @@ def shown_team(public_id: str, caller: Caller) -> Team:
     if not Team.objects.visible_to(caller).filter(pk=team.pk).exists():
         raise ApiError(403, f"User doesn't have access to team_id={public_id}", param="team_id")
     return team
+
+
+def reported_teams(names: Iterable[str], caller: Caller) -> list[int]:
+    """Primary keys of teams whose spend the caller asks about; to who is not in it, one looks as if there were none."""
+    teams = Team.objects.all() if caller.reads_spend else Team.objects.visible_to(caller)
+    found, foreign = _sorted_out(names, teams)
+    if foreign and not caller.reads_spend:
+        told = f"User does not belong to Team={foreign[0][:100]}. /user/info lists the teams that the user is in"
+        raise ApiError(404, told, param="team_id")
+    return found
+
+
+def reported_organizations(names: Iterable[str], caller: Caller) -> list[int]:
+    """The same of organizations: those that the caller belongs to, and the one that the calling key spends in."""
+    organizations = Organization.objects.all()
+    if not caller.reads_spend:
+        organizations = organizations.visible_to(caller) | organizations.filter(pk=caller.key_organization or 0)
+    found, foreign = _sorted_out(names, organizations)
+    if foreign and not caller.reads_spend:
+        told = f"You do not have a role within organization {foreign[0][:100]}"
+        raise ApiError(403, told, param="organization_id")
+    return found
+
+
+def _sorted_out(names: Iterable[str], rows: QuerySet[Any]) -> tuple[list[int], list[str]]:
+    """Primary keys of the rows that are named, and names of which there is none."""
+    wanted = list(names)
+    found = dict(rows.filter(public_id__in=wanted).values_list("public_id", "pk"))
+    return list(found.values()), [name for name in wanted if name not in found]
 
 
 def managed_team(public_id: str, caller: Caller, route: str) -> Team:

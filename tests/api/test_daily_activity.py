@@ -11,8 +11,11 @@ from spend import daily_api, services
 from spend.models import LedgerEntry
 from spend.pricing import Usage
 from spend.wire import RefusedCall
-from teams.models import Customer, Team, User
+from teams.actors import SYSTEM
+from teams.models import Customer, Membership, Team, User
+from teams.services import add_member
 from tests.api.conftest import Api
+from tests.api.people import key_of, organization_of
 from tests.api.spending import spend
 from tests.factories import NOON, intent_for, issue
 
@@ -208,8 +211,52 @@ def test_people_see_themselves_and_teams_they_lead(
     for secret, spent in ((leader, 2**11 - 1), (own, 10**6), (nobody, 0)):
         shown = api.get("/user/daily/activity", MARCH, bearer=secret).json
         assert shown["metadata"]["total_spend"] == Decimal(spent).scaleb(-9)
-    for secret, spent in ((leader, 2**11 - 1), (own, 0)):
-        shown = api.get("/team/daily/activity", MARCH | {"team_ids": search.public_id}, bearer=secret).json
-        assert shown["metadata"]["total_spend"] == Decimal(spent).scaleb(-9)
+    shown = api.get("/team/daily/activity", MARCH | {"team_ids": search.public_id}, bearer=leader).json
+    assert shown["metadata"]["total_spend"] == Decimal(2**11 - 1).scaleb(-9)
     stranger = api.get("/user/daily/activity", MARCH | {"user_id": grace.public_id}, bearer=own).json
     assert stranger["results"] == []
+
+
+#: What is asked of a team or an organization, and the answer to who is not in it.
+FOREIGN = [
+    ("/team/daily/activity", "team_ids", 404), ("/team/daily/activity/aggregated", "team_id", 404),
+    ("/team/daily/activity/export", "team_ids", 404), ("/team/spend/by_user", "team_id", 404),
+    ("/organization/daily/activity", "organization_ids", 403),
+    ("/organization/daily/activity/aggregated", "organization_ids", 403),
+    ("/organization/daily/activity/export", "organization_id", 403),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("path", "field", "status"), FOREIGN)
+def test_whose_spend_is_not_ones_own_is_refused_as_if_there_were_none(
+    api: Api, keys: list[VirtualKey], search: Team, linus: User, path: str, field: str, status: int
+) -> None:
+    own = key_of(linus)
+    foreign = search.public_id if field.startswith("team") else organization_of("foreign").public_id
+    refused, absent = (api.get(path, MARCH | {field: name}, bearer=own) for name in (foreign, "nothing"))
+    assert (refused.status, absent.status) == (status, status)
+    assert refused.told == absent.told.replace("nothing", foreign)
+    assert status == 403 or f"User does not belong to Team={foreign}" in refused.told
+    for bearer in (None, issue(extras={"permissions": {"get_spend_routes": True}})[1]):
+        for name in (foreign, "nothing"):
+            assert api.get(path, MARCH | {field: name}, bearer=bearer).status == 200
+
+
+def test_members_ask_about_their_team_and_their_organization(
+    api: Api, keys: list[VirtualKey], search: Team, linus: User
+) -> None:
+    add_member(Membership(team=search, user=linus), actor=SYSTEM)
+    spend(issue(team=search, user=linus)[0], 5)
+    organization = search.organization.public_id
+    for secret in (key_of(linus), issue(team=search, user=linus)[1]):
+        for path, query, spent in (
+            ("/team/daily/activity", {"team_ids": search.public_id}, 5),
+            ("/organization/daily/activity", {"organization_ids": organization}, 10**6 + 5),
+        ):
+            answer = api.get(path, MARCH | query, bearer=secret)
+            assert answer.status == 200, answer.text
+            assert answer.json["metadata"]["total_spend"] == Decimal(spent).scaleb(-9)
+        shown = api.get("/team/spend/by_user", MARCH | {"team_id": search.public_id}, bearer=secret).json
+        assert [row["user_id"] for row in shown["results"]] == [linus.public_id]
+    both = {"team_ids": f"{search.public_id},nothing"}
+    assert api.get("/team/daily/activity", MARCH | both, bearer=key_of(linus)).status == 404
