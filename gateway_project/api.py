@@ -50,6 +50,7 @@ from spend import reload_api
 from spend.reports import (
     every_window_spend,
     lifetime_spend,
+    seen_tags,
     soft_crossings,
     window_spend,
     with_last_call,
@@ -227,7 +228,7 @@ TAGS = [
     at("tag/update", TagUpdate, ADMIN, **_TAGS),
     at("tag/info", TagInfo, ADMIN_READS, **_TAGS),
     at("tag/delete", TagDelete, ADMIN),
-    at("tag/list", TagList, ADMIN, **_TAGS),
+    at("tag/list", TagList, ADMIN, **_TAGS, seen=seen_tags),
 ]
 
 BUDGETS = [

@@ -8,9 +8,12 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from keys.models import KeyQuerySet
+from spend import totals
 from spend.models import Activity, Crossing, LedgerEntry
+from spend.query import Query, days
 from spend.spent import Stretch, spent_by_window, spent_in, spent_now
 from spend.wire import CounterRef, crossing_name
+from teams.callers import Caller
 from teams.models import Limits
 from teams.rows import current_window
 
@@ -48,6 +51,14 @@ def soft_crossings(scopes: Iterable[Limits]) -> dict[str, datetime]:
         .values_list("counter", "at")
     )
     return {counters[counter]: at for counter, at in rows}
+
+
+def seen_tags(caller: Caller, query: Query) -> dict[tuple[int, str], int] | None:
+    """Nano-USD of calls with each tag, by its organization, on the days that a query names; None if it names none."""
+    if not (query.get("start_date") or query.get("end_date")):
+        return None
+    rows = totals.seen(caller, days(query), tagged=True).values_list("organization_id", "tag")
+    return {(pk, tag): nano for pk, tag, nano in rows.annotate(nano=Sum("amount_nano"))}
 
 
 def with_last_call(keys: KeyQuerySet) -> KeyQuerySet:

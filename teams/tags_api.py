@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import CharField, Exists, OuterRef, QuerySet
+from django.db.models.functions import Cast
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -14,13 +15,22 @@ from rest_framework.response import Response
 from teams import services
 from teams.actors import Actor
 from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text, unwired
-from teams.models import Tag
+from teams.callers import Caller
+from teams.models import AuditEvent, Organization, Tag
 from teams.promises import refuse_promises
 from teams.rows import Row, tag_row
 from teams.scope_serializers import TagSerializer, patched
 from teams.serializers import find_organization
 
 _MOST = 1000
+#: Somebody made or changed the tag; of one that a call was the first to name, the trail knows nothing.
+_MADE = Exists(
+    AuditEvent.objects.filter(object_type=Tag._meta.label, object_id=Cast(OuterRef("pk"), CharField())).order_by()
+)
+#: A tag by its organization and its name.
+Place = tuple[int, str]
+#: Nano-USD of calls with each tag, of those the caller may see, on the days that a query names; None if it names none.
+SeenTags = Callable[[Caller, Mapping[str, str]], Mapping[Place, int] | None]
 
 
 class SetDeployments(Protocol):
@@ -99,11 +109,40 @@ class TagDelete(ManagementView):
 
 
 class TagList(TagsView):
-    """Tags that were made here, and tags that calls have named."""
+    """Tags that were made here, and tags that calls have named.
+
+    With `start_date` and `end_date` of the latter those that calls named on these days, and what was spent then.
+    """
+
+    seen: SeenTags = staticmethod(unwired)
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
-        return Response(self.rows(list(_tags(request.query_params)[:_MOST])))
+        query = request.query_params
+        seen = self.seen(self.caller, query)
+        if seen is None:
+            return Response(self.rows(list(_tags(query)[:_MOST])))
+        return Response(self._rows_of_days(query, seen))
+
+    def _rows_of_days(self, query: Mapping[str, Any], seen: Mapping[Place, int]) -> list[Row]:
+        """Where there are too many, those that somebody made, and the dearest of the others."""
+        organization = find_organization(query)
+        found = [place for place in seen if organization is None or place[0] == organization.pk]
+        dearest = sorted(found, key=lambda place: (-seen[place], place))[:_MOST]
+        made, noted = _tags(query).filter(_MADE), _tags(query).filter(~_MADE, name__in=[name for _, name in dearest])
+        stored = {_place(tag): tag for tag in made[:_MOST]}
+        stored |= {_place(tag): tag for tag in noted if _place(tag) in seen}
+        forgotten = [place for place in dearest if place not in stored]
+        homes = Organization.objects.in_bulk({pk for pk, _ in forgotten}) if forgotten else {}
+        tags = [*stored.values(), *(Tag(name=name, organization=homes[pk]) for pk, name in forgotten)][:_MOST]
+        now, deployments = timezone.now(), self.deployments(tag.name for tag in tags)
+        tags.sort(key=lambda tag: (-tag.organization_id, tag.name))
+        # Those that are forgotten are no scopes any more, so each is given what it spent.
+        return [tag_row(tag, {tag.scope: seen.get(_place(tag), 0)}, now, deployments[tag.name]) for tag in tags]
+
+
+def _place(tag: Tag) -> Place:
+    return tag.organization_id, tag.name
 
 
 def _tags(values: Mapping[str, Any]) -> QuerySet[Tag]:
