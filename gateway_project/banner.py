@@ -20,7 +20,10 @@ def text(host: str, port: int, demo: Demo | None) -> str:
     lines.append(f"  Engine      {'SQLite' if settings.EMBEDDED else 'PostgreSQL'} in {settings.DATA_DIR}")
     if demo is not None:
         lines += ["", "Try it:", "", _CURL.format(url=url, key=demo.key)]
-        lines += ["", "This is the demo: its models answer locally and say so. Set LATCHKEY_CONFIG for real ones."]
+        others = (
+            "Set LATCHKEY_CONFIG for real ones." if not settings.CONFIG_PATH else "Those of LATCHKEY_CONFIG do not."
+        )
+        lines += ["", f"This is the demo: its own models answer locally and say so. {others}"]
     else:
         lines += ["", f"Create a login for the admin: {sys.executable} manage.py createsuperuser"]
     return "\n".join([*lines, ""])

@@ -33,7 +33,8 @@ DATA_DIR = Path(env.text("LATCHKEY_DATA_DIR", str(BASE_DIR / "var"))).resolve()
 DATABASE_URL = env.text("DATABASE_URL")
 EMBEDDED = not DATABASE_URL
 CONFIG_PATH = env.text("LATCHKEY_CONFIG")
-_newcomer = EMBEDDED and not CONFIG_PATH and not env.text("LATCHKEY_MASTER_KEY")
+_theirs = env.text("LITELLM_MASTER_KEY")
+_newcomer = EMBEDDED and not CONFIG_PATH and not (env.text("LATCHKEY_MASTER_KEY") or _theirs)
 DEMO = env.flag("LATCHKEY_DEMO", _newcomer)
 try:
     CONFIG = read_config(CONFIG_PATH, os.environ)
@@ -64,7 +65,7 @@ SECRET_KEY = env.secret("SECRET_KEY", folder=_folder, allow_weak=_weak_allowed)
 SALT_KEY = env.secret("LATCHKEY_SALT_KEY", folder=_folder, allow_weak=_weak_allowed)
 MASTER_KEY = env.secret(
     "LATCHKEY_MASTER_KEY",
-    given=CONFIG.master_key,
+    given=CONFIG.master_key or _theirs,
     folder=_folder if DEMO else None,
     prefix="sk-",
     allow_weak=_weak_allowed,

@@ -243,7 +243,7 @@ def _filtered(people: UserQuerySet, query: Mapping[str, str]) -> UserQuerySet:
         people = people.filter(email__icontains=query["user_email"])
     if query.get("search"):
         word = query["search"]
-        people = people.filter(Q(email__icontains=word) | Q(alias__icontains=word) | Q(public_id=word))
+        people = people.filter(Q(email__icontains=word) | Q(alias__icontains=word) | Q(public_id__icontains=word))
     if query.get("team"):
         team = find_team(query["team"], status=404, param="team")
         people = people.filter(pk__in=Membership.objects.filter(team=team).values("user"))

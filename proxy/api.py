@@ -42,6 +42,8 @@ class ModelNew(ManagementView):
             )
             _refuse_unoffered(self.caller, deployment)
             _refuse_elsewhere(self.caller, deployment)
+        # Calls by a new name wait for it; those by a name that is known already would go where they went before.
+        self.waits_for_workers = services.stands_beside_others(deployment)
         return Response(_row(deployment))
 
 

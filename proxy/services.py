@@ -116,6 +116,11 @@ def add_deployment(
     return deployment
 
 
+def stands_beside_others(deployment: Deployment) -> bool:
+    """Whether its name was called before it was there."""
+    return Deployment.objects.filter(model=deployment.model_id).exclude(pk=deployment.pk).exists()
+
+
 def locked(deployment: Deployment) -> Deployment:
     """The deployment as it is stored, unchanged by others until the transaction ends. Raises ValidationError."""
     rows = Deployment.objects.with_owners().select_for_update(of=("self",), no_key=True)

@@ -76,6 +76,10 @@ def of_cost(held: Held, target: Target, posted: Posting) -> Headers:
     """What a whole answer cost, and what its key has spent with it."""
     nano = posted.amount_nano or 0
     headers = [(b"x-litellm-response-cost", usd(nano).encode())]
+    if target.price is not None and not target.is_free:
+        rates = target.price.rates_for(posted.usage)
+        headers.append((b"x-litellm-response-cost-input", usd(rates.input_cost(posted.usage), 12).encode()))
+        headers.append((b"x-litellm-response-cost-output", usd(rates.output_cost(posted.usage), 12).encode()))
     if target.price is not None and target.price.steps is not None:
         headers += _of_markup(target.price, posted.usage, nano)
     if held.plan.key_line is not None and held.left:

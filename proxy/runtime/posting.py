@@ -79,10 +79,10 @@ def of(held: Held, target: Target, outcome: Outcome, now: datetime) -> Posting:
     )
 
 
-def usd(nano: int) -> str:
-    """An amount for a header, digit by digit and without an exponent."""
-    whole, rest = divmod(abs(nano), 10**9)
-    return f"{'-' if nano < 0 else ''}{whole}.{rest:09d}".rstrip("0").rstrip(".")
+def usd(amount: int, places: int = 9) -> str:
+    """Nano-USD (with 12 places: pico-USD) for a header, digit by digit and without an exponent."""
+    whole, rest = divmod(abs(amount), 10**places)
+    return f"{'-' if amount < 0 else ''}{whole}.{rest:0{places}d}".rstrip("0").rstrip(".")
 
 
 def _with_pieces(usage: Usage, held: Held, outcome: Outcome) -> Usage:

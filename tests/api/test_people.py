@@ -61,7 +61,7 @@ def test_people_are_paged_sorted_and_filtered(api: Api, search: Team, grace: Use
     assert ids(user_ids="a,b") == ["a", "b"]
     assert ids(user_email="corp.com") == ["a", "b"]
     assert ids(team=search.public_id) == [grace.public_id]
-    assert ids(search="grace@") == [grace.public_id]
+    assert ids(search="grace@") == ids(search=grace.public_id[:-1]) == [grace.public_id]
     for bad in ({"role": "king"}, {"sort_by": "shoe"}):
         assert api.get("/user/list", bad).status == 400
     for bad in ({"page_size": "101"}, {"page": "0"}):

@@ -43,6 +43,8 @@ def test_an_answer_tells_who_served_it_what_it_cost_and_what_is_left(latchkey: R
     assert 0 <= int(told["x-ratelimit-api_key-remaining-max_parallel_requests"]) < 5
     assert 0 < int(told["x-ratelimit-remaining-tokens"]) < 1000
     assert Decimal(told["x-litellm-response-cost"]) * 10**9 == 225_000
+    assert Decimal(told["x-litellm-response-cost-input"]) * 10**9 == 25_000
+    assert Decimal(told["x-litellm-response-cost-output"]) * 10**9 == 200_000
     assert Decimal(told["x-litellm-key-spend"]) * 10**9 == 450_000
     assert float(told["x-litellm-response-duration-ms"]) >= float(told["x-litellm-overhead-duration-ms"]) > 0
     assert told["x-litellm-version"] and told["x-litellm-model-id"]

@@ -232,3 +232,15 @@ def test_a_deployment_sends_its_own_settings_where_the_client_says_nothing(latch
         cap = body.get("max_tokens") or body.get("max_completion_tokens")
         assert (body["temperature"], cap, body["seed"]) == (*sent, 5)
     latchkey.manage("POST", "/model/delete", json={"id": public_id})
+
+
+def test_a_teams_model_of_a_known_name_takes_its_calls_from_the_answer_on(latchkey: Running, books: Books) -> None:
+    team = latchkey.manage("POST", "/team/new", json={"team_alias": unique("byok")})["team_id"]
+    name = unique("shared")
+    add(latchkey, books, name)
+    key = latchkey.new_key(team_id=team)
+    assert latchkey.chat(key, model=name).status_code == 200
+    own = add(latchkey, books, name, {"team_id": team}, model="openai/of-the-team")
+    answers = [latchkey.chat(key, model=name) for _ in range(4)]
+    assert {answer.headers["x-litellm-model-id"] for answer in answers} == {own}
+    assert books.bodies[-1]["model"] == "of-the-team"

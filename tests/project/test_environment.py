@@ -70,6 +70,12 @@ def test_the_embedded_engine_without_demo_wants_a_master_key(tmp_path: Path) -> 
     assert given.stdout == "False True\n"
 
 
+def test_the_master_key_of_an_environment_made_for_litellm_will_do(tmp_path: Path) -> None:
+    theirs = {"LITELLM_MASTER_KEY": STRONG["LATCHKEY_MASTER_KEY"]}
+    assert start(tmp_path, **theirs).stdout == "False True\n"
+    assert "LATCHKEY_MASTER_KEY is weak" in start(tmp_path, LITELLM_MASTER_KEY="sk-1234").stderr
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
