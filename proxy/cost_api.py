@@ -24,7 +24,7 @@ from spend import book
 from spend.models import Markup
 from spend.pricing import PriceCard, Usage, charge_for, usd_from_nano, usd_from_pico, worst_case
 from teams.api_base import ApiError, ManagementView, required_text
-from teams.api_fields import TextField, WholeNumberField
+from teams.api_fields import TextField, WholeNumberField, plain_json
 
 
 class PricedView(ManagementView):
@@ -67,7 +67,7 @@ class SpendCalculate(PricedView):
         if not isinstance(self.body.get("messages"), list) or not self.body["messages"]:
             raise ApiError(400, "messages: write a list of messages, or completion_response", param="messages")
         try:
-            call = read_call(CHAT, orjson.dumps({**self.body, "model": target.model}, default=str), "", {})
+            call = read_call(CHAT, orjson.dumps(_readable(self.body) | {"model": target.model}), "", {})
             bound = estimate(call, target, target.max_output_tokens or 0)
         except GatewayError as error:
             raise ApiError(error.status, error.message, param=error.param) from error
@@ -76,6 +76,17 @@ class SpendCalculate(PricedView):
             "cost": usd_from_nano(charge_for(prompt, card).nano),
             "max_cost": usd_from_nano(worst_case(bound, card)),
         }
+
+
+def _readable(body: dict[str, Any]) -> dict[str, Any]:
+    """A body as the gateway would read it. ValidationError naming the field of a number that no call may carry."""
+    values = {}
+    for name, value in body.items():
+        try:
+            values[name] = plain_json(value)
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({name: error.detail}) from error
+    return values
 
 
 _ASKED = ("model", "input_tokens", "output_tokens", "num_requests_per_day", "num_requests_per_month")

@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 from django.utils import timezone
 
@@ -55,11 +56,22 @@ def test_the_price_list_is_asked_about_models_that_are_not_served(api: Api) -> N
         ({"completion_response": 7}, 400, "completion_response"), ({"model": 7}, 422, "model"),
         ({"model": "house", "completion_response": {}}, 400, "usage"),
         ({"model": "house", "messages": SAID, "max_tokens": -1}, 400, "max_tokens"),
+        ({"model": "house", "messages": SAID, "max_tokens": 2**70}, 400, "max_tokens"),
+        ({"model": "house", "messages": SAID, "seed": -(2**63) - 1}, 400, "seed"),
+        ({"model": "house", "messages": SAID, "extra": [{"deep": 2**63}]}, 400, "extra"),
+        ({"model": "house", "messages": [{"role": "user", "content": 2**64}]}, 400, "messages"),
+        ({"model": "house", "completion_response": {"usage": {"prompt_tokens": 2**70}}}, 400, "usage"),
     ],
 )  # fmt: skip
 def test_a_bad_question_names_its_field(api: Api, model: str, body: dict[str, Any], status: int, field: str) -> None:
     answer = api.post("/spend/calculate", body)
     assert (answer.status, answer.fault) == (status, field)
+
+
+def test_a_number_that_no_call_may_carry_names_its_field(api: Api, model: str) -> None:
+    said = orjson.dumps({"model": model, "messages": SAID})
+    answer = api.post("/spend/calculate", raw=said[:-1] + b', "temperature": 1e400}')
+    assert (answer.status, answer.fault) == (400, "temperature")
 
 
 def test_a_key_that_was_let_reads_what_everybody_spent(api: Api) -> None:
