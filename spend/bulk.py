@@ -26,38 +26,31 @@ def elements(of: str) -> str:
     return f"json_each({of}) AS t"
 
 
-class Insert:
-    """INSERT of rows given as tuples in the order of `columns`.
+class _Given:
+    """Rows given as tuples in the order of `columns`, for a statement about all of them."""
 
-    `conflict` says what becomes of a row whose key exists; by default it is left as it is. `with_it` is a statement
-    about the `given` rows that PostgreSQL carries out in the same breath; SQLite knows nothing like it.
-    """
-
-    def __init__(
-        self, model: type[models.Model], columns: Sequence[str], *, conflict: str = "DO NOTHING", with_it: str = ""
-    ) -> None:
+    def __init__(self, model: type[models.Model], columns: Sequence[str]) -> None:
         fields = {field.column: field for field in model._meta.concrete_fields}
         self._fields = [fields[name] for name in columns]
-        self._columns, self._conflict, self._with_it = tuple(columns), conflict, with_it
-        self._into = f"INSERT INTO {model._meta.db_table} ({', '.join(columns)})"
+        self._columns, self._table = tuple(columns), model._meta.db_table
         self._texts = [i for i, f in enumerate(self._fields) if isinstance(f, models.JSONField | models.DateTimeField)]
         self._plain: dict[int, str] = {}
 
-    def run(self, rows: Sequence[Row]) -> int:
-        """Returns how many rows were written: new ones, and those that `conflict` updated."""
-        return sum(int(cursor.rowcount) for cursor in self._run(rows))
-
     def run_and_tell(self, rows: Sequence[Row]) -> set[Any]:
-        """The same, but returns the ids of those rows."""
-        return {pk for cursor in self._run(rows, " RETURNING id") for (pk,) in cursor.fetchall()}
+        """Returns the ids of the rows that were written."""
+        return {pk for cursor in self._run(rows, f" RETURNING {self._table}.id") for (pk,) in cursor.fetchall()}
 
     def _run(self, rows: Sequence[Row], returning: str = "") -> Iterator[CursorWrapper]:
         for some in _portions(rows):
             if len(some) not in self._plain:
-                self._plain[len(some)] = f"WITH {self.given(len(some))}{self._further} {self.statement('WHERE true')}"
+                self._plain[len(some)] = self._whole(len(some))
             with connection.cursor() as cursor:
                 execute(cursor, self._plain[len(some)] + returning, self.parameters(some))
                 yield cursor
+
+    def _whole(self, rows: int) -> str:
+        """SQL for so many rows."""
+        raise NotImplementedError
 
     def given(self, rows: int) -> str:
         """The rows as a table expression `given`, whose placeholders are for `parameters`."""
@@ -65,14 +58,6 @@ class Insert:
             return f"given AS (SELECT * FROM jsonb_to_recordset(%s::jsonb) AS given({self._types}))"  # noqa: S608
         row = f"({', '.join('?' * len(self._columns))})"
         return f"given({', '.join(self._columns)}) AS (VALUES {', '.join([row] * rows)})"
-
-    @property
-    def _further(self) -> str:
-        return f", with_it AS ({self._with_it})" if self._with_it and connection.vendor == "postgresql" else ""
-
-    def statement(self, where: str) -> str:
-        """SQL that writes those of the `given` rows that a condition on them (or a join before it) leaves over."""
-        return f"{self._into} SELECT given.* FROM given {where} ON CONFLICT {self._conflict}"  # noqa: S608
 
     def parameters(self, rows: Sequence[Row]) -> list[Any]:
         if connection.vendor == "postgresql":
@@ -91,6 +76,50 @@ class Insert:
     @cached_property
     def _types(self) -> str:
         return ", ".join(f"{field.column} {field.db_type(connection)}" for field in self._fields)
+
+
+class Insert(_Given):
+    """INSERT of rows.
+
+    `conflict` says what becomes of a row whose key exists; by default it is left as it is. `with_it` is a statement
+    about the `given` rows that PostgreSQL carries out in the same breath; SQLite knows nothing like it.
+    """
+
+    def __init__(
+        self, model: type[models.Model], columns: Sequence[str], *, conflict: str = "DO NOTHING", with_it: str = ""
+    ) -> None:
+        super().__init__(model, columns)
+        self._conflict, self._with_it = conflict, with_it
+        self._into = f"INSERT INTO {self._table} ({', '.join(columns)})"
+
+    def run(self, rows: Sequence[Row]) -> int:
+        """Returns how many rows were written: new ones, and those that `conflict` updated."""
+        return sum(int(cursor.rowcount) for cursor in self._run(rows))
+
+    def _whole(self, rows: int) -> str:
+        return f"WITH {self.given(rows)}{self._further} {self.statement('WHERE true')}"
+
+    @property
+    def _further(self) -> str:
+        return f", with_it AS ({self._with_it})" if self._with_it and connection.vendor == "postgresql" else ""
+
+    def statement(self, where: str) -> str:
+        """SQL that writes those of the `given` rows that a condition on them (or a join before it) leaves over."""
+        return f"{self._into} SELECT given.* FROM given {where} ON CONFLICT {self._conflict}"  # noqa: S608
+
+
+class Update(_Given):
+    """UPDATE of rows by their `id`, which is the first of `columns`, where they are as `where` says."""
+
+    def __init__(self, model: type[models.Model], columns: Sequence[str], *, where: str) -> None:
+        super().__init__(model, columns)
+        self._set, self._where = ", ".join(f"{name} = given.{name}" for name in columns[1:]), where
+
+    def _whole(self, rows: int) -> str:
+        return (
+            f"WITH {self.given(rows)} UPDATE {self._table} SET {self._set} FROM given "  # noqa: S608
+            f"WHERE {self._table}.id = given.id AND {self._where}"
+        )
 
 
 def execute(cursor: CursorWrapper, statement: str, parameters: Sequence[Any]) -> None:

@@ -33,7 +33,7 @@ def log_row(entry: LedgerEntry, cards: Mapping[int, PriceCard]) -> dict[str, Any
         "completion_tokens": entry.output_tokens,
         "endTime": entry.finished_at,
         "completionStartTime": entry.first_byte_at,
-        "request_duration_ms": round((entry.finished_at - entry.admitted_at).total_seconds() * 1000),
+        "request_duration_ms": _milliseconds(entry.admitted_at, entry.finished_at),
         **_attribution(entry),
         "status": "success",
         "metadata": _whose(entry) | {"status": "success"} | _amounts(entry, cards),
@@ -41,19 +41,25 @@ def log_row(entry: LedgerEntry, cards: Mapping[int, PriceCard]) -> dict[str, Any
 
 
 def failed_row(hold: Hold) -> dict[str, Any]:
-    """One attempt that was called off and cost nothing. The books keep neither its end nor the reason."""
+    """One attempt that was called off and cost nothing. Older ones have neither an end nor a reason."""
+    told = None
+    if hold.error_status is not None:
+        told = {
+            "error_code": str(hold.error_status), "error_class": hold.error_kind, "error_message": hold.error_message,
+            "traceback": "", "llm_provider": hold.provider,
+        }  # fmt: skip
     return {
         "request_id": hold.request_id,
         "spend": usd_from_nano(0),
         "total_tokens": 0,
         "prompt_tokens": 0,
         "completion_tokens": 0,
-        "endTime": None,
+        "endTime": hold.failed_at,
         "completionStartTime": None,
-        "request_duration_ms": None,
+        "request_duration_ms": _milliseconds(hold.admitted_at, hold.failed_at) if hold.failed_at else None,
         **_attribution(hold),
         "status": "failure",
-        "metadata": _whose(hold) | {"status": "failure", "error_information": None, "hold_id": hold.pk},
+        "metadata": _whose(hold) | {"status": "failure", "error_information": told, "hold_id": hold.pk},
     }
 
 
@@ -81,6 +87,10 @@ def refused_row(refusal: Refusal) -> dict[str, Any]:
 def started(row: dict[str, Any]) -> datetime:
     at: datetime = row["startTime"]
     return at
+
+
+def _milliseconds(start: datetime, end: datetime) -> int:
+    return round((end - start).total_seconds() * 1000)
 
 
 def _attribution(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:

@@ -39,11 +39,13 @@ _CHARGES = {
     "model": F("upstream_model"),
 }
 _NOTHING = Value(0)
-#: A failed attempt cost nothing; when it ended is not known, so it counts as having ended at once.
-_FAILURES: dict[str, Any] = {
+#: A refused call cost nothing, and ended at once.
+_REFUSALS: dict[str, Any] = {
     **_CHARGES, "endTime": F("admitted_at"), "spend": _NOTHING, "total_tokens": _NOTHING, "prompt_tokens": _NOTHING,
     "completion_tokens": _NOTHING,
 }  # fmt: skip
+#: A failed attempt, too; of older ones the books do not know when they ended.
+_FAILURES: dict[str, Any] = {**_REFUSALS, "endTime": Coalesce("failed_at", "admitted_at")}
 _SORTS, _BY_TIME = tuple(_CHARGES), "startTime"
 #: Filters that no index carries.
 _LOOKED_FOR = ("model", "model_id", "model_group", "min_spend", "max_spend", "error_code", "error_message")
@@ -116,13 +118,14 @@ class Log:
         """Rows from number `start` on, in one order over all kinds."""
         down, end = order == "desc", start + size
         charges = _places(self.charges, (_CHARGES[sort], "pk"), down, end)
-        others = [_places(rows, (_FAILURES[sort], "admitted_at"), down, end) for rows in (self.failures, self.refusals)]
-        merged = heapq.merge(charges, *others, key=lambda place: place[0], reverse=down)
+        failures = _places(self.failures, (_FAILURES[sort], "admitted_at"), down, end)
+        refusals = _places(self.refusals, (_REFUSALS[sort], "admitted_at"), down, end)
+        merged = heapq.merge(charges, failures, refusals, key=lambda place: place[0], reverse=down)
         return self.rows([pk for _, pk in islice(merged, start, end)])
 
     def facts(self, sort: str) -> Iterator[Fact]:
         """Of everything that is asked for, in no order."""
-        each = ((self.charges, _CHARGES), (self.failures, _FAILURES), (self.refusals, _FAILURES))
+        each = ((self.charges, _CHARGES), (self.failures, _FAILURES), (self.refusals, _REFUSALS))
         session = Coalesce("session_id", "request_id")
         for rows, columns in each:
             annotated = rows.order_by().annotate(of=session, nano=columns["spend"], place=columns[sort])
@@ -244,7 +247,7 @@ def _by_amount(log: Log, query: Query) -> Log:
 
 
 def _by_outcome(log: Log, query: Query) -> Log:
-    """Why an attempt failed is not in the books, only why a call was refused; and no answer comes from a cache."""
+    """No answer comes from a cache."""
     status = query.get("status_filter") or ""
     if status not in ("", "success", "failure"):
         raise ApiError(400, "status_filter: write success or failure", param="status_filter")
@@ -262,14 +265,16 @@ def _by_reason(log: Log, query: Query) -> Log:
     code, words = query.get("error_code"), query.get("error_message")
     if not code and not words:
         return log
-    refusals = log.refusals.filter(message__icontains=words) if words else log.refusals
-    if code:
-        refusals = (
-            refusals.filter(status=int(code))
-            if code.isascii() and code.isdigit() and len(code) < 5
-            else refusals.none()
-        )
-    return replace(log.without("charges", "failures"), refusals=refusals)
+    log = log.without("charges")
+    if words:
+        failures, refusals = log.failures.filter(error_message__icontains=words), log.refusals
+        log = replace(log, failures=failures, refusals=refusals.filter(message__icontains=words))
+    if not code:
+        return log
+    if not (code.isascii() and code.isdigit() and len(code) < 5):
+        return log.without("failures", "refusals")
+    status = int(code)
+    return replace(log, failures=log.failures.filter(error_status=status), refusals=log.refusals.filter(status=status))
 
 
 def _places(rows: QuerySet[Any], by: tuple[Any, str], down: bool, end: int) -> list[tuple[Any, Any]]:

@@ -84,6 +84,12 @@ class Hold(Attribution):
     output_cap = models.BigIntegerField(default=0)
     attempt = models.PositiveSmallIntegerField(default=1)
     lease_until = models.DateTimeField()
+    # Of attempts that were called off only: when, and what their caller was told. Added to a table that may be long,
+    # so without the check that a column of positive numbers would bring, for which every row is read.
+    failed_at = models.DateTimeField(null=True)
+    error_status = models.SmallIntegerField(null=True)
+    error_kind = models.CharField(max_length=64, null=True)
+    error_message = models.CharField(max_length=500, null=True)
 
     objects = HoldQuerySet.as_manager()
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from spend.bulk import Insert, Row
+from spend.bulk import Insert, Row, Update
 from spend.models import Hold, LedgerEntry, Refusal
 from spend.wire import ORPHAN, Intent, Posting, RefusedCall
 
@@ -13,13 +13,17 @@ _ATTRIBUTION = (
     "session_id", "log_metadata", "degraded",
 )  # fmt: skip
 
-HOLDS = Insert(
-    Hold,
-    (
-        *_ATTRIBUTION, "id", "state", "epoch", "platform_epoch", "amount_nano", "counters", "scopes", "price_id",
-        "input_estimate", "output_cap", "attempt", "lease_until",
-    ),
+_HOLD = (
+    *_ATTRIBUTION, "id", "state", "epoch", "platform_epoch", "amount_nano", "counters", "scopes", "price_id",
+    "input_estimate", "output_cap", "attempt", "lease_until",
 )  # fmt: skip
+_FAILURE = ("failed_at", "error_status", "error_kind", "error_message")
+
+HOLDS = Insert(Hold, _HOLD)
+#: Resolves pending holds that were called off, each with the reason.
+VOIDS = Update(Hold, ("id", "state", *_FAILURE), where="spend_hold.state = 'pending'")
+#: Holds that nobody has written down when they are called off.
+BURIED = Insert(Hold, (*_HOLD, *_FAILURE))
 ENTRIES = Insert(
     LedgerEntry,
     (
@@ -50,6 +54,14 @@ def hold_row(intent: Intent, state: Hold.State = Hold.State.PENDING) -> Row:
     )  # fmt: skip
 
 
+def void_row(posting: Posting) -> Row:
+    return posting.intent.hold_id, Hold.State.VOID.value, *_failure(posting)
+
+
+def buried_row(posting: Posting) -> Row:
+    return *hold_row(posting.intent, Hold.State.VOID), *_failure(posting)
+
+
 def entry_row(posting: Posting, now: datetime) -> Row:
     intent, usage, amount_nano = posting.intent, posting.usage, posting.amount_nano or 0
     return (
@@ -72,6 +84,11 @@ def orphan_row(hold: Hold, now: datetime) -> Row:
 
 def attribution_of(row: Hold | LedgerEntry) -> dict[str, Any]:
     return {name: getattr(row, name) for name in _ATTRIBUTION}
+
+
+def _failure(posting: Posting) -> Row:
+    told = posting.failure
+    return (posting.finished_at, *((told.status, told.kind, told.message) if told else (None, None, None)))
 
 
 def _attribution(intent: Intent) -> Row:

@@ -11,7 +11,20 @@ from django.db import connection, transaction
 from spend import activity, fence, rollups, wire
 from spend.bulk import elements
 from spend.models import Crossing, Hold, LedgerEntry, Refusal
-from spend.rows import ENTRIES, HOLDS, REFUSALS, attribution_of, entry_row, hold_row, orphan_row, refusal_row
+from spend.rows import (
+    BURIED,
+    ENTRIES,
+    HOLDS,
+    REFUSALS,
+    VOIDS,
+    attribution_of,
+    buried_row,
+    entry_row,
+    hold_row,
+    orphan_row,
+    refusal_row,
+    void_row,
+)  # fmt: skip
 from spend.wire import Intent, Posting
 from teams import audit, changes
 from teams.actors import Actor
@@ -60,8 +73,8 @@ def _post(postings: Sequence[Posting], now: datetime, *, raising: bool) -> dict[
     with transaction.atomic(savepoint=bool(unwritten)):
         if unwritten:
             _write_unwritten(unwritten, raising=raising)
-        closed = _close(charged, Hold.State.POSTED)
-        voided = _void([by_id[hold_id].intent for hold_id in sorted(by_id.keys() - set(charged))])
+        closed = _close(charged)
+        voided = _void([by_id[hold_id] for hold_id in sorted(by_id.keys() - set(charged))])
         fresh = [by_id[hold_id] for hold_id in charged if hold_id in closed]
         failed = [by_id[hold_id].intent for hold_id in sorted(voided)]
         ENTRIES.run([entry_row(posting, now) for posting in fresh])
@@ -121,7 +134,7 @@ def post_orphans(hold_ids: Collection[str], *, now: datetime) -> list[str]:
             pk__in=hold_ids, state=Hold.State.PENDING, lease_until__lt=now
         )
         rows = list(late.order_by("pk"))
-        _close([hold.pk for hold in rows], Hold.State.POSTED)
+        _close([hold.pk for hold in rows])
         ENTRIES.run([orphan_row(hold, now) for hold in rows])
         rollups.add(rollups.Sums.of_orphan(hold) for hold in rows)
         activity.add(activity.Deed.of_orphan(hold) for hold in rows)
@@ -255,17 +268,18 @@ def _locked_epochs(intents: Sequence[Intent], *, alone: bool = False) -> dict[in
         return epochs | {pk: (epoch, bool(in_sql)) for pk, epoch, in_sql in cursor.fetchall()}
 
 
-def _void(intents: Sequence[Intent]) -> set[str]:
-    """Resolve holds that were never sent; one that is not known yet is buried, so that it cannot come any more.
+def _void(postings: Sequence[Posting]) -> set[str]:
+    """Resolve holds that bought nothing, each with the reason; one that is not known yet is buried, so that it cannot
+    come any more.
 
     Returns those that were pending until now, or unknown.
     """
-    hold_ids = [intent.hold_id for intent in intents]
-    voided = _close(hold_ids, Hold.State.VOID)
-    if len(voided) == len(hold_ids):
+    rows = [void_row(posting) for posting in postings]
+    voided = VOIDS.run_and_tell(rows)
+    if len(voided) == len(rows):
         return voided
-    unknown = [hold_row(intent, Hold.State.VOID) for intent in intents if intent.hold_id not in voided]
-    return voided | HOLDS.run_and_tell(unknown) | _close(hold_ids, Hold.State.VOID)
+    unknown = [buried_row(posting) for posting in postings if posting.intent.hold_id not in voided]
+    return voided | BURIED.run_and_tell(unknown) | VOIDS.run_and_tell(rows)
 
 
 def write_holds(intents: Sequence[Intent]) -> set[str]:
@@ -276,14 +290,14 @@ def write_holds(intents: Sequence[Intent]) -> set[str]:
     return set(known.exclude(state=Hold.State.PENDING).values_list("pk", flat=True))
 
 
-def _close(hold_ids: Sequence[str], state: Hold.State) -> set[str]:
-    """Resolve those of the holds that are still pending; returns their ids."""
+def _close(hold_ids: Sequence[str]) -> set[str]:
+    """Resolve those of the holds that are still pending, and are charged; returns their ids."""
     if not hold_ids:
         return set()
     with connection.cursor() as cursor:
         cursor.execute(
-            f"UPDATE spend_hold SET state = %s WHERE id IN (SELECT t.value FROM {elements('%s')}) "  # noqa: S608
+            f"UPDATE spend_hold SET state = 'posted' WHERE id IN (SELECT t.value FROM {elements('%s')}) "  # noqa: S608
             "AND state = 'pending' RETURNING id",
-            [state.value, orjson.dumps(hold_ids).decode()],
+            [orjson.dumps(hold_ids).decode()],
         )
         return {hold_id for (hold_id,) in cursor.fetchall()}

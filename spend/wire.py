@@ -73,6 +73,15 @@ class Intent:
         return replace(self, lease_until=max(self.lease_until, datetime.fromtimestamp(milliseconds / 1000, UTC)))
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt failed, as its caller was told; never a prompt."""
+
+    status: int
+    kind: str
+    message: str
+
+
 @dataclass(slots=True)
 class Posting:
     """The true cost of one attempt. `amount_nano` None voids the hold: nothing was bought."""
@@ -85,16 +94,19 @@ class Posting:
     response_id: str
     finished_at: datetime
     first_byte_at: datetime | None
+    failure: Failure | None = None
+    """Why nothing was bought, where somebody was told."""
 
     @classmethod
     def of(cls, values: dict[str, Any]) -> "Posting":
         """The posting that was written as JSON. Raises ValueError, TypeError, KeyError."""
-        first = values["first_byte_at"]
+        first, failure = values["first_byte_at"], values.get("failure")
         read = {
             "intent": Intent.of(values["intent"]),
             "usage": Usage(**values["usage"]),
             "finished_at": datetime.fromisoformat(values["finished_at"]),
             "first_byte_at": datetime.fromisoformat(first) if first else None,
+            "failure": Failure(**failure) if failure else None,
         }
         return cls(**{**values, **read})
 

@@ -16,6 +16,7 @@ from proxy.runtime import (
     faults,
     permit,
     posting,
+    reasons,
     relay,
     several,
     usage,
@@ -80,7 +81,7 @@ async def _attempts(
         try:
             answer = await send(gateway, course.call, held, target)
         except SendFailed as failed:
-            gateway.settlement.post(held, posting.of_failure(held, target, failed, gateway.clock()))
+            gateway.settlement.post(held, posting.of_failure(held, target, failed, course.call, gateway.clock()))
             timing.away += monotonic() - sent
             failed.error.headers = {**failed.error.headers, **answer_headers.of_failure(held, target)}
             known = (await gateway.grants.catalog()).fallbacks
@@ -136,8 +137,10 @@ async def admit_and_hold(
             gateway.grants.forget(stale.scopes)
             continue
         except IntentUnknown as unknown:
-            gateway.settlement.post(unknown.held, posting.nothing(unknown.held.intent, gateway.clock()))
-            raise errors.unavailable("the database") from unknown
+            told = errors.unavailable("the database")
+            failure = reasons.of(told, course.call, "")
+            gateway.settlement.post(unknown.held, posting.nothing(unknown.held.intent, gateway.clock(), failure))
+            raise told from unknown
         gateway.settlement.opened(held)
         return held, admission.target
     raise errors.unavailable("the key's policy, which is changing very often,")

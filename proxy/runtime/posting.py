@@ -6,13 +6,14 @@ from datetime import datetime
 import structlog
 
 from proxy.fallback_rules import GENERAL
-from proxy.runtime import metrics
+from proxy.runtime import metrics, reasons
+from proxy.runtime.call import Call
 from proxy.runtime.catalog import Target
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.held import Held
 from proxy.runtime.relay import Outcome
 from spend.pricing import Charge, Usage, charge_for
-from spend.wire import ESTIMATED, ORPHAN, UPSTREAM, Intent, Posting
+from spend.wire import ESTIMATED, ORPHAN, UPSTREAM, Failure, Intent, Posting
 
 log = structlog.get_logger()
 
@@ -31,18 +32,18 @@ class SendFailed(Exception):
         self.error, self.unknown, self.outcome, self.opens = error, unknown, outcome, opens
 
 
-def of_failure(held: Held, target: Target, failed: SendFailed, now: datetime) -> Posting:
+def of_failure(held: Held, target: Target, failed: SendFailed, call: Call, now: datetime) -> Posting:
     """An attempt without an answer costs nothing, unless it was billed or nobody knows."""
     if failed.unknown:
         return unknown(held, now)
     if failed.outcome is not None and failed.outcome.usage is not None:
         return of(held, target, failed.outcome, now)
-    return nothing(held.intent, now)
+    return nothing(held.intent, now, reasons.of(failed.error, call, target.secret))
 
 
-def nothing(intent: Intent, now: datetime) -> Posting:
+def nothing(intent: Intent, now: datetime, failure: Failure | None = None) -> Posting:
     """The provider was not reached or refused: the hold is released and nothing is charged."""
-    return Posting(intent, None, 0, Usage(), UPSTREAM, "", now, None)
+    return Posting(intent, None, 0, Usage(), UPSTREAM, "", now, None, failure)
 
 
 def unknown(held: Held, now: datetime) -> Posting:

@@ -13,12 +13,13 @@ from proxy.runtime import ids, metrics
 from proxy.runtime.call import Call
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.journal import BooksUnavailable, Journal
+from proxy.runtime.reasons import text_of
 from spend.wire import RefusedCall
 
 #: Per minute and worker.
 MOST_OF_A_KEY, MOST = 30, 300
 _EVERY_SECONDS = 1.0
-_MOST_MESSAGE = 500
+_MOST_KIND, _MOST_MESSAGE = 64, 500
 
 
 class TurnedAway:
@@ -41,8 +42,8 @@ class TurnedAway:
         self._waiting.append(
             RefusedCall(
                 ids.hold_id(), grant.owners, grant.token, grant.tags, request_id, call_type,
-                call.model if call else "", now, refusal.status, _text(refusal.type, 64),
-                _text(refusal.message, _MOST_MESSAGE), call.session_id if call else "",
+                call.model if call else "", now, refusal.status, text_of(refusal.type, _MOST_KIND),
+                text_of(refusal.message, _MOST_MESSAGE), call.session_id if call else "",
                 call.log_metadata if call else None,
             )
         )  # fmt: skip
@@ -72,8 +73,3 @@ class TurnedAway:
             return False
         self._noted, self._of_key[token] = self._noted + 1, of_key + 1
         return True
-
-
-def _text(value: str, most: int) -> str:
-    """PostgreSQL keeps no NUL."""
-    return value.replace("\0", "")[:most]

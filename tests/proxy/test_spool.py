@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
 from keys.grants import Owners
@@ -18,7 +19,7 @@ from proxy.runtime.journal import BooksUnavailable
 from proxy.runtime.spool import Spool
 from proxy.runtime.spooling import Spooling
 from spend.pricing import Usage
-from spend.wire import UPSTREAM, Intent, Posting
+from spend.wire import UPSTREAM, Failure, Intent, Posting
 
 NOW = datetime(2026, 3, 28, 22, 30, 1, 500, tzinfo=UTC)
 INTENT = Intent(
@@ -44,7 +45,7 @@ def read(path: Path) -> list[spool.Line]:
 
 
 async def test_what_is_spooled_reads_as_it_was_written(journal: Spool, tmp_path: Path) -> None:
-    void = replace(POSTING, amount_nano=None, first_byte_at=None)
+    void = replace(POSTING, amount_nano=None, first_byte_at=None, failure=Failure(502, "upstream_error", "no answer"))
     await asyncio.gather(journal.keep_intent(INTENT), journal.keep_intent(replace(INTENT, hold_id="hold-2")))
     assert await journal.keep_postings([POSTING, void])
     (path,) = spool.waiting(tmp_path / "spool")
@@ -55,6 +56,12 @@ async def test_what_is_spooled_reads_as_it_was_written(journal: Spool, tmp_path:
         ("posting", void),
     ]
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_was_spooled_before_reasons_were_kept_is_read_as_ever() -> None:
+    written = orjson.loads(orjson.dumps(replace(POSTING, amount_nano=None)))
+    del written["failure"]
+    assert Posting.of(written) == replace(POSTING, amount_nano=None)
 
 
 async def test_a_file_belongs_to_its_worker_until_it_is_closed(journal: Spool, tmp_path: Path) -> None:
