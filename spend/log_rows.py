@@ -8,6 +8,7 @@ from spend.breakdown import cost_breakdown
 from spend.error_classes import error_class
 from spend.models import Hold, LedgerEntry, Refusal
 from spend.pricing import PriceCard
+from spend.wire import ORPHAN
 from teams.money import usd_from_nano
 from teams.rows import organization_id
 
@@ -32,7 +33,8 @@ def log_row(entry: LedgerEntry, cards: Mapping[int, PriceCard]) -> dict[str, Any
         "prompt_tokens": entry.input_tokens,
         "completion_tokens": entry.output_tokens,
         "endTime": entry.finished_at,
-        "completionStartTime": entry.first_byte_at,
+        # An answer that was no stream begins when it is there; of an unknown outcome nobody saw one.
+        "completionStartTime": entry.first_byte_at or (None if entry.usage_source == ORPHAN else entry.finished_at),
         "request_duration_ms": _milliseconds(entry.admitted_at, entry.finished_at),
         **_attribution(entry),
         "status": "success",

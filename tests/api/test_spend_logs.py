@@ -12,7 +12,7 @@ from spend import api as spend_api
 from spend import logs
 from spend import services as ledger
 from spend.tasks import forget_refusals
-from spend.wire import RefusedCall
+from spend.wire import ORPHAN, RefusedCall
 from teams.models import Team, User
 from tests.api.conftest import Api
 from tests.api.spending import DAY, spend
@@ -37,6 +37,15 @@ def test_a_failed_attempt_is_shown_for_what_it_is(api: Api) -> None:
     assert (row["status"], row["spend"], row["total_tokens"]) == ("failure", 0, 0)
     assert (row["metadata"]["status"], row["metadata"]["error_information"]) == ("failure", None)
     assert api.get("/spend/logs/ui/broken").json == row
+
+
+def test_an_answer_that_was_no_stream_begins_when_it_is_there(api: Api) -> None:
+    key, _ = issue()
+    spend(key, 1, request_id="stream", first_byte_at=NOON + timedelta(seconds=1))
+    spend(key, 1, request_id="whole", first_byte_at=None)
+    spend(key, 1, request_id="unknown", first_byte_at=None, usage_source=ORPHAN)
+    began = {row["litellm_call_id"]: row["completionStartTime"] for row in api.get("/spend/logs").json}
+    assert began == {"stream": "2026-03-10T12:00:01Z", "whole": "2026-03-10T12:00:02Z", "unknown": None}
 
 
 def test_failures_stand_in_order_between_charges(api: Api) -> None:
