@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Count, IntegerField, OuterRef, Q, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
@@ -19,7 +19,7 @@ from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import key_row
 from keys.serializers import NewKeySerializer
 from teams import services as people
-from teams.api_base import ApiError, Caller, SpendReader, unwired, whole_number
+from teams.api_base import ApiError, Caller, SpendReader, once_more, unwired, whole_number
 from teams.limit_serializers import INSIDE_METADATA
 from teams.models import Membership, Organization, OrganizationMembership, Team, User, UserQuerySet
 from teams.paging import Sorts, first, order_of, sorted_rows, telling
@@ -27,7 +27,7 @@ from teams.person_rows import person_rows
 from teams.promises import refuse_promises
 from teams.roster import roster_of
 from teams.rows import Row, membership_row, team_row, user_row
-from teams.serializers import PLATFORM, RESERVED_TEAM, UserSerializer, find_person, find_team, refuse_taken
+from teams.serializers import PLATFORM, RESERVED_TEAM, UserSerializer, find_person, find_team
 from teams.spend_field import OpeningView
 
 _KEY_FIELDS = (
@@ -56,6 +56,7 @@ class UserNew(KeyView, OpeningView):
         return {name: value for name, value in body.items() if name != "team_id"} if named else body
 
     @extend_schema(request=UserSerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         if self.body.get("password") is not None:
             raise ApiError(422, "password is not accepted here; send an invitation instead", param="password")
@@ -65,7 +66,7 @@ class UserNew(KeyView, OpeningView):
         user, organizations = body.user(), body.homes()
         self._refuse_foreign(user, organizations)
         with transaction.atomic():
-            self._create(user)
+            people.create_user(user, actor=actor)
             self.open_with(user, opening)
             for membership in self._joined(user, organizations):
                 people.join_organization(membership, actor=actor)
@@ -75,15 +76,6 @@ class UserNew(KeyView, OpeningView):
             made = self._first_key(user) if body.validated_data["auto_create_key"] else _NO_KEY
         [row] = person_rows([user], self.caller, self.spent, timezone.now())
         return Response({**row, "organizations": [one.public_id for one in organizations], **made})
-
-    def _create(self, user: User) -> None:
-        """Who loses a race for an id or an e-mail address is told what everybody is who comes later."""
-        try:
-            with transaction.atomic():
-                people.create_user(user, actor=self.caller.actor)
-        except IntegrityError:
-            refuse_taken(user)
-            raise
 
     def _joined(self, user: User, organizations: list[Organization]) -> list[OrganizationMembership]:
         """In the home everybody is from the start."""

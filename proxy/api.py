@@ -16,7 +16,7 @@ from proxy.rows import model_rows
 from proxy.serializers import ModelPatchSerializer, ModelSerializer
 from proxy.services import host_of
 from proxy.team_hosts import may_host
-from teams.api_base import ApiError, Caller, ManagementView, required_text
+from teams.api_base import ApiError, Caller, ManagementView, once_more, required_text
 from teams.api_types import Misshapen
 from teams.models import Team
 
@@ -25,6 +25,7 @@ _IN_FILE = "Can't edit model. Model in config. Change it in the configuration fi
 
 class ModelNew(ManagementView):
     @extend_schema(request=ModelSerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         body = ModelSerializer(data=self.body)
         body.is_valid(raise_exception=True)

@@ -13,7 +13,7 @@ from proxy.from_litellm import refuse_secrets
 from proxy.lent_secrets import secret_for
 from proxy.models import Credential, Deployment, Provider
 from proxy.providers import REGISTRY
-from teams.api_base import ApiError, ManagementView
+from teams.api_base import ApiError, ManagementView, once_more
 from teams.api_fields import ObjectField, TextField
 from teams.api_types import WRONG_TYPE
 
@@ -72,6 +72,7 @@ class Credentials(ManagementView):
         return Response({"success": True, "credentials": [_row(credential) for credential in rows]})
 
     @extend_schema(request=CredentialSerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         body = CredentialSerializer(data=self.body)
         body.is_valid(raise_exception=True)

@@ -27,13 +27,20 @@ def members(name: str) -> list[Deployment]:
 
 
 @transaction.atomic
-def set_members(name: str, wanted: Iterable[Deployment], *, actor: Actor) -> int:
-    """Have exactly these deployments in the group; returns how many rows changed. Raises ValidationError."""
+def set_members(name: str, wanted: Iterable[Deployment], *, actor: Actor, fresh: bool = False) -> int:
+    """Have exactly these deployments in the group; returns how many rows changed. Raises ValidationError.
+
+    A `fresh` one is ApiError 409 if there is such a group: a group has no row of its own, so only who has locked all
+    deployments can tell.
+    """
     keep = {row.pk for row in wanted}
+    rows = list(Deployment.objects.with_owners().select_for_update(of=("self",), no_key=True))
+    if fresh and any(name in row.groups for row in rows):
+        raise ApiError(409, f"Access group '{name}' already exists. Use PUT to update it.", param="access_group")
     changed, pool = 0, pool_services.find(Pool.Kind.ACCESS_GROUP, name)
     if pool is not None and not keep:
         pool_services.delete_pool(pool, actor=actor)
-    for row in Deployment.objects.with_owners().select_for_update(of=("self",), no_key=True):
+    for row in rows:
         if row.pk in keep and name not in row.groups:
             changed += _set_groups(row, [*row.access_groups, name], actor)
         elif row.pk not in keep and name in row.groups:

@@ -15,7 +15,7 @@ from keys.models import VirtualKey
 from proxy import group_services
 from proxy.models import AccessGroup, Deployment
 from proxy.pools_api import group_budgets
-from teams.api_base import ApiError, ManagementView, listed, required_text
+from teams.api_base import ApiError, ManagementView, listed, once_more, required_text
 from teams.api_fields import NamesField, TextField
 from teams.models import Team
 
@@ -32,9 +32,7 @@ class GroupNew(ManagementView):
         name = required_text(self.body, "access_group").strip()
         if len(name) > 255:
             raise ApiError(400, "access_group: at most 255 characters", param="access_group")
-        if group_services.members(name):
-            raise ApiError(409, f"Access group '{name}' already exists. Use PUT to update it.", param="access_group")
-        return Response(_fill(name, self.body, self))
+        return Response(_fill(name, self.body, self, fresh=True))
 
 
 class GroupList(ManagementView):
@@ -81,9 +79,9 @@ class GroupDelete(ManagementView):
         return Response({"access_group": group, "models_updated": changed, "message": told})
 
 
-def _fill(name: str, body: Row, view: ManagementView) -> Row:
+def _fill(name: str, body: Row, view: ManagementView, *, fresh: bool = False) -> Row:
     rows = _named(body)
-    changed = group_services.set_members(name, rows, actor=view.caller.actor)
+    changed = group_services.set_members(name, rows, actor=view.caller.actor, fresh=fresh)
     return {
         "access_group": name,
         "model_names": sorted({row.model.name for row in rows}),
@@ -172,6 +170,7 @@ class GrantsView(ManagementView):
         return Response([_grant_row(group) for group in _grants()])
 
     @extend_schema(request=GrantSerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         required_text(self.body, "access_group_name")
         return Response(self._saved(AccessGroup()), status=201)
@@ -199,6 +198,7 @@ class GrantView(GrantsView):
         return Response(_grant_row(_grant(group_id)))
 
     @extend_schema(request=GrantSerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def put(self, request: Request, group_id: str) -> Response:
         return Response(self._saved(_grant(group_id)))
 

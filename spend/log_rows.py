@@ -47,8 +47,7 @@ def failed_row(hold: Hold) -> dict[str, Any]:
     told = None
     if hold.error_status is not None:
         told = {
-            "error_code": str(hold.error_status), "error_class": hold.error_kind, "error_message": hold.error_message,
-            "traceback": "", "llm_provider": hold.provider,
+            **_told(hold.error_status, hold.error_kind or "", hold.error_message or ""), "llm_provider": hold.provider,
         }  # fmt: skip
     return {
         "request_id": hold.request_id,

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from teams import departures, services
 from teams.access_groups import assign_sent
-from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text
+from teams.api_base import ApiError, ManagementView, ScopeView, once_more, required_names, required_text
 from teams.api_types import MISSING, Misshapen
 from teams.callers import BASELINE_ROUTES, MEMBER_ROUTES
 from teams.field_rights import never_raised, unless_above
@@ -43,6 +43,7 @@ class TeamNew(TeamView, OpeningView):
     )  # fmt: skip
 
     @extend_schema(request=TeamSerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         refuse_promises(self.body, but=TeamSerializer.keeps)
         opening, body = self.opening(self.body), TeamSerializer(data=self.body)

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from functools import partial
-from typing import Any, ClassVar
+from functools import partial, wraps
+from typing import Any, ClassVar, ParamSpec
 
 from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.db import IntegrityError
 from django.http import QueryDict
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
@@ -20,9 +21,10 @@ from teams.models import Limits
 
 __all__ = [
     "ApiError", "Caller", "CrossingReader", "ManagementView", "ScopeView", "SpendReader", "WindowReader",
-    "listed", "required_names", "required_text", "unwired", "whole_number",
+    "listed", "once_more", "required_names", "required_text", "unwired", "whole_number",
 ]  # fmt: skip
 
+P = ParamSpec("P")
 MOST_NAMES = 500
 
 #: Nano-USD spent in the current budget window of each scope, by scope name. Spend is known only above this
@@ -99,6 +101,20 @@ class ManagementView(APIView):
     def caller(self) -> Caller:
         caller: Caller = self.request.user  # type: ignore[assignment]  # set by KeyAuthentication
         return caller
+
+
+def once_more(handler: Callable[P, Response]) -> Callable[P, Response]:
+    """A handler that makes something under a name. Who loses a race for it learns what anybody does who comes later:
+    carried out again, the handler finds what the winner made. Its first try has left nothing: services are atomic."""
+
+    @wraps(handler)
+    def carried_out(*args: P.args, **kwargs: P.kwargs) -> Response:
+        try:
+            return handler(*args, **kwargs)
+        except (IntegrityError, ValidationError):
+            return handler(*args, **kwargs)
+
+    return carried_out
 
 
 class ScopeView(ManagementView):

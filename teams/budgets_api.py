@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from teams import services
-from teams.api_base import ApiError, ManagementView, required_names, required_text
+from teams.api_base import ApiError, ManagementView, once_more, required_names, required_text
 from teams.limit_serializers import BudgetSerializer
 from teams.models import SharedBudget
 from teams.promises import refuse_promises
@@ -44,6 +44,7 @@ class BudgetView(ManagementView):
 
 class BudgetNew(BudgetView):
     @extend_schema(request=BudgetSerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         refuse_promises(self.body)
         body = BudgetSerializer(data=self.body)

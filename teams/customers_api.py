@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from teams import departures, services
-from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text, whole_number
+from teams.api_base import ApiError, ManagementView, ScopeView, once_more, required_names, required_text, whole_number
 from teams.models import Customer
 from teams.promises import refuse_promises
 from teams.rows import customer_row
@@ -28,6 +28,7 @@ class CustomerNew(OpeningView):
     """A customer may be made before its first call, which would otherwise make one without limits."""
 
     @extend_schema(request=CustomerSerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         refuse_promises(self.body, but=CustomerSerializer.keeps)
         opening, body = self.opening(self.body), CustomerSerializer(data=self.body)

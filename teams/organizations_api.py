@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from teams import departures, services
-from teams.api_base import ApiError, ScopeView, required_names, required_text
+from teams.api_base import ApiError, ScopeView, once_more, required_names, required_text
 from teams.callers import Caller
 from teams.field_rights import never_raised, never_widened
 from teams.finding import managed_organization, shown_organization
@@ -68,6 +68,7 @@ class OrganizationView(ScopeView):
 
 class OrganizationNew(OrganizationView):
     @extend_schema(request=OrganizationSerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         refuse_promises(self.body)
         body = OrganizationSerializer(data=self.body)

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from teams import departures, services
-from teams.api_base import ApiError, Caller, ScopeView, required_names, required_text
+from teams.api_base import ApiError, Caller, ScopeView, once_more, required_names, required_text
 from teams.finding import managed_team, shown_team
 from teams.models import Project
 from teams.promises import refuse_promises
@@ -30,6 +30,7 @@ class ProjectView(ScopeView):
 
 class ProjectNew(ProjectView):
     @extend_schema(request=ProjectSerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         refuse_promises(self.body)
         team = managed_team(required_text(self.body, "team_id"), self.caller, "/project/new")

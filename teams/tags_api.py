@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from teams import services
 from teams.actors import Actor
-from teams.api_base import ApiError, ManagementView, ScopeView, required_names, required_text, unwired
+from teams.api_base import ApiError, ManagementView, ScopeView, once_more, required_names, required_text, unwired
 from teams.callers import Caller
 from teams.models import AuditEvent, Organization, Tag
 from teams.promises import refuse_promises
@@ -65,6 +65,7 @@ class TagNew(TagsView):
     """Deployments that are for a tag of this name already go on to be."""
 
     @extend_schema(request=TagSerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         refuse_promises(self.body)
         body = TagSerializer(data=self.body)

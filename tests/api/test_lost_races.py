@@ -1,0 +1,63 @@
+"""Somebody makes the same thing between the look whether it is there and the attempt to save it."""
+
+from typing import Any
+
+import pytest
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError
+
+from proxy import group_services
+from proxy import services as models
+from teams import services
+from teams.actors import MASTER
+from teams.models import Organization
+from tests.api.conftest import Api
+from tests.api.test_models import NEW
+
+CLASH = [IntegrityError("x"), ValidationError({"public_id": "Organization with this Organization id already exists."})]
+BODY = {"organization_id": "same", "organization_alias": "x"}
+
+
+@pytest.mark.parametrize("clash", CLASH)
+def test_the_loser_is_told_what_latecomers_are_told(
+    api: Api, monkeypatch: pytest.MonkeyPatch, clash: Exception
+) -> None:
+    plain = services.create_organization_with_budget
+
+    def lose(organization: Organization, **how: Any) -> Organization:
+        monkeypatch.setattr(services, "create_organization_with_budget", plain)
+        services.create_organization(Organization(public_id="same", name="winner"), actor=MASTER)
+        raise clash
+
+    monkeypatch.setattr(services, "create_organization_with_budget", lose)
+    answer = api.post("/organization/new", BODY)
+    assert (answer.status, answer.told) == (400, "organization_id: 'same' exists already")
+    assert Organization.objects.get(public_id="same").name == "winner"
+
+
+@pytest.mark.parametrize("error", [IntegrityError("x"), ValidationError({"name": "is not nice"})])
+def test_what_is_refused_for_another_reason_stays_refused(
+    api: Api, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refuse(organization: Organization, **how: Any) -> Organization:
+        raise error
+
+    monkeypatch.setattr(services, "create_organization_with_budget", refuse)
+    assert api.post("/organization/new", BODY).status == 400
+
+
+def test_a_group_that_is_made_meanwhile_is_not_made_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    models.sync_providers()
+    for name in ("alpha", "beta"):
+        assert api.post("/model/new", NEW | {"model_name": name, "model_info": {"id": name}}).status == 200
+    plain = group_services.set_members
+
+    def after_another(name: str, *args: Any, **kwargs: Any) -> int:
+        monkeypatch.setattr(group_services, "set_members", plain)
+        assert api.post("/access_group/new", {"access_group": name, "model_names": ["beta"]}).status == 200
+        return plain(name, *args, **kwargs)
+
+    monkeypatch.setattr(group_services, "set_members", after_another)
+    answer = api.post("/access_group/new", {"access_group": "same", "model_names": ["alpha"]})
+    assert (answer.status, "already exists" in answer.told) == (409, True)
+    assert api.get("/access_group/same/info").json["model_names"] == ["beta"]
