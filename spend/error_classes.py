@@ -11,6 +11,9 @@ _CLASSES = {
     413: "BadRequestError",
     422: "UnprocessableEntityError",
     429: "RateLimitError",
+    500: "InternalServerError",
+    502: "BadGatewayError",
+    503: "ServiceUnavailableError",
     504: "Timeout",
 }
 

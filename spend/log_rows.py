@@ -46,9 +46,7 @@ def failed_row(hold: Hold) -> dict[str, Any]:
     """One attempt that was called off and cost nothing. Older ones have neither an end nor a reason."""
     told = None
     if hold.error_status is not None:
-        told = {
-            **_told(hold.error_status, hold.error_kind or "", hold.error_message or ""), "llm_provider": hold.provider,
-        }  # fmt: skip
+        told = _told(hold.error_status, hold.error_kind or "", hold.error_message or "", hold.provider)
     return {
         "request_id": hold.request_id,
         "spend": usd_from_nano(0),
@@ -66,10 +64,7 @@ def failed_row(hold: Hold) -> dict[str, Any]:
 
 def refused_row(refusal: Refusal) -> dict[str, Any]:
     """A call that was refused before anything was held, and what its caller was told."""
-    told = {
-        "error_code": str(refusal.status), "error_class": error_class(refusal.status, refusal.kind),
-        "error_type": refusal.kind, "error_message": refusal.message, "traceback": "",
-    }  # fmt: skip
+    told = _told(refusal.status, refusal.kind, refusal.message, "")
     return {
         "request_id": refusal.request_id,
         "spend": usd_from_nano(0),
@@ -81,7 +76,18 @@ def refused_row(refusal: Refusal) -> dict[str, Any]:
         "request_duration_ms": 0,
         **_attribution(refusal),
         "status": "failure",
-        "metadata": _whose(refusal) | {"status": "failure", "error_information": {**told, "llm_provider": ""}},
+        "metadata": _whose(refusal) | {"status": "failure", "error_information": told},
+    }
+
+
+def _told(status: int, kind: str, message: str, provider: str) -> dict[str, Any]:
+    return {
+        "error_code": str(status),
+        "error_class": error_class(status, kind),
+        "error_type": kind,
+        "error_message": message,
+        "traceback": "",
+        "llm_provider": provider,
     }
 
 

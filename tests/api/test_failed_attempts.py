@@ -31,7 +31,8 @@ def test_a_failed_attempt_says_when_it_ended_and_why(api: Api) -> None:
     assert (row["startTime"], row["endTime"]) == ("2026-03-10T12:00:00Z", "2026-03-10T12:00:02Z")
     assert (row["request_duration_ms"], row["completionStartTime"]) == (2000, None)
     assert row["metadata"]["error_information"] == {
-        "error_code": "502", "error_class": "upstream_error", "error_message": DOWN.message, "traceback": "",
+        "error_code": "502", "error_class": "BadGatewayError", "error_type": "upstream_error",
+        "error_message": DOWN.message, "traceback": "",
         "llm_provider": "openai_compatible",
     }  # fmt: skip
 

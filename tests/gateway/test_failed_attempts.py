@@ -20,7 +20,7 @@ def failed(latchkey: Running, key: str, **query: Any) -> list[dict[str, Any]]:
 
 def why(row: dict[str, Any]) -> tuple[str, str, str]:
     told = row["metadata"]["error_information"]
-    return told["error_code"], told["error_class"], told["error_message"]
+    return told["error_code"], told["error_type"], told["error_message"]
 
 
 def test_each_attempt_says_what_the_caller_was_told(latchkey: Running, books: Books) -> None:

@@ -16,7 +16,7 @@ MANY = 16
 TAKEN: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("/v1/access_group", "access_group_name", {}, 409, "already exists"),
     ("/credentials", "credential_name", {"credential_values": {"api_key": "sk-0123456789"}}, 409, "already exists"),
-    ("/user/new", "user_id", {"auto_create_key": False}, 409, "User already exists with this user_id"),
+    ("/user/new", "user_id", {"auto_create_key": False}, 409, "already exists"),
     ("/user/new", "user_email", {}, 409, "User already exists with this user_email"),
     ("/user/new", "sso_user_id", {"auto_create_key": False}, 409, "User already exists with this sso_user_id"),
     ("/organization/new", "organization_id", {"organization_alias": "same"}, 400, "exists already"),
