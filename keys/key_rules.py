@@ -14,7 +14,7 @@ from teams.windows import BadDuration, parse_budget_duration, parse_duration
 NAMES = frozenset({
     "default_key_generate_params", "upperbound_key_generate_params", "key_generation_settings", "key_alias_pattern",
     "enable_key_alias_format_validation", "disable_custom_api_keys", "custom_key_generate", "custom_generate_key_fn",
-    "self_serve_budget_policy",
+    "self_serve_budget_policy", "apply_user_budget_to_team_keys",
 })  # fmt: skip
 POLICIES = ("disabled", "lower_only", "ceiling")
 #: Text that an alias is, where `enable_key_alias_format_validation` is on and no pattern is given.
@@ -56,6 +56,8 @@ class KeyRules:
     """Dotted path of a function that is asked about every new key."""
     policy: str = "lower_only"
     """How owners change the budgets of keys of theirs."""
+    people_pay_for_teams: bool = False
+    """Whether the calls of a person's team keys count in the person's own budgets too."""
 
 
 def read_key_rules(general: Mapping[str, Any], litellm: Mapping[str, Any]) -> KeyRules:
@@ -81,6 +83,7 @@ def read_key_rules(general: Mapping[str, Any], litellm: Mapping[str, Any]) -> Ke
         custom_keys=not _flag(given, "disable_custom_api_keys"),
         hook=str(given.get("custom_key_generate") or given.get("custom_generate_key_fn") or ""),
         policy=str(policy),
+        people_pay_for_teams=_flag(given, "apply_user_budget_to_team_keys"),
     )
 
 

@@ -2,6 +2,7 @@
 
 import hmac
 from collections.abc import Iterable
+from dataclasses import replace
 
 from django.conf import settings
 
@@ -55,8 +56,10 @@ def grant_of(
     if key.team is not None:
         scopes.append(key.team)
         scopes += [scope for scope in (member, key.project) if scope]
-    elif key.user is not None and key.user.organization_id in (None, key.organization_id):
-        scopes.append(key.user)
+    person = key.user if key.user is not None and key.user.organization_id in (None, key.organization_id) else None
+    pays = settings.KEY_RULES.people_pay_for_teams and key.team is not None
+    if person is not None and key.team is None:
+        scopes.append(person)
     return Grant(
         token=old.token if old else key.token,
         public_id=key.public_id,
@@ -70,6 +73,7 @@ def grant_of(
         zone=key.organization.timezone,
         chain=(
             *(policy_of(scope, epoch=epoch) for scope in scopes),
+            *([_budgets_of(person, epoch)] if person is not None and pays else []),
             policy_of(key, epoch=epoch, owner=None if key.user in scopes else key.user),
         ),
         platform=platform_policy(platform),
@@ -88,6 +92,12 @@ def grant_of(
         user_public_id=key.user.public_id if key.user else "",
         team_public_id=key.team.public_id if key.team else "",
     )
+
+
+def _budgets_of(person: User, epoch: int) -> ScopePolicy:
+    """What a person pays for a team's calls, too: everything else about them is for the team to say."""
+    own = policy_of(person, epoch=epoch)
+    return replace(own, models=(), model_rates=(), rpm_limit=None, tpm_limit=None, parallel_limit=None)
 
 
 def _is_admin(user: User) -> bool:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.gateway.running import MASTER, Running, running
+from tests.gateway.test_budgets import COST
 from tests.gateway.upstream import Books, say
 
 RULES = """
@@ -17,6 +18,7 @@ general_settings:
   enforce_user_param: true
 litellm_settings:
   require_auth_for_metrics_endpoint: false
+  apply_user_budget_to_team_keys: true
 """
 
 
@@ -55,3 +57,16 @@ def test_rules_of_the_file_hold_for_every_call(ruled: Running, books: Books) -> 
     assert [answer.status_code for answer in answers] == [403, 200]
     assert "admin only route" in answers[0].json()["error"]["message"]
     assert ruled.http.get("/tag/list", headers={"authorization": f"Bearer {key}"}).status_code == 403
+
+
+def test_people_may_pay_for_the_calls_of_their_team_keys(ruled: Running, books: Books) -> None:
+    budget = 2 * COST / 10**9 + 0.0001
+    user = ruled.manage("POST", "/user/new", json={"max_budget": budget, "models": ["gpt-free"], "rpm_limit": 1})
+    team = ruled.manage(
+        "POST", "/team/new", json={"members_with_roles": [{"role": "user", "user_id": user["user_id"]}]}
+    )
+    keys = [ruled.new_key(team_id=team["team_id"], user_id=user["user_id"]) for _ in range(2)]
+    answers = [ruled.chat(keys[n % 2], user="u") for n in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
+    assert "User=" in answers[-1].json()["error"]["message"]
+    assert ruled.chat(ruled.new_key(team_id=team["team_id"]), user="u").status_code == 200
