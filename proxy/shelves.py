@@ -17,7 +17,7 @@ from proxy import services
 from proxy.models import AccessGroup, Deployment, Fallback, Pool
 from proxy.providers import REGISTRY
 from proxy.runtime import defaults
-from proxy.runtime.catalog import Catalog, Shelf, Target, by_precision, captured, filled
+from proxy.runtime.catalog import Catalog, Shelf, Target, by_precision, captured, filled, names_of_provider
 from proxy.wildcards import behind
 from spend import book
 from spend.models import Markup
@@ -113,11 +113,10 @@ def _shelf(
             created |= dict.fromkeys(found, at)
         elif (target := _target(row, priced)) is not None:
             models[name] = (*models.get(name, ()), target)
-    if pools or groups:
-        models = {
-            name: tuple(pools.joined_by(target, groups.get(name, frozenset())) for target in targets)
-            for name, targets in models.items()
-        }
+    models = {
+        name: tuple(pools.joined_by(target, groups.get(name, frozenset())) for target in targets)
+        for name, targets in models.items()
+    }
     return Shelf(models, groups, created, by_precision(wildcards), listed, _short(listed))
 
 
@@ -128,16 +127,13 @@ class _Pools:
     epoch: int
     policies: Mapping[tuple[str, str], ScopePolicy]
 
-    def __bool__(self) -> bool:
-        return bool(self.policies)
-
     def joined_by(self, target: Target, groups: frozenset[str]) -> Target:
         """The target with its model's access groups, and the pools of its provider and of those."""
         named = [(Pool.Kind.PROVIDER.value, target.provider)]
         named += [(Pool.Kind.ACCESS_GROUP.value, group) for group in sorted(groups)]
         pools = tuple(self.policies[name] for name in named if name in self.policies)
-        scopes = tuple(pool.scope for pool in pools)
-        return replace(target, pools=pools, pool_scopes=scopes, groups=groups) if pools or groups else target
+        scopes, further = tuple(pool.scope for pool in pools), groups | names_of_provider(target)
+        return replace(target, pools=pools, pool_scopes=scopes, groups=further) if pools or further else target
 
 
 def _pools() -> _Pools:

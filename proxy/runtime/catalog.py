@@ -136,17 +136,27 @@ class Catalog:
         return next((full for shelf in self.shelves(team) if (full := shelf.in_full(model))), model)
 
     def groups_of(self, model: str, team: int | None) -> frozenset[str]:
-        """Further names by which lists of models may mean it: its groups, and the provider's own name for it."""
+        """Further names by which lists of models may mean it: its groups, and as its provider has it."""
         shelf, own = self.shelf_of(model, team), model.partition("/")[2]
         if shelf is None:
             return _NONE
         is_short = bool(own) and self.in_full(own, team) == model
-        return shelf.groups_of(model) | (frozenset({own}) if is_short else _NONE)
+        of_provider = (
+            frozenset.intersection(*map(names_of_provider, shelf.models[model])) if model in shelf.models else _NONE
+        )
+        return shelf.groups_of(model) | of_provider | (frozenset({own}) if is_short else _NONE)
 
     def remember(self, model: str, team: int | None, targets: tuple[Target, ...]) -> None:
         if len(self.concrete) >= _MOST_CONCRETE:
             self.concrete.clear()
         self.concrete[team or 0, model] = targets
+
+
+def names_of_provider(target: Target) -> frozenset[str]:
+    """How `openai/*` means `gpt-4o`: a model of ours that is called as its provider calls it."""
+    if target.model != target.upstream_model:
+        return _NONE
+    return frozenset({f"{target.provider}/*", f"{target.provider}/{target.model}"})
 
 
 def captured(wildcard: str, model: str) -> tuple[str, ...] | None:

@@ -201,6 +201,24 @@ def test_a_snapshot_of_a_model_behind_a_wildcard_answers_to_its_own_name(provide
         assert known.in_full(other, None) == other
 
 
+def test_a_model_that_is_called_as_its_provider_calls_it_is_one_of_the_providers(providers: None) -> None:
+    add("gpt-4o-mini", model="openai/gpt-4o-mini", **RATES)
+    add("house", model="openai/gpt-4o-mini", **RATES)
+    known = shelves.load_catalog(NOON)
+    for entry in ("openai/*", "openai/gpt-4o-mini", "gpt-4o-mini"):
+        assert allowed((entry,), "gpt-4o-mini", known)
+        assert not allowed((entry,), "house", known)
+    assert not allowed(("groq/*", "openai/gpt-4o"), "gpt-4o-mini", known)
+    assert known.everybody.models["gpt-4o-mini"][0].groups == {"openai/*", "openai/gpt-4o-mini"}
+    assert known.everybody.models["house"][0].groups == frozenset()
+
+
+def test_one_that_several_providers_serve_is_none_of_theirs(providers: None) -> None:
+    add("same", model="openai/same", **RATES)
+    add("same", model="openai_like/same", **RATES)
+    assert not allowed(("openai/*",), "same", shelves.load_catalog(NOON))
+
+
 def test_a_name_that_is_served_itself_or_by_several_providers_is_no_short_one(providers: None) -> None:
     wildcard()
     add("gpt-4o-mini", **RATES)
