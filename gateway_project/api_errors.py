@@ -190,11 +190,7 @@ def _is_detailed(refusal: ApiError, view: Any) -> bool:
 def _body(refusal: ApiError, view: Any) -> dict[str, Any]:
     if refusal.status_code == 422:
         return _misshapen(refusal, view)
-    if (
-        _is_detailed(refusal, view)
-        and refusal.status_code in _DETAILED
-        and refusal.kind == kind_of(refusal.status_code)
-    ):
+    if _is_detailed(refusal, view):
         return {"detail": {"error": _cut(refusal.message)}}
     return {
         "error": {
