@@ -113,6 +113,8 @@ class HoldAdmin(AmountAdmin):
         (None, {"fields": (("id", "state"), ("amount", "amount_nano"), ("admitted_at", "lease_until"))}),
         ("Whose", {"fields": WHO}),
         ("What", {"fields": (*WHAT, ("request_id", "attempt"), ("input_estimate", "output_cap", "price"))}),
+        ("Said about it", {"fields": ("session_id", "log_metadata")}),
+        ("Failure", {"fields": (("failed_at", "error_status", "error_kind"), "error_message")}),
         ("Counters", {"classes": ("collapse",), "fields": (("epoch", "scopes"), "counters")}),
     )
     readonly_fields = ("amount",)
@@ -134,7 +136,7 @@ class LedgerEntryAdmin(AmountAdmin):
     )  # fmt: skip
     list_select_related = _RELATED
     search_fields = ("request_id__exact",)
-    search_help_text = "Request id or hold id"
+    search_help_text = "Request id, session or hold id"
     list_filter = (
         ("admitted_at", RangeDateTimeFilter),
         ("key", AutocompleteSelectFilter),
@@ -149,6 +151,7 @@ class LedgerEntryAdmin(AmountAdmin):
         (None, {"fields": (("amount", "amount_nano", "residue_pico"), ("kind", "usage_source", "overrun"))}),
         ("Whose", {"fields": (*WHO, "tags")}),
         ("What", {"fields": (*WHAT, ("request_id", "response_id"), ("hold", "price"))}),
+        ("Said about it", {"fields": ("session_id", "log_metadata")}),
         (
             "Tokens",
             {
@@ -167,13 +170,14 @@ class LedgerEntryAdmin(AmountAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[LedgerEntry], search_term: str
     ) -> tuple[QuerySet[LedgerEntry], bool]:
-        """By either id, of which each has an index of its own."""
+        """By any of three ids, of which each has an index of its own."""
         if not search_term:
             return queryset, False
         of_call = LedgerEntry.objects.filter(request_id=search_term).order_by()
+        of_session = LedgerEntry.objects.filter(session_id=search_term).order_by()
         of_hold = LedgerEntry.objects.of_holds([search_term])
-        found = {*of_call.values_list("pk", flat=True)[:_MOST_FOUND], *of_hold.values_list("pk", flat=True)}
-        return queryset.filter(pk__in=found), False
+        some = (rows.values_list("pk", flat=True)[:_MOST_FOUND] for rows in (of_call, of_session, of_hold))
+        return queryset.filter(pk__in={pk for pks in some for pk in pks}), False
 
     def has_correct_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_change(request.user)

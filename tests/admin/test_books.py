@@ -11,13 +11,16 @@ from teams.models import AuditEvent
 from tests.factories import intent_for, posting_of
 
 
-@pytest.mark.parametrize("id_of", ["request_id", "hold_id"])
-def test_an_entry_is_found_by_either_id_and_no_other(browser: Client, key: VirtualKey, id_of: str) -> None:
-    intents = [intent_for(key, request_id=f"call-{n}") for n in range(2)]
+@pytest.mark.parametrize("id_of", ["request_id", "session_id", "hold_id"])
+def test_an_entry_is_found_by_each_of_its_ids_and_no_other(browser: Client, key: VirtualKey, id_of: str) -> None:
+    intents = [intent_for(key, request_id=f"call-{n}", session_id=f"chat-{n}", log_metadata={"n": n}) for n in range(2)]
     services.write_intents(intents)
     services.post([posting_of(intent, 600) for intent in intents], now=intents[0].admitted_at)
     page = browser.get(reverse("admin:spend_ledgerentry_changelist"), {"q": getattr(intents[0], id_of)})
-    assert list(page.context["cl"].result_list) == [LedgerEntry.objects.get(hold=intents[0].hold_id)]
+    [entry] = page.context["cl"].result_list
+    assert entry == LedgerEntry.objects.get(hold=intents[0].hold_id)
+    shown = browser.get(reverse("admin:spend_ledgerentry_change", args=[entry.pk])).content.decode()
+    assert "chat-0" in shown and "notes of the caller" in shown.lower()
 
 
 def _charged(key: VirtualKey, nano: int) -> LedgerEntry:
