@@ -169,16 +169,15 @@ def _within_windows(key: VirtualKey, minter: VirtualKey) -> bool:
 
 
 def _within_models(own: Mapping[str, Mapping[str, Any]], top: Mapping[str, Mapping[str, Any]]) -> bool:
-    """Whether each limit of a model stays, with at most its amount and the same duration."""
-    pairs = [
-        (name, own.get(model, {}).get(name), value)
-        for model, limits in top.items()
-        for name, value in limits.items()
-        if name != INSIDE
-    ]
-    return all(
-        mine == value if name == "duration" else mine is not None and mine <= value for name, mine, value in pairs
-    )
+    """Whether each limit of a model stays, with at most its amount and the same duration; none is one for ever."""
+    return all(_within_model(own.get(model, {}), limits) for model, limits in top.items())
+
+
+def _within_model(own: Mapping[str, Any], top: Mapping[str, Any]) -> bool:
+    if "max_nano" in top and own.get("duration", "") != top.get("duration", ""):
+        return False
+    amounts = [(own.get(name), most) for name, most in top.items() if name not in ("duration", INSIDE)]
+    return all(mine is not None and mine <= most for mine, most in amounts)
 
 
 def _lowers(column: str, key: VirtualKey, stored: VirtualKey) -> bool:

@@ -159,9 +159,11 @@ def _refuse_foreign(caller: Caller, given: dict[str, Any], deployment: Deploymen
             param="litellm_credential_name",
         )  # fmt: skip
     terms = own_terms(params, given.get("model_info") or {})
-    if terms and (is_borrowed(params.get("api_key")) or holds_lent(credential)):
+    theirs = deployment is not None and credential is not None and deployment.created_by != caller.actor.label
+    if terms and (theirs or is_borrowed(params.get("api_key")) or holds_lent(credential)):
         raise ApiError(
-            403, f"{terms[0]}: only platform admins set prices and sizes where the secret is the platform's own",
+            403, f"{terms[0]}: only platform admins, and who made the model, set prices and sizes where the secret is "
+            "another's",
             param=terms[0],
         )  # fmt: skip
 
@@ -177,9 +179,9 @@ def _refuse_unoffered(caller: Caller, deployment: Deployment) -> None:
 def _refuse_elsewhere(caller: Caller, deployment: Deployment) -> None:
     if not caller.is_admin and not may_host(deployment):
         raise ApiError(
-            403, "litellm_params.api_base: team admins may use the provider's own address and the hosts of models that "
-            f"are there for everybody. For {host_of(deployment.base_url)[:255]} ask a platform admin, who makes the "
-            "model, or adds the host to LATCHKEY_TEAM_MODEL_HOSTS",
+            403, "litellm_params.api_base: team admins may use the provider's own address and addresses of models that "
+            f"are there for everybody. For another at {host_of(deployment.base_url)[:255]} ask a platform admin, who "
+            "makes the model, or adds the host to LATCHKEY_TEAM_MODEL_HOSTS",
             param="litellm_params.api_base",
         )  # fmt: skip
 

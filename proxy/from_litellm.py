@@ -132,7 +132,7 @@ def _check_defaults(params: dict[str, Any]) -> None:
             {"litellm_params.mock_response": "not supported: calls would be sent and billed after all"}
         )
     for name in defaults.CAPS:
-        if params.get(name) is not None and not 1 <= _whole(params, name) <= MOST_TOKENS:
+        if params.get(name) is not None and not defaults.is_cap(params[name]):
             raise ValidationError({f"litellm_params.{name}": f"write a whole number from 1 to {MOST_TOKENS}"})
 
 

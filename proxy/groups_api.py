@@ -23,6 +23,8 @@ Row = dict[str, Any]
 
 
 class GroupNew(ManagementView):
+    waits_for_workers = True
+
     """POST /access_group/new: put models under a name that lists of models may use."""
 
     detail_errors = True

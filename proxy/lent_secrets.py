@@ -18,7 +18,7 @@ from proxy.services import host_of, reveal
 
 PREFIX = "os.environ/"
 #: What says, beside prices, how much of a budget is held for a call.
-_TERMS = {"base_model", "max_tokens", "max_input_tokens", "max_output_tokens"}
+_TERMS = {"base_model", "max_tokens", "max_completion_tokens", "max_input_tokens", "max_output_tokens"}
 
 
 def is_borrowed(api_key: Any) -> bool:

@@ -193,7 +193,7 @@ def _target(row: Deployment, priced: Mapping[str, PriceCard]) -> Target | None:
         timeout_seconds=row.timeout_seconds,
         max_retries=row.max_retries,
         defaults=defaults.fields(row.params),
-        usual_output_tokens=defaults.cap(row.params),
+        usual_output_tokens=defaults.cap(row.params, row.max_output_tokens),
         on_disconnect=row.params.get("on_disconnect") or REGISTRY[row.provider.slug].on_disconnect,
         region=str(row.params.get("region_name") or ""),
         tags=frozenset(row.params.get("tags") or ()),

@@ -4,7 +4,9 @@ The gateway posts calls there from inside the network and hands the answers on, 
 would be a way to whatever that network trusts the gateway with.
 """
 
+import ipaddress
 from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -13,11 +15,27 @@ from proxy.services import host_of
 
 
 def may_host(deployment: Deployment) -> bool:
-    """Whether the provider itself is there, a model that the platform offers everybody, or a host that it allows."""
-    host = host_of(deployment.base_url)
-    if host == host_of(deployment.provider.base_url):
+    """Whether it is the provider's own address or one of a model that is there for everybody, to the letter, or at a
+    host that the platform allows."""
+    address, host = deployment.base_url, host_of(deployment.base_url)
+    if any(host == allowed or fnmatchcase(host, allowed) for allowed in settings.TEAM_MODEL_HOSTS):
+        return not _goes_astray(address)
+    if address == deployment.provider.base_url.rstrip("/") and not _is_this_machine(address):
         return True
-    if any(fnmatchcase(host, pattern) for pattern in settings.TEAM_MODEL_HOSTS):
-        return True
-    offered = Deployment.objects.filter(team=None, base_url__icontains=host).values_list("base_url", flat=True)
-    return host in map(host_of, offered)
+    return Deployment.objects.filter(team=None, base_url=address).exclude(pk=deployment.pk).exists()
+
+
+def _goes_astray(address: str) -> bool:
+    """Whether what is added to the address would not end up behind its path."""
+    parts = urlsplit(address)
+    dotted = {".", ".."}.intersection(parts.path.replace("%2e", ".").replace("%2E", ".").split("/"))
+    return bool(parts.query or parts.fragment or dotted or "#" in address or "?" in address)
+
+
+def _is_this_machine(address: str) -> bool:
+    """Servers that people run at home have such addresses; here it is the gateway's own machine."""
+    name = urlsplit(address).hostname or ""
+    try:
+        return not ipaddress.ip_address(name).is_global
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")

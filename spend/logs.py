@@ -107,7 +107,7 @@ class Log:
         """Without what is older than the newest MOST rows of each kind."""
         edges = {kind: _edge(getattr(self, kind)) for kind in _KINDS}
         newer = {kind: getattr(self, kind).filter(admitted_at__gt=edge) for kind, edge in edges.items() if edge}
-        return replace(self, **newer, is_cut=bool(newer))
+        return replace(self, **newer, is_cut=self.is_cut or bool(newer))
 
     def count(self) -> int:
         """At most MOST + 1."""

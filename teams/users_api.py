@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django_ratelimit.core import is_ratelimited
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework.exceptions import ValidationError
@@ -26,6 +27,8 @@ from teams.serializers import PLATFORM, find_person
 from teams.spend_field import SpendView
 
 _MOST = 500
+#: Of a person's password, by whoever holds a key of theirs.
+_GUESSES = "5/m"
 #: What people may change about themselves.
 _HARMLESS = frozenset({"user_id", "user_email", "user_alias"})
 _KNOWN = frozenset(UserUpdateSerializer().fields) | {"password", "organization_id", "organizations", "teams"}
@@ -187,6 +190,8 @@ class PasswordChange(ManagementView):
         if not user.has_usable_password():
             told = "none was set yet; have an admin send an invitation link (/invitation/new), or set one in /admin/"
             raise ApiError(400, f"current_password: {told}", param="current_password")
+        if is_ratelimited(request, group="password", key=lambda *_: str(user.pk), rate=_GUESSES, increment=True):
+            raise ApiError(429, "current_password: too many attempts; wait a minute", param="current_password")
         if not (isinstance(current, str) and user.check_password(current)):
             raise ApiError(403, "current_password: is not right", param="current_password")
         try:

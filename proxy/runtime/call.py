@@ -73,6 +73,8 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
 
 def _fallback(call: Call, changes: dict[str, Any]) -> Call:
     """The call to another model, with what the client wants to be different about it."""
+    changes = dict(changes)
+    foreign_fields.refuse_checks(changes)
     own = {name: value for name, value in changes.items() if name not in _WHOLE and not foreign_fields.dropped(name)}
     body = {**call.body, **own}
     return replace(call, model=_model(changes), body=body, **_sizes(call.route, body))

@@ -81,7 +81,7 @@ async def _attempts(
         try:
             answer = await send(gateway, course.call, held, target)
         except SendFailed as failed:
-            gateway.settlement.post(held, posting.of_failure(held, target, failed, course.call, gateway.clock()))
+            gateway.settlement.post(held, posting.of_failure(held, target, failed, gateway.clock()))
             timing.away += monotonic() - sent
             failed.error.headers = {**failed.error.headers, **answer_headers.of_failure(held, target)}
             known = (await gateway.grants.catalog()).fallbacks
@@ -138,7 +138,7 @@ async def admit_and_hold(
             continue
         except IntentUnknown as unknown:
             told = errors.unavailable("the database")
-            failure = reasons.of(told, course.call, "")
+            failure = reasons.of(told, course.call.model)
             gateway.settlement.post(unknown.held, posting.nothing(unknown.held.intent, gateway.clock(), failure))
             raise told from unknown
         gateway.settlement.opened(held)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from proxy.runtime.call import Call
+from proxy.runtime.call import MOST_TOKENS, Call
 from proxy.runtime.catalog import Target
 from proxy.runtime.routes import EMBEDDING, IMAGE, Route
 
@@ -26,10 +26,17 @@ def fields(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in params.items() if name in NAMES and name not in CAPS and value is not None}
 
 
-def cap(params: Mapping[str, Any]) -> int | None:
-    """Output tokens of a call that names no cap of its own; None if its deployment says nothing."""
-    given = [int(params[name]) for name in CAPS if params.get(name)]
-    return max(given) if given else None
+def cap(params: Mapping[str, Any], most: int | None = None) -> int | None:
+    """Output tokens of a call that names no cap of its own, at most what the model makes.
+
+    None if its deployment says nothing, or something that is no number of tokens: rows may be older than the check.
+    """
+    given = [params[name] for name in CAPS if is_cap(params.get(name))]
+    return min(max(given), most or MOST_TOKENS) if given else None
+
+
+def is_cap(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_TOKENS
 
 
 def applied(call: Call, target: Target) -> Call:

@@ -13,7 +13,9 @@ _CHOOSING = {
     "api_key", "api_base", "base_url", "api_version", "custom_llm_provider", "fallbacks", "model_list", "models",
     "route", "litellm_params", "extra_headers", "headers", "provider_specific_header", "user_config", "region_name",
     "context_window_fallbacks", "content_policy_fallbacks", "context_window_fallback_dict", "disable_fallbacks",
-    "allowed_model_region", "shared_session", "ssl_verify",
+    "allowed_model_region", "shared_session", "ssl_verify", "preset", "provider", "extra_body", "extra_query",
+    "deployment_id", "model_alias_map", "proxy", "kv_transfer_params", "bootstrap_host", "bootstrap_port",
+    "bootstrap_room",
 }  # fmt: skip
 #: They tell LiteLLM how to go about a call.
 _MEANINGLESS = {
@@ -24,20 +26,25 @@ _MEANINGLESS = {
     "merge_reasoning_content_in_choices", "custom_prompt_dict", "initial_prompt_value", "final_prompt_value", "roles",
     "bos_token", "eos_token", "hf_model_name", "supports_system_message", "ensure_alternating_roles",
     "user_continue_message", "assistant_continue_message", "proxy_server_request", "logger_fn", "verbose",
-    "text_completion", "rpm", "tpm", "weight", "order",
+    "text_completion", "rpm", "tpm", "weight", "order", "guardrail_config", "slack_webhook_url", "token",
 }  # fmt: skip
 _DROPPED = frozenset(_CHOOSING | _MEANINGLESS)
-#: Switches of tests, and credentials for logging destinations.
+#: Switches of tests, and credentials: of logging destinations, and of providers, which are the deployment's to have.
 _PREFIXES = (
     "mock_", "litellm_", "langfuse_", "langsmith_", "arize_", "gcs_", "s3_", "dd_", "wandb_", "posthog_", "newrelic_",
-    "humanloop_",
+    "humanloop_", "azure_", "aws_", "vertex_", "watsonx_", "helicone_", "lunary_", "braintrust_", "opik_", "lago_",
+    "datadog_",
+)  # fmt: skip
+_ENDS = (
+    "_api_key", "_secret", "_secret_key", "_access_key", "_password", "_credentials", "ad_token", "hf_token",
+    "oauth_token",
 )  # fmt: skip
 #: A client that asks for a check must not believe that it was made.
 _CHECKS = ("guardrails", "policies")
 
 
 def dropped(name: str) -> bool:
-    return name in _DROPPED or name.startswith(_PREFIXES)
+    return name in _DROPPED or name.startswith(_PREFIXES) or name.endswith(_ENDS)
 
 
 def drop(body: dict[str, Any]) -> None:
@@ -48,5 +55,7 @@ def drop(body: dict[str, Any]) -> None:
 def refuse_checks(body: dict[str, Any]) -> None:
     """Raises 400 for checks that nobody here makes; an empty wish for some is none."""
     for name in _CHECKS:
-        if body.pop(name, None):
+        metadata = body.get("metadata")
+        inside = metadata.pop(name, None) if isinstance(metadata, dict) else None
+        if body.pop(name, None) or inside:
             raise errors.invalid(f"{name}: there are none here, so the call would go on unchecked; leave it out", name)

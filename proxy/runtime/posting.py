@@ -7,7 +7,6 @@ import structlog
 
 from proxy.fallback_rules import GENERAL
 from proxy.runtime import metrics, reasons
-from proxy.runtime.call import Call
 from proxy.runtime.catalog import Target
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.held import Held
@@ -32,13 +31,13 @@ class SendFailed(Exception):
         self.error, self.unknown, self.outcome, self.opens = error, unknown, outcome, opens
 
 
-def of_failure(held: Held, target: Target, failed: SendFailed, call: Call, now: datetime) -> Posting:
+def of_failure(held: Held, target: Target, failed: SendFailed, now: datetime) -> Posting:
     """An attempt without an answer costs nothing, unless it was billed or nobody knows."""
     if failed.unknown:
         return unknown(held, now)
     if failed.outcome is not None and failed.outcome.usage is not None:
         return of(held, target, failed.outcome, now)
-    return nothing(held.intent, now, reasons.of(failed.error, call, target.secret))
+    return nothing(held.intent, now, reasons.of(failed.error, target.model))
 
 
 def nothing(intent: Intent, now: datetime, failure: Failure | None = None) -> Posting:

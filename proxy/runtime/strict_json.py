@@ -5,11 +5,13 @@ and an upstream may read them differently. What is accepted is written again bef
 """
 
 import math
+import re
 from typing import Any
 
 import jiter
 
 MAX_DEPTH = 100
+_PLACE = re.compile(r"line \d+ column \d+")
 #: What the reader's words are about, where that does not go without saying.
 _MEANINGS = {
     "duplicate key": "a key appears twice in one object of the body",
@@ -37,7 +39,9 @@ def loads(raw: bytes) -> dict[str, Any]:
 
 def _reason(told: str) -> str:
     meant = next((ours for theirs, ours in _MEANINGS.items() if theirs in told), "the body is not JSON")
-    return f"{meant}: {told[:200]}"
+    place = _PLACE.search(told)
+    # The reader quotes what it stumbled over, which may be anything; where that is will do.
+    return f"{meant} ({place[0]})" if place else meant
 
 
 def _check(root: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ def session(body: dict[str, Any], headers: Mapping[str, str]) -> str:
     inside = [body.pop(name, None) for name in _SESSION_FIELDS]
     for name in _SESSION_HEADERS:
         if headers.get(name, "").strip():
-            return text(headers[name].strip(), name)
+            return text(_utf8(headers[name], name).strip(), name)
     for name, value in zip(_SESSION_FIELDS, inside, strict=True):
         if value is not None and not isinstance(value, str):
             raise errors.invalid(f"{name} must be a string", name)
@@ -115,9 +115,18 @@ def log_metadata(body: dict[str, Any], headers: Mapping[str, str]) -> dict[str, 
     if not isinstance(value, dict):
         raise errors.invalid(f"{field} must be a JSON object", field)
     written = orjson.dumps(value)
-    if len(written) > _MOST_NOTES_BYTES or b"\\u0000" in written:
+    # An escaped backslash before it makes it plain text.
+    if len(written) > _MOST_NOTES_BYTES or b"\\u0000" in written.replace(rb"\\", b""):
         raise errors.invalid(f"{field} must have at most {_MOST_NOTES_BYTES} bytes and no NUL", field)
     return value
+
+
+def _utf8(value: str, name: str) -> str:
+    """A header's text, which is bytes to the server."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeDecodeError as error:
+        raise errors.invalid(f"{name} is not UTF-8", name) from error
 
 
 def text(value: str, field: str) -> str:

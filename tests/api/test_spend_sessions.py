@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from spend import logs
 from spend import services as ledger
 from spend.models import LedgerEntry, Price
 from spend.pricing import Usage
@@ -80,3 +81,12 @@ def test_what_no_list_explains_has_no_breakdown(api: Api) -> None:
     ledger.correct(LedgerEntry.objects.get(), -5, reason="reconciled", actor=MASTER, now=NOON)
     rows = api.get("/spend/logs", {"request_id": "free"}).json
     assert [row["metadata"]["cost_breakdown"] for row in rows] == [None, None]
+
+
+def test_what_is_left_out_is_said_by_whichever_cut_left_it_out(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MOST", 2)
+    key, _ = issue()
+    for n in range(4):
+        spend(key, 10, at=NOON + timedelta(minutes=n), request_id=f"r{n}")
+    for query in ({}, {"sort_by": "spend"}, {"min_spend": "0.00000001"}):
+        assert grouped(api, **query)["total_is_capped"] is True

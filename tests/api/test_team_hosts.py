@@ -55,9 +55,37 @@ def test_nor_is_a_model_moved_there(api: Api, team: tuple[str, str]) -> None:
 def test_where_everybody_is_served_a_team_may_be_served_too(api: Api, team: tuple[str, str]) -> None:
     public_id, grace = team
     api.post("/model/new", at("http://vllm.internal:8000/v1", name="for-all"))
-    assert api.post("/model/new", at("http://vllm.internal:8000/other", public_id), bearer=grace).status == 200
-    near = at("http://vllm.internal:8001/v1", public_id, name="b")
-    assert api.post("/model/new", near, bearer=grace).status == 403
+    assert api.post("/model/new", at("http://vllm.internal:8000/v1/", public_id), bearer=grace).status == 200
+    for near in (":8001/v1", ":8000/admin#", ":8000/v1?x=", ":8000/v1/../admin", ":8000"):
+        refused = api.post("/model/new", at(f"http://vllm.internal{near}", public_id, name="b"), bearer=grace)
+        assert refused.status == 403, near
+
+
+@pytest.mark.parametrize("tail", ["/admin#", "/v1?x=", "/v1/../admin", "/%2e%2e/admin"])
+def test_an_allowed_host_is_no_way_to_other_paths_than_are_written(
+    api: Api, team: tuple[str, str], settings: Any, tail: str
+) -> None:
+    public_id, grace = team
+    settings.TEAM_MODEL_HOSTS = ["eu.example.com"]
+    assert api.post("/model/new", at(f"https://eu.example.com{tail}", public_id), bearer=grace).status == 403
+
+
+def test_the_gateways_own_machine_is_no_providers_address(api: Api, team: tuple[str, str]) -> None:
+    public_id, grace = team
+    body = at(None, public_id)
+    body["litellm_params"]["model"] = "ollama/llama3"
+    assert api.post("/model/new", body, bearer=grace).status == 403
+
+
+def test_who_brought_the_secret_sets_the_price(api: Api, team: tuple[str, str]) -> None:
+    public_id, grace = team
+    api.post("/model/new", at(None, public_id))
+    free = {"litellm_params": {"input_cost_per_token": 0, "output_cost_per_token": 0}, "model_info": {"id": "ours-1"}}
+    refused = api.post("/model/update", free, bearer=grace)
+    assert (refused.status, refused.error["param"]) == (403, "input_cost_per_token")
+    own = {"litellm_params": free["litellm_params"], "model_info": {"id": "hers"}}
+    api.post("/model/new", at(None, public_id, name="hers"), bearer=grace)
+    assert api.post("/model/update", own, bearer=grace).status == 200
 
 
 def test_a_model_of_another_team_opens_no_door(api: Api, team: tuple[str, str]) -> None:
@@ -70,7 +98,7 @@ def test_a_model_of_another_team_opens_no_door(api: Api, team: tuple[str, str]) 
 @pytest.mark.parametrize("allowed", ["*", "*.example.com", "eu.example.com"])
 def test_the_platform_may_allow_hosts(api: Api, team: tuple[str, str], settings: Any, allowed: str) -> None:
     public_id, grace = team
-    settings.TEAM_MODEL_HOSTS = [allowed]
+    settings.TEAM_MODEL_HOSTS = [allowed, "[::1]:8000"]
     assert api.post("/model/new", at("https://EU.example.com/v1", public_id), bearer=grace).status == 200
     if allowed != "*":
         assert (

@@ -78,3 +78,12 @@ def test_a_rate_for_a_group_is_shared_by_its_models(latchkey: Running, books: Bo
     told = [latchkey.chat(key, model=model).status_code for model in ("gpt-books", "gpt-cancel") * 2]
     assert told == [200, 200, 429, 429]
     latchkey.manage("DELETE", f"/access_group/{group}/delete")
+
+
+def test_a_group_is_in_force_when_its_making_is_answered(latchkey: Running, books: Books) -> None:
+    latchkey.chat(latchkey.new_key())
+    for _ in range(3):
+        group = group_of(latchkey, "gpt-books")
+        key = latchkey.new_key(model_rpm_limit={group: 0})
+        assert {latchkey.chat(key).status_code for _ in range(4)} == {429}
+        latchkey.manage("DELETE", f"/access_group/{group}/delete")

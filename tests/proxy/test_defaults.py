@@ -21,6 +21,12 @@ def test_only_fields_of_requests_are_sent_and_never_null() -> None:
     assert defaults.fields(PARAMS) == {"temperature": 0.3, "dimensions": 64}
     assert defaults.cap(PARAMS) == 77
     assert defaults.cap({"max_tokens": 5, "max_completion_tokens": 9}) == 9
+    assert defaults.cap({"max_tokens": 5000}, 1000) == 1000
+
+
+@pytest.mark.parametrize("odd", ["auto", -1, 0, 0.5, True, [7], {}, 10**12, None])
+def test_a_cap_that_is_none_in_a_row_from_before_the_check_is_no_default(odd: Any) -> None:
+    assert defaults.cap({"max_tokens": odd}) is None
 
 
 def test_a_client_who_says_something_is_heard() -> None:
@@ -47,6 +53,11 @@ def test_a_default_cap_is_held_sent_and_may_be_lowered() -> None:
 @pytest.mark.parametrize(
     "field",
     [
+        "provider",
+        "extra_body",
+        "aws_secret_access_key",
+        "azure_ad_token",
+        "lunary_api_key",
         "cache",
         "no-log",
         "langfuse_secret_key",
@@ -73,3 +84,6 @@ def test_a_check_that_nobody_makes_is_refused_by_name(field: str) -> None:
         call(**{field: ["no-secrets"]})
     assert (refusal.value.status, refusal.value.param) == (400, field)
     assert field not in call(**{field: []}).body
+    for hidden in ({"metadata": {field: ["x"]}}, {"fallbacks": [{"model": "other", field: ["x"]}]}):
+        with pytest.raises(GatewayError, match=field):
+            call(**hidden)

@@ -143,6 +143,14 @@ def test_a_session_is_named_by_header_or_body_and_does_not_travel_on(body: Any, 
     assert not call.body.keys() & {"litellm_trace_id", "litellm_session_id"}
 
 
+def test_a_session_is_the_same_in_a_header_and_in_a_body() -> None:
+    header = {"x-litellm-session-id": "süß".encode().decode("latin-1")}
+    assert _call(headers=header).session_id == _call({"litellm_session_id": "süß"}).session_id == "süß"
+    with pytest.raises(GatewayError, match="is not UTF-8"):
+        _call(headers={"x-litellm-session-id": "\xfc"})
+    assert _call(headers={_NOTES: '{"a": "\\\\u0000"}'}).log_metadata == {"a": "\\u0000"}
+
+
 def test_notes_for_the_log_come_from_header_or_metadata_and_do_not_travel_on() -> None:
     inside = _call({"metadata": {"spend_logs_metadata": {"ticket": 7}, "x": 1}})
     assert (inside.log_metadata, inside.body["metadata"]) == ({"ticket": 7}, {"x": 1})
