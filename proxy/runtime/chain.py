@@ -38,7 +38,9 @@ from proxy.runtime.upstream import Answer, NoAnswer, NotSent
 if TYPE_CHECKING:
     from proxy.runtime.app import Gateway
 
-_FRESH_GRANTS = 5
+#: How often a call may find its grant outdated. Each counter that was lost, in the organization's part of the store and
+#: in the platform's, and each change of policy meanwhile costs one.
+FRESH_GRANTS = 10
 
 
 async def serve(gateway: "Gateway", request: Request, request_id: str, route: Route, path_model: str) -> None:
@@ -129,7 +131,7 @@ async def admit_and_hold(
     """Every attempt is admitted and held anew; a grant that changed meanwhile is read again."""
     if gateway.settlement.overloaded or not (gateway.journal.available or gateway.spooling.is_open):
         raise errors.unavailable("the ledger")
-    for _ in range(_FRESH_GRANTS):
+    for _ in range(FRESH_GRANTS):
         try:
             admission = await admit(gateway, request, request_id, token, course)
             held = await gateway.holds.hold(admission, gateway.settled_shortly)

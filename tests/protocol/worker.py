@@ -18,6 +18,7 @@ from redis.exceptions import NoScriptError
 from proxy import books
 from proxy.runtime import posting
 from proxy.runtime.call import Call, read_call
+from proxy.runtime.chain import FRESH_GRANTS
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import StoreUnavailable
 from proxy.runtime.epochs import Epochs
@@ -32,7 +33,6 @@ from proxy.runtime.spooling import Spooling
 from spend.wire import CounterRef, Intent, Posting
 
 MODEL = "house"
-_TRIES = 5
 
 
 def call_of(output_cap: int | None) -> Call:
@@ -236,7 +236,7 @@ class Worker:
     async def _hold(self, token: str, output_cap: int | None) -> Held | None:
         if self.store.available:
             await self.store.connect()
-        for _ in range(_TRIES):
+        for _ in range(FRESH_GRANTS):
             try:
                 return await self.holds.hold(await self._admission(token, output_cap), _at_once)
             except StaleGrant as stale:
