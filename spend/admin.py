@@ -29,6 +29,8 @@ from teams.money import format_usd
 STATE_COLORS = {"pending": "warning", "posted": "success", "void": "default"}
 WHO = (("organization", "team", "user"), ("key", "customer"))
 WHAT = (("model", "call_type", "deployment"), ("provider", "upstream_model"))
+#: Sections of a page that are there where one of these fields says something.
+_SELDOM = {"Said about it": ("session_id", "log_metadata"), "Failure": ("failed_at",)}
 _RELATED = ("organization", "key", "team", "user", "customer")
 #: Entries of one call that a search shows: clients may name all their calls alike.
 _MOST_FOUND = 1000
@@ -92,6 +94,11 @@ class AmountAdmin(HugeTableAdmin):
 
     ordering: tuple[str, ...] = ("-pk",)
     sortable_by = ()
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Without what most calls have nothing of."""
+        given = super().get_fieldsets(request, obj)
+        return [one for one in given if one[0] not in _SELDOM or any(getattr(obj, n) for n in _SELDOM[one[0]])]
 
     @display(description="Admitted (UTC)")
     def admitted(self, obj: Any) -> str:

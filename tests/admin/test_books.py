@@ -20,7 +20,9 @@ def test_an_entry_is_found_by_each_of_its_ids_and_no_other(browser: Client, key:
     [entry] = page.context["cl"].result_list
     assert entry == LedgerEntry.objects.get(hold=intents[0].hold_id)
     shown = browser.get(reverse("admin:spend_ledgerentry_change", args=[entry.pk])).content.decode()
-    assert "chat-0" in shown and "notes of the caller" in shown.lower()
+    assert "chat-0" in shown and "Said about it" in shown
+    hold = browser.get(reverse("admin:spend_hold_change", args=[intents[0].hold_id])).content.decode()
+    assert "Said about it" in hold and "Error status" not in hold
 
 
 def _charged(key: VirtualKey, nano: int) -> LedgerEntry:
