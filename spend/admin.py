@@ -98,7 +98,7 @@ class AmountAdmin(HugeTableAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Without what most calls have nothing of."""
         given = super().get_fieldsets(request, obj)
-        return [one for one in given if one[0] not in _SELDOM or any(getattr(obj, n) for n in _SELDOM[one[0]])]
+        return [one for one in given if one[0] not in _SELDOM or any(getattr(obj, n, None) for n in _SELDOM[one[0]])]
 
     @display(description="Admitted (UTC)")
     def admitted(self, obj: Any) -> str:

@@ -5,6 +5,7 @@ parameter for each value to SQLite, which lives in the same process. Both store 
 """
 
 import sqlite3
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
@@ -26,7 +27,7 @@ def elements(of: str) -> str:
     return f"json_each({of}) AS t"
 
 
-class _Given:
+class _Given(ABC):
     """Rows given as tuples in the order of `columns`, for a statement about all of them."""
 
     def __init__(self, model: type[models.Model], columns: Sequence[str]) -> None:
@@ -48,9 +49,9 @@ class _Given:
                 execute(cursor, self._plain[len(some)] + returning, self.parameters(some))
                 yield cursor
 
+    @abstractmethod
     def _whole(self, rows: int) -> str:
         """SQL for so many rows."""
-        raise NotImplementedError
 
     def given(self, rows: int) -> str:
         """The rows as a table expression `given`, whose placeholders are for `parameters`."""
