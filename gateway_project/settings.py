@@ -13,6 +13,7 @@ from gateway_project import environment as env
 from gateway_project.logs import hide_keys
 from keys.key_rules import BadKeyRule, read_key_rules
 from keys.sealing import derive_key
+from proxy.alias_rules import read_aliases
 from proxy.config_file import ConfigError, read_config
 from proxy.fallback_rules import read_fallbacks
 from proxy.gate_rules import BadRule, read_budget_status, read_rules, read_zone
@@ -50,6 +51,7 @@ try:
     ZONE = read_zone(LITELLM_SETTINGS)
     FILE_BUDGET_STATUS = read_budget_status(LITELLM_SETTINGS)
     FALLBACKS = read_fallbacks(LITELLM_SETTINGS, CONFIG.router)
+    MODEL_ALIASES = read_aliases(LITELLM_SETTINGS, CONFIG.router)
     check_defaults(LITELLM_SETTINGS, GENERAL_SETTINGS)
     KEY_RULES = read_key_rules(GENERAL_SETTINGS, LITELLM_SETTINGS)
     PLATFORM_LIMITS = read_platform(LITELLM_SETTINGS, GENERAL_SETTINGS)

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from keys import key_rules
-from proxy import call_defaults, fallback_rules, gate_rules, pool_rules
+from proxy import alias_rules, call_defaults, fallback_rules, gate_rules, pool_rules
 from proxy.call_defaults import MOST_RETRIES, CallDefaults, read_call_defaults
 from proxy.providers import REGISTRY, ProviderSpec, usual_address
 from spend import markups
@@ -26,9 +26,12 @@ GENERAL = {
 }  # fmt: skip
 LITELLM = {
     *gate_rules.LITELLM_NAMES, *fallback_rules.NAMES, *people_rules.NAMES, *key_rules.NAMES, *platform_rules.NAMES,
-    *markups.NAMES, *call_defaults.LITELLM_NAMES,
+    *markups.NAMES, *call_defaults.LITELLM_NAMES, *alias_rules.LITELLM_NAMES,
 }  # fmt: skip
-ROUTER = {*gate_rules.ROUTER_NAMES, *fallback_rules.NAMES, *pool_rules.NAMES, *call_defaults.ROUTER_NAMES}
+ROUTER = {
+    *gate_rules.ROUTER_NAMES, *fallback_rules.NAMES, *pool_rules.NAMES, *call_defaults.ROUTER_NAMES,
+    *alias_rules.ROUTER_NAMES,
+}  # fmt: skip
 #: What is so here in any case; only a wish for the opposite is worth a warning.
 _ALWAYS_ON = {"store_model_in_db", "store_audit_logs"}
 _MODEL = {"model_name", "litellm_params", "model_info"}

@@ -36,7 +36,7 @@ _FIELDS: dict[str, tuple[str, str, Any]] = {
     "retry_after": ("Integer", "Seconds between two tries: there is no wait.", 0),
     "allowed_fails": ("Integer", "There is no limit: a deployment is called however often it failed.", None),
     "cooldown_time": ("Float", "Seconds for which a deployment that failed is left out: none is.", 0),
-    "model_group_alias": ("Dictionary", "Other names of models, for everybody: there are none.", {}),
+    "model_group_alias": ("Dictionary", "Further names of models, for everybody, by the configuration file.", {}),
 }
 
 
@@ -136,11 +136,12 @@ class RouterSettings(ManagementView):
 def router_values() -> Row:
     """What the router goes by now. What there is no such thing as here has the value that says so."""
     known, rules, usual = Fallback.over(settings.FALLBACKS), settings.GATE_RULES, settings.CALL_DEFAULTS
-    fixed = ("routing_strategy", "retry_after", "allowed_fails", "cooldown_time", "model_group_alias")
+    fixed = ("routing_strategy", "retry_after", "allowed_fails", "cooldown_time")
     return {
         **{name: known.as_setting(kind) for name, kind in KIND_OF.items()},
         "max_fallbacks": rules.max_fallbacks,
         "enable_tag_filtering": rules.tag_filtering,
+        "model_group_alias": settings.MODEL_ALIASES.as_setting(),
         "num_retries": usual.max_retries,
         "max_retries": usual.max_retries,
         "timeout": usual.timeout_seconds,

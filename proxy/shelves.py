@@ -44,6 +44,7 @@ def load_catalog(now: datetime) -> Catalog:
         of_team={team: shelf for team, shelf in shelves.items() if team is not None},
         granted=AccessGroup.granted(),
         fallbacks=Fallback.over(settings.FALLBACKS),
+        aliases=settings.MODEL_ALIASES,
         announced=announced,
         platform_epoch=pools.epoch,
     )
@@ -128,11 +129,12 @@ class _Pools:
     policies: Mapping[tuple[str, str], ScopePolicy]
 
     def joined_by(self, target: Target, groups: frozenset[str]) -> Target:
-        """The target with its model's access groups, and the pools of its provider and of those."""
+        """The target with its model's further names, and the pools of its provider and its access groups."""
         named = [(Pool.Kind.PROVIDER.value, target.provider)]
         named += [(Pool.Kind.ACCESS_GROUP.value, group) for group in sorted(groups)]
         pools = tuple(self.policies[name] for name in named if name in self.policies)
-        scopes, further = tuple(pool.scope for pool in pools), groups | names_of_provider(target)
+        scopes = tuple(pool.scope for pool in pools)
+        further = groups | names_of_provider(target) | settings.MODEL_ALIASES.of(target.model)
         return replace(target, pools=pools, pool_scopes=scopes, groups=further) if pools or further else target
 
 

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from keys.grants import ScopePolicy
+from proxy.alias_rules import Aliases
 from proxy.fallback_rules import Fallbacks
 from spend.pricing import PriceCard
 
@@ -47,7 +48,7 @@ class Target:
     usual_output_tokens: int | None = None
     """What a call without an output cap gets, if it is less than the model could make."""
     groups: frozenset[str] = _NONE
-    """Further names by which limits may mean its model: its access groups, and the provider's own name for it."""
+    """Further names by which limits may mean its model: its access groups, its aliases, and the provider's own name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +104,7 @@ class Catalog:
     granted: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Models that access groups add to a scope's own list, by scope."""
     fallbacks: Fallbacks = field(default_factory=Fallbacks)
+    aliases: Aliases = field(default_factory=Aliases)
     announced: int = 0
     """The newest change that was announced when this was read."""
     platform_epoch: int = 0
@@ -130,13 +132,18 @@ class Catalog:
         return next((shelf for shelf in self.shelves(team) if shelf.has(model)), None)
 
     def in_full(self, model: str, team: int | None) -> str:
-        """The name by which a model is served; one that nobody serves stays as it is."""
+        """The name by which a model is served; one that nobody serves stays as it is.
+
+        An alias comes before a model for everybody of the same name, and after one of the team's own.
+        """
+        if model in self.aliases.models and self.shelf_of(model, team) in (None, self.everybody):
+            model = self.aliases.models[model]
         if self.shelf_of(model, team) is not None:
             return model
         return next((full for shelf in self.shelves(team) if (full := shelf.in_full(model))), model)
 
     def groups_of(self, model: str, team: int | None) -> frozenset[str]:
-        """Further names by which lists of models may mean it: its groups, and as its provider has it."""
+        """Further names by which lists of models may mean it: its groups, aliases, and as its provider has it."""
         shelf, own = self.shelf_of(model, team), model.partition("/")[2]
         if shelf is None:
             return _NONE
@@ -144,7 +151,8 @@ class Catalog:
         of_provider = (
             frozenset.intersection(*map(names_of_provider, shelf.models[model])) if model in shelf.models else _NONE
         )
-        return shelf.groups_of(model) | of_provider | (frozenset({own}) if is_short else _NONE)
+        own_name = frozenset({own}) if is_short else _NONE
+        return shelf.groups_of(model) | of_provider | own_name | self.aliases.of(model)
 
     def remember(self, model: str, team: int | None, targets: tuple[Target, ...]) -> None:
         if len(self.concrete) >= _MOST_CONCRETE:

@@ -73,7 +73,8 @@ def _names(view: View, catalog: Catalog, query: Mapping[str, str]) -> list[str]:
     groups = permit.visible_groups(view.policies, catalog, view.team)
     if _on(query, "only_model_access_groups"):
         return groups
-    names = permit.visible_models(view.policies, catalog, view.team)
+    models = permit.visible_models(view.policies, catalog, view.team)
+    names = sorted({*models, *permit.visible_aliases(view.policies, catalog, view.team)})
     if _on(query, "return_wildcard_routes"):
         names += permit.visible_wildcards(view.policies, catalog, view.team)
     return names + (groups if _on(query, "include_model_access_groups") else [])
@@ -81,7 +82,7 @@ def _names(view: View, catalog: Catalog, query: Mapping[str, str]) -> list[str]:
 
 async def _one(gateway: "Gateway", view: View, catalog: Catalog, name: str) -> dict[str, object]:
     """Also a model that nothing but a wildcard covers, if it can be called."""
-    names, real = permit.visible_models(view.policies, catalog, view.team), view.aliases.get(name, name)
+    names, real = permit.visible_models(view.policies, catalog, view.team), _real(name, view, catalog)
     if real not in names and not await _is_callable(gateway, view, catalog, real):
         message = f"The model '{name}' does not exist, or this key may not use it"
         raise errors.GatewayError(404, "not_found_error", message, "model")
@@ -96,7 +97,7 @@ async def _is_callable(gateway: "Gateway", view: View, catalog: Catalog, name: s
 
 
 def _entry(name: str, view: View, catalog: Catalog, query: Mapping[str, str]) -> dict[str, object]:
-    real = view.aliases.get(name, name)
+    real = _real(name, view, catalog)
     created = next((s.created[real] for s in catalog.shelves(view.team) if real in s.created), 0)
     entry: dict[str, object] = {"id": name, "object": "model", "created": created, "owned_by": "latchkey"}
     if _on(query, "include_metadata"):
@@ -108,6 +109,11 @@ def _entry(name: str, view: View, catalog: Catalog, query: Mapping[str, str]) ->
             "fallbacks": [one for one in found if permit.may_call(view.policies, one, catalog, view.team)]
         }
     return entry
+
+
+def _real(name: str, view: View, catalog: Catalog) -> str:
+    """The name by which a model is served to a chain."""
+    return catalog.in_full(view.aliases.get(name, name), view.team)
 
 
 def _on(query: Mapping[str, str], name: str) -> bool:

@@ -240,10 +240,18 @@ def check_fallbacks(grant: Grant, policies: Iterable[ScopePolicy], names: Iterab
 
 
 def visible_models(policies: Iterable[ScopePolicy], catalog: Catalog, team: int | None) -> list[str]:
-    """Names that a chain may call. Aliases are further names of the same models, and not listed."""
+    """Names that a chain may call. Aliases of a key or a team are further names of the same models, and not listed."""
     policies = tuple(policies)
     known = {name for shelf in catalog.shelves(team) for name in shelf.names()}
     return sorted(name for name in known if may_call(policies, name, catalog, team))
+
+
+def visible_aliases(policies: Iterable[ScopePolicy], catalog: Catalog, team: int | None) -> list[str]:
+    """Aliases for everybody, of models that a chain may call; the hidden ones are not shown."""
+    policies = tuple(policies)
+    meant = {alias: catalog.in_full(alias, team) for alias in catalog.aliases.listed()}
+    served = {alias: model for alias, model in meant.items() if catalog.shelf_of(model, team) is not None}
+    return [alias for alias, model in served.items() if may_call(policies, model, catalog, team)]
 
 
 def visible_wildcards(policies: Iterable[ScopePolicy], catalog: Catalog, team: int | None) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.gateway.running import MASTER, Running, running
 from tests.gateway.test_budgets import COST
+from tests.gateway.test_models import listed, refused
 from tests.gateway.upstream import Books, say
 
 RULES = """
@@ -19,6 +20,12 @@ general_settings:
 litellm_settings:
   require_auth_for_metrics_endpoint: false
   apply_user_budget_to_team_keys: true
+  model_alias_map: {gpt-older: gpt-free}
+router_settings:
+  model_group_alias:
+    gpt-old: gpt-books
+    gpt-silent: {model: gpt-books, hidden: true}
+    gpt-nowhere: never-heard-of
 """
 
 
@@ -70,3 +77,28 @@ def test_people_may_pay_for_the_calls_of_their_team_keys(ruled: Running, books: 
     assert [answer.status_code for answer in answers] == [200, 200, 429, 429]
     assert "User=" in answers[-1].json()["error"]["message"]
     assert ruled.chat(ruled.new_key(team_id=team["team_id"]), user="u").status_code == 200
+
+
+def test_a_model_is_called_and_limited_by_its_aliases_too(ruled: Running, books: Books) -> None:
+    key = ruled.new_key(models=["gpt-old"])
+    answer = ruled.chat(key, model="gpt-old", user="u")
+    assert answer.status_code == 200, answer.text
+    assert (books.bodies[-1]["model"], answer.headers["x-litellm-model-group"]) == ("real-model", "gpt-books")
+    assert ruled.key_rows(key, "model") == [("gpt-books",)]
+    assert refused(ruled.chat(key, model="gpt-older", user="u"), 403) == "key_model_access_denied"
+    spent = ruled.new_key(model_max_budget={"gpt-silent": {"budget_limit": 0, "time_period": "1d"}})
+    for name in ("gpt-old", "gpt-silent", "gpt-books"):
+        assert refused(ruled.chat(spent, model=name, user="u"), 429) == "budget_exceeded"
+    assert ruled.chat(spent, model="gpt-older", user="u").status_code == 200
+    assert refused(ruled.chat(spent, model="gpt-nowhere", user="u"), 400) == "invalid_request_error"
+
+
+def test_aliases_are_listed_unless_they_are_hidden(ruled: Running) -> None:
+    key = ruled.new_key(models=["gpt-books"])
+    assert listed(ruled, key) == ["gpt-books", "gpt-old"]
+    shown = [ruled.http.get(f"/v1/models/{name}", headers={"authorization": f"Bearer {key}"}) for name in (
+        "gpt-old", "gpt-silent", "gpt-older", "gpt-nowhere")]  # fmt: skip
+    assert [answer.status_code for answer in shown] == [200, 200, 404, 404]
+    known = ruled.manage("GET", "/router/settings")["current_values"]["model_group_alias"]
+    assert known["gpt-silent"] == {"model": "gpt-books", "hidden": True}
+    assert (known["gpt-old"], known["gpt-older"]) == ("gpt-books", "gpt-free")
