@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 from django.contrib.auth.models import AbstractUser, UserManager
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from teams.access_groups import RELATION
@@ -133,7 +134,8 @@ class User(AbstractUser, Archived, Limits):
                 violation_error_message="somebody else has this user id already",
             ),
             models.UniqueConstraint(
-                fields=["email"],
+                # As `iexact` compares, which finds people by this index.
+                Upper("email"),
                 condition=~Q(email="") & Q(deleted_at__isnull=True),
                 name="teams_user_email_unique",
                 violation_error_message="somebody else has this e-mail address already",

@@ -83,6 +83,11 @@ def test_the_database_refuses_negative_limits(search: Team, field: str) -> None:
         Team.objects.filter(pk=search.pk).update(**{field: -1})
 
 
+def test_the_database_refuses_an_email_address_twice_in_whatever_case(ada: User, grace: User) -> None:
+    with pytest.raises(IntegrityError), transaction.atomic():
+        User.objects.filter(pk=grace.pk).update(email=ada.email.upper())
+
+
 def test_the_database_refuses_to_rewrite_the_audit_trail(ada: User) -> None:
     with pytest.raises(DatabaseError, match="append-only"), transaction.atomic():
         AuditEvent.objects.update(actor="somebody else")
