@@ -8,7 +8,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from teams.api_fields import InsteadField, NamesField, ObjectField, SwitchField, ValidityField
+from teams.api_fields import InsteadField, NamesField, ObjectField, SwitchField, TextField, ValidityField
+from teams.models import SharedBudget
 from teams.promises import BEST_EFFORT
 
 GUARANTEED = "guaranteed_throughput"
@@ -24,7 +25,6 @@ _NO_ESTIMATES = "what a call may cost is bounded by its own cap; see output_cap_
 #: Field, why it is refused if it says anything, and what to use.
 _REFUSED = {
     "agent_id": f"there are no agents here; {_USE_TAGS}",
-    "end_user_budget_id": "budgets of end users are set with /customer/new",
     "tpd_limit": "tokens per day are not limited here; use tpm_limit or a budget_duration of 1d",
     "tag_rpm_limit": "rates per tag are set with /tag/new",
     "mcp_rpm_limit": "there are no MCP servers here",
@@ -38,6 +38,7 @@ KEY_REFUSED = tuple(_REFUSED)
 INSIDE = (
     "guardrails", "policies", "prompts", "enforced_params", "tpm_limit_type", "rpm_limit_type",
     "allowed_passthrough_routes", "denied_passthrough_routes", "disable_global_guardrails", "enable_prompt_caching",
+    "end_user_budget_id",
 )  # fmt: skip
 #: Fields that are kept as they are, with their empty values.
 KEPT: dict[str, Any] = {
@@ -71,6 +72,7 @@ class ExtrasSerializer(serializers.Serializer[Any]):
     denied_passthrough_routes = NamesField(required=False, allow_null=True)
     disable_global_guardrails = SwitchField(required=False, allow_null=True)
     enable_prompt_caching = SwitchField(required=False, allow_null=True)
+    end_user_budget_id = TextField(max_length=128, required=False, allow_null=True, allow_blank=True)
     budget_fallbacks = InsteadField(required=False, allow_null=True)
     config = ObjectField(required=False, allow_null=True)
     permissions = ObjectField(required=False, allow_null=True)
@@ -79,6 +81,11 @@ class ExtrasSerializer(serializers.Serializer[Any]):
     object_permission = ObjectField(required=False, allow_null=True)
     auto_rotate = SwitchField(required=False, allow_null=True)
     rotation_interval = ValidityField(required=False, allow_null=True)
+
+    def validate_end_user_budget_id(self, value: str | None) -> str | None:
+        if value and not SharedBudget.objects.filter(public_id=value).exists():
+            raise serializers.ValidationError(f"there is no budget '{value}'; make it with /budget/new")
+        return value
 
     def validate_object_permission(self, value: dict[str, Any] | None) -> dict[str, Any] | None:
         named = sorted(name for name, inner in (value or {}).items() if inner)
@@ -107,7 +114,7 @@ def extras_row(metadata: Mapping[str, Any], extras: Mapping[str, Any]) -> dict[s
     absent: dict[str, Any] = {
         "agent_id": None, "tpd_limit": None, "tag_rpm_limit": None,
         "mcp_rpm_limit": None, "allowed_vector_store_indexes": None,
-        "throttle_on_budget_exceeded": False, "object_permission_id": None, "end_user_budget_id": None,
+        "throttle_on_budget_exceeded": False, "object_permission_id": None,
         "default_estimated_output_tokens": None, "default_estimated_output_tokens_per_model": None,
         "soft_budget_cooldown": False, "model_spend": {}, "user": None,
     }  # fmt: skip

@@ -87,6 +87,7 @@ def grant_of(
         output_cap_policy=key.output_cap_policy,
         budget_fallbacks=key.extras.get("budget_fallbacks") or {},
         enforced_params=tuple(key.enforced_params),
+        end_user_budget=str(key.metadata.get("end_user_budget_id") or ""),
         is_admin=key.public_id == MASTER_ID or (key.user is not None and _is_admin(key.user)),
         owner_deactivated=key.user is not None and not key.user.is_active,
         user_public_id=key.user.public_id if key.user else "",
@@ -175,9 +176,10 @@ def is_service_account(key_pk: int) -> bool:
     return VirtualKey.objects.filter(pk=key_pk).exclude(service_account="").exists()
 
 
-def load_customer(organization_id: int, public_id: str) -> ScopePolicy | None:
+def load_customer(organization_id: int, public_id: str, budget: str = "") -> ScopePolicy | None:
     """The policy of an end user; the first call that names one creates it, so it always has a counter.
 
+    `budget` is the shared one that the key of that call gives to new end users.
     None for one that nobody made, where `validate_end_user_id_in_db` asks for that.
     """
     epoch = _epoch(organization_id)
@@ -186,7 +188,7 @@ def load_customer(organization_id: int, public_id: str) -> ScopePolicy | None:
     if customer is None:
         if settings.GENERAL_SETTINGS.get("validate_end_user_id_in_db"):
             return None
-        new = complete_customer(Customer(organization_id=organization_id, public_id=public_id))
+        new = complete_customer(Customer(organization_id=organization_id, public_id=public_id), budget)
         given = {"max_budget_nano": new.max_budget_nano, "shared_budget": new.shared_budget}
         customer, _ = known.get_or_create(public_id=public_id, organization_id=organization_id, defaults=given)
     return policy_of(customer, epoch=epoch)

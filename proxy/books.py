@@ -36,7 +36,7 @@ def teams(items: Sequence[tuple[str, int | None, bool]]) -> list[tuple[tuple[Sco
     return _each_once(items, lambda item: shelves.team_view(*item))
 
 
-def customers(items: Sequence[tuple[int, str]]) -> list[ScopePolicy | None]:
+def customers(items: Sequence[tuple[int, str, str]]) -> list[ScopePolicy | None]:
     return _each_once(items, lambda item: loading.load_customer(*item))
 
 

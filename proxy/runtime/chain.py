@@ -196,7 +196,9 @@ async def _policies(
         except errors.GatewayError:
             await gateway.holds.refuse_stale(organization, grant.chain)
             raise
-    customer = await gateway.grants.customer(organization, call.customer) if call.customer else None
+    customer = None
+    if call.customer:
+        customer = await gateway.grants.customer(organization, call.customer, grant.end_user_budget)
     named = (customer,) if customer else ()
     return customer, (*grant.chain, *named, *await gateway.grants.tags(organization, tags))
 

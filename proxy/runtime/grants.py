@@ -70,12 +70,15 @@ class Grants:
         known = not customer or (organization_id, customer) in self._customers
         return known and all((organization_id, tag) in self._tags for tag in tags)
 
-    async def customer(self, organization_id: int, name: str) -> ScopePolicy:
-        """Raises 400 for an end user that nobody made, where only known ones may call."""
+    async def customer(self, organization_id: int, name: str, budget: str = "") -> ScopePolicy:
+        """One who is made by this call is held to the shared `budget`, if the key names one.
+
+        Raises 400 for an end user that nobody made, where only known ones may call.
+        """
         found = self._customers.get((organization_id, name))
         if found is None:
             since = self._changes.serial
-            found = await self._read("customers", (organization_id, name))
+            found = await self._read("customers", (organization_id, name, budget))
             if found is None:
                 raise unknown_customer(name)
             self._customers.put((organization_id, name), found, since)

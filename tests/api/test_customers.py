@@ -55,6 +55,22 @@ def test_a_customer_without_limits_gets_those_of_the_file_also_by_a_first_call(a
     assert shared.budgets[0].limit_nano == 3 * 10**9
 
 
+def test_a_key_says_which_budget_new_customers_of_its_calls_get(api: Api, settings: Any) -> None:
+    settings.LITELLM_SETTINGS = {"max_end_user_budget": 0.25}
+    api.post("/budget/new", {"budget_id": "b", "max_budget": 3})
+    made = api.key(end_user_budget_id="b")
+    assert (made["end_user_budget_id"], made["metadata"]) == ("b", {"end_user_budget_id": "b"})
+    default = default_organization().pk
+    policies = [
+        load_customer(default, "new", "b"),
+        load_customer(default, "other", "gone"),
+        load_customer(default, "new"),
+    ]
+    assert [policy.budgets[0].limit_nano for policy in policies if policy] == [3 * 10**9, 250_000_000, 3 * 10**9]
+    cleared = api.post("/key/update", {"key": made["key"], "end_user_budget_id": ""}).json
+    assert not cleared["end_user_budget_id"]
+
+
 def test_where_only_known_customers_may_call_no_call_makes_one(api: Api, settings: Any) -> None:
     settings.GENERAL_SETTINGS = {"validate_end_user_id_in_db": True}
     assert load_customer(default_organization().pk, "c") is None

@@ -31,7 +31,7 @@ KEPT = {
     "router_settings": {"num_retries": 1}, "budget_fallbacks": {"gpt-4o": ["gpt-4o-mini", "house"]},
 }  # fmt: skip
 REFUSED = {
-    "agent_id": "a", "end_user_budget_id": "b", "tpd_limit": 5,
+    "agent_id": "a", "end_user_budget_id": "unknown", "tpd_limit": 5,
     "tag_rpm_limit": {"a": 1}, "mcp_rpm_limit": {"a": 1}, "default_estimated_output_tokens": 9,
     "allowed_vector_store_indexes": ["i"], "throttle_on_budget_exceeded": True,
     "object_permission": {"mcp_servers": ["m"]}, "rpm_limit_type": "dynamic",

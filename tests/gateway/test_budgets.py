@@ -140,6 +140,16 @@ def test_a_slot_is_free_as_soon_as_the_answer_is_there(latchkey: Running, books:
         assert [answer.status_code for answer in answers] == [200] * 25
 
 
+def test_customers_whom_a_key_is_the_first_to_name_get_the_budget_it_says(latchkey: Running, books: Books) -> None:
+    budget = latchkey.manage("POST", "/budget/new", json={"max_budget": 2 * COST / 10**9 + 0.00005})["budget_id"]
+    key = latchkey.new_key(end_user_budget_id=budget)
+    for customer in ("ada of the shop", "grace of the shop"):
+        assert [latchkey.chat(key, user=customer).status_code for _ in range(3)] == [200, 200, 429]
+    known = latchkey.manage("GET", "/customer/info", params={"end_user_id": "ada of the shop"})
+    assert known["litellm_budget_table"]["budget_id"] == budget
+    assert [latchkey.chat(latchkey.new_key(), user="alan of the shop").status_code for _ in range(3)] == [200] * 3
+
+
 def test_an_emptied_counter_store_is_read_from_the_ledger_again(latchkey: Running, books: Books) -> None:
     key = latchkey.new_key(max_budget=3 * COST / 10**9 + 0.00005)
     assert [latchkey.chat(key).status_code for _ in range(2)] == [200, 200]
