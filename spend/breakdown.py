@@ -18,13 +18,8 @@ def cost_breakdown(entry: LedgerEntry, cards: Mapping[int, PriceCard]) -> dict[s
         return None
     used = _usage(entry)
     rates = card.rates_for(used)
-    parts = {
-        "input_cost": rates.input_cost(used),
-        "output_cost": rates.output_cost(used),
-        "tool_usage_cost": rates.fees(used),
-        "original_cost": rates.cost(used),
-    }
-    return {name: usd_from_pico(pico) for name, pico in parts.items()} | {
+    parts = rates.parts(used) | {"original": rates.cost(used)}
+    return {f"{name}_cost": usd_from_pico(pico) for name, pico in parts.items()} | {
         "total_cost": usd_from_nano(entry.amount_nano)
     }
 

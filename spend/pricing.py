@@ -154,14 +154,22 @@ class Rates:
         text = used.input - used.audio_input - used.image_input - text_cached - used.cache_write
         return (
             text * self.input
-            + text_cached * self.cached
-            + (used.cache_write - used.cache_write_1h) * self.cache_write
-            + used.cache_write_1h * self.cache_write_1h
             + (used.audio_input - used.audio_cached) * self.audio_input
-            + used.audio_cached * self.audio_cached
             + (used.image_input - used.image_cached) * self.image_input
+            + self.cache_read_cost(used)
+            + self.cache_creation_cost(used)
+        )
+
+    def cache_read_cost(self, used: Usage) -> int:
+        return (
+            (used.cached - used.audio_cached - used.image_cached) * self.cached
+            + used.audio_cached * self.audio_cached
             + used.image_cached * self.image_cached
         )
+
+    def cache_creation_cost(self, used: Usage) -> int:
+        written_1h = used.cache_write_1h
+        return (used.cache_write - written_1h) * self.cache_write + written_1h * self.cache_write_1h
 
     def output_cost(self, used: Usage) -> int:
         written = used.output - used.reasoning - used.audio_output - used.image_output
@@ -171,6 +179,17 @@ class Rates:
             + used.audio_output * self.audio_output
             + used.image_output * self.image_output
         )
+
+    def parts(self, used: Usage) -> dict[str, int]:
+        """Pico-USD of the cost, in LiteLLM's words. Caches are a part of the input, reasoning is one of the output."""
+        return {
+            "input": self.input_cost(used),
+            "output": self.output_cost(used),
+            "cache_read": self.cache_read_cost(used),
+            "cache_creation": self.cache_creation_cost(used),
+            "reasoning": used.reasoning * self.reasoning,
+            "tool_usage": self.fees(used),
+        }
 
     def most(self, bound: Bound) -> int:
         """Pico-USD that no usage within `bound` exceeds."""

@@ -28,6 +28,12 @@ _KEPT_BACK = frozenset({
     "proxy-authenticate", "report-to", "set-cookie", "set-cookie2", "strict-transport-security", "trailer",
     "transfer-encoding", "upgrade", "vary", "www-authenticate",
 })  # fmt: skip
+#: Parts of a call's cost, each in a header of its own.
+_PARTS = {
+    part: f"x-litellm-response-cost-{part.replace('_', '-')}".encode()
+    for part in ("input", "output", "cache_read", "cache_creation", "reasoning", "tool_usage")
+}
+_ALWAYS_TOLD = frozenset({"input", "output"})
 _MOST_PASSED, _LONGEST_PASSED = 50, 1024
 
 
@@ -77,9 +83,9 @@ def of_cost(held: Held, target: Target, posted: Posting) -> Headers:
     nano = posted.amount_nano or 0
     headers = [(b"x-litellm-response-cost", usd(nano).encode())]
     if target.price is not None and not target.is_free:
-        rates = target.price.rates_for(posted.usage)
-        headers.append((b"x-litellm-response-cost-input", usd(rates.input_cost(posted.usage), 12).encode()))
-        headers.append((b"x-litellm-response-cost-output", usd(rates.output_cost(posted.usage), 12).encode()))
+        parts = target.price.rates_for(posted.usage).parts(posted.usage)
+        told = [part for part in parts if parts[part] or part in _ALWAYS_TOLD]
+        headers += [(_PARTS[part], usd(parts[part], 12).encode()) for part in told]
     if target.price is not None and target.price.steps is not None:
         headers += _of_markup(target.price, posted.usage, nano)
     if held.plan.key_line is not None and held.left:

@@ -70,6 +70,7 @@ def test_a_charge_says_what_it_is_made_of_by_the_price_it_was_charged_with(api: 
     [row] = api.get("/spend/logs", {"request_id": "r"}).json
     assert row["metadata"]["cost_breakdown"] == {
         "input_cost": Decimal("0.00016"), "output_cost": Decimal("0.0001"), "tool_usage_cost": Decimal("0.02"),
+        "cache_read_cost": Decimal("0.00004"), "cache_creation_cost": 0, "reasoning_cost": 0,
         "original_cost": Decimal("0.02026"), "total_cost": Decimal("0.02026"),
     }  # fmt: skip
     assert row["spend"] == Decimal("0.02026")

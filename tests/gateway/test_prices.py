@@ -1,6 +1,7 @@
 """What a running Latchkey holds and charges, by class of tokens and service tier, and how a budget is shared."""
 
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from itertools import count
 from typing import Any
 
@@ -45,7 +46,12 @@ def test_each_class_is_charged_at_its_own_price(latchkey: Running, books: Books,
     key = latchkey.new_key(max_budget=1)
     for tier in ("default", "priority", "unheard-of"):
         asked = say(prompt=100, completion=10, report=report, tier=tier)
-        assert latchkey.chat(key, model=model, messages=asked).status_code == 200
+        answer = latchkey.chat(key, model=model, messages=asked)
+        assert answer.status_code == 200
+    parts = ("input", "output", "cache-read", "reasoning")
+    told = [Decimal(answer.headers[f"x-litellm-response-cost-{part}"]) * 10**9 for part in parts]
+    assert told == [60 * 3_000 + 40 * 300, 4 * 15_000 + 6 * 20_000, 40 * 300, 6 * 20_000]
+    assert "x-litellm-response-cost-cache-creation" not in answer.headers
     standard = 60 * 3_000 + 40 * 300 + 4 * 15_000 + 6 * 20_000
     priority = 60 * 6_000 + 40 * 300 + 4 * 30_000 + 6 * 20_000
     rows = latchkey.key_rows(key, "amount_nano, cached_tokens, reasoning_tokens, further_usage, overrun")
