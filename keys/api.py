@@ -16,7 +16,6 @@ from keys import making, rights, rotation, services
 from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import info_row, issued_row, key_row
 from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key
-from teams.access_groups import assign_sent
 from teams.api_base import (
     ApiError,
     Caller,
@@ -65,7 +64,7 @@ class KeyGenerate(KeyView, OpeningView):
             making.refuse_above(key, rights.COLUMNS, now=now)
             secret = services.issue_key(key, actor=actor, custom=body.validated_data.get("key"))
             self.open_with(key, opening)
-            assign_sent(key, sent, self.caller)
+            rights.assign_groups(self.caller, key, sent)
         return Response(issued_row(key, secret, self.spent([key]), now, duration=body.validated_data.get("duration")))
 
 
@@ -116,7 +115,7 @@ class KeyUpdate(KeyView, SpendView):
             sent = self.body if self.caller.is_admin else self.without_same_spend(key, self.body)
             key = changed_key(key, KeySerializer, self.caller, sent, now=now)
             key = services.update_key(key, actor=actor, now=now)
-            self.waits_for_workers |= assign_sent(key, self.body, self.caller)
+            self.waits_for_workers |= rights.assign_groups(self.caller, key, self.body)
             if self.caller.is_admin:
                 self.set_spend(key, self.body, now)
         return Response(self.row(key, now) | {"key": named})
@@ -174,7 +173,7 @@ class KeyRegenerate(KeyView):
             if values.keys() - {"new_key", "grace_period"}:
                 row = changed_key(row, RegenerateSerializer, self.caller, self.body, now=now)
                 services.update_key(row, actor=actor, now=now)
-                assign_sent(row, self.body, self.caller)
+                rights.assign_groups(self.caller, row, self.body)
             grace = {"grace": values["grace_period"]} if "grace_period" in values else {}
             try:
                 secret = services.regenerate_key(row, actor=actor, custom=values.get("new_key"), now=now, **grace)

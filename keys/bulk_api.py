@@ -15,10 +15,9 @@ from rest_framework.response import Response
 from keys import services
 from keys.api import KeyView, changed_key, named_key
 from keys.models import RetiredSecret, VirtualKey
-from keys.rights import described_key, managed_key, not_granted
+from keys.rights import assign_groups, described_key, managed_key, not_granted
 from keys.rows import key_row, status_of
 from keys.serializers import KeySerializer, token_from
-from teams.access_groups import assign_sent
 from teams.api_base import MOST_NAMES, ApiError, listed, required_names, required_text
 from teams.api_types import MISSING, Misshapen
 from teams.models import Team
@@ -62,7 +61,7 @@ class KeyBulkUpdate(KeyView):
             raise ApiError(400, f"key: is no key of team {team.public_id}", param="key")
         key = changed_key(key, KeySerializer, self.caller, patch, now=now)
         key = services.update_key(key, actor=self.caller.actor, now=now)
-        self.waits_for_workers |= assign_sent(key, patch, self.caller)
+        self.waits_for_workers |= assign_groups(self.caller, key, patch)
         return self.row(key, now)
 
 

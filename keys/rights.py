@@ -18,6 +18,7 @@ from keys.bounds import (
 from keys.models import VirtualKey
 from keys.serializers import find_key, no_project
 from keys.services import is_guest, place
+from teams.access_groups import FIELD, assign_sent
 from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.models import Membership, Project, Team
@@ -169,6 +170,19 @@ def changed_columns(key: VirtualKey, stored: VirtualKey) -> frozenset[str]:
     """Columns about limits that differ; another shared budget may change all that it stands for."""
     changed = frozenset(column for column in COLUMNS if getattr(key, column) != getattr(stored, column))
     return changed | (_SHARED if "shared_budget_id" in changed else frozenset())
+
+
+def assign_groups(caller: Caller, key: VirtualKey, body: Mapping[str, Any]) -> bool:
+    """Carry out what a validated body says of a stored key's access groups; returns whether that changed anything.
+
+    They open nothing that the key's team does not, so who leads the team hands them out, and members whom it lets;
+    but by no key that is limited to some models itself. ApiError 400 or 403.
+    """
+    if FIELD not in body or key.team_id is None or caller.is_admin:
+        return assign_sent(key, body, caller)
+    minter = _minter(caller)
+    may = leads(caller, key) or key.team_id in caller.may_write_in("/key/access_group_assignment")
+    return assign_sent(key, body, caller, may=may and not (minter and minter.allowed_models))
 
 
 def judge_new_secret(caller: Caller, key: VirtualKey) -> None:

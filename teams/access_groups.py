@@ -28,18 +28,18 @@ def group_ids(row: Any) -> list[str]:
     return sorted(group.public_id for group in getattr(row, RELATION).all())
 
 
-def assign_sent(row: Any, body: Mapping[str, Any], caller: Caller) -> bool:
+def assign_sent(row: Any, body: Mapping[str, Any], caller: Caller, *, may: bool = False) -> bool:
     """Carry out what a validated body says of a stored key's or team's groups; omitted keeps them, null clears them.
 
     Returns whether that changed anything. Groups add models to what a row lists itself, so only platform admins hand
-    them out. ApiError 403.
+    them out, and who `may` in this case. ApiError 403.
     """
     if FIELD not in body:
         return False
     wanted = sorted(set(body[FIELD] or ()))
     if wanted == group_ids(row):
         return False
-    if not caller.is_admin:
+    if not (caller.is_admin or may):
         raise ApiError(403, f"{FIELD}: only proxy admins may set it", param=FIELD)
     for assign in _assign:
         assign(row, wanted, caller.actor)

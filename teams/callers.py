@@ -14,7 +14,8 @@ from teams.actors import Actor
 MEMBER_ROUTES = (
     "/key/info", "/key/health", "/key/generate", "/key/update", "/key/delete", "/key/regenerate",
     "/key/{key_id}/regenerate", "/key/service-account/generate", "/key/block", "/key/unblock", "/key/bulk_update",
-    "/key/list", "/key/aliases", "/key/{key_id}/reset_spend", "/team/daily/activity", "/spend/logs",
+    "/key/list", "/key/aliases", "/key/{key_id}/reset_spend", "/key/access_group_assignment",
+    "/team/daily/activity", "/spend/logs",
 )  # fmt: skip
 #: The same act by another path.
 SAME_ROUTES = {"/key/{key_id}/regenerate": "/key/regenerate"}

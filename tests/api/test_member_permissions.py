@@ -15,6 +15,8 @@ from tests.api.spending import DAY, spend
 from tests.factories import issue
 
 ACTIVITY = "/team/daily/activity"
+#: Adds a field to what other routes open.
+ASSIGN = "/key/access_group_assignment"
 Try = Callable[[Api, VirtualKey, str], bool]
 
 
@@ -108,7 +110,7 @@ def _join(key: VirtualKey, person: User, *routes: str) -> None:
 
 
 def test_every_route_that_can_be_granted_is_tried() -> None:
-    assert TRIES.keys() == set(MEMBER_ROUTES) - set(BASELINE_ROUTES)
+    assert TRIES.keys() == set(MEMBER_ROUTES) - {*BASELINE_ROUTES, ASSIGN}
 
 
 @pytest.mark.parametrize("route", TRIES)
@@ -196,6 +198,26 @@ def test_a_member_sets_back_no_key_outside_of_the_team_and_not_the_one_that_call
     assert [reset(key, bearer).status for key in (own, foreign)] == [403, 403]
     assert reset(calling, of_team).status == 403
     assert reset(calling, bearer).json["previous_spend"] > 0
+
+
+def test_members_whom_the_team_lets_give_access_groups_to_its_keys(api: Api, linus: User, search: Team) -> None:
+    services.add_member(Membership(team=search, user=linus), actor=SYSTEM)
+    group = api.post("/v1/access_group", {"access_group_name": "g"}).json["access_group_id"]
+    key, own, (limited, narrow) = (
+        issue(team=search)[0],
+        issue(user=linus)[0],
+        issue(team=search, user=linus, allowed_models=["gpt-4o"]),
+    )
+
+    def assigned(key: VirtualKey, bearer: str) -> int:
+        return api.post("/key/update", {"key": key.token, "access_group_ids": [group]}, bearer=bearer).status
+
+    bearer = key_of(linus)
+    services.grant_to_members(search, ["/key/update"], actor=SYSTEM)
+    assert assigned(key, bearer) == 403
+    services.grant_to_members(search, ["/key/update", ASSIGN], actor=SYSTEM)
+    assert [assigned(each, narrow) for each in (limited, key)] == [403, 403]
+    assert [assigned(each, bearer) for each in (limited, key, own)] == [200, 200, 403]
 
 
 def test_in_bulk_a_member_changes_what_one_update_would_let_it(api: Api, linus: User, search: Team) -> None:
