@@ -37,6 +37,10 @@ class _Given(ABC):
         self._texts = [i for i, f in enumerate(self._fields) if isinstance(f, models.JSONField | models.DateTimeField)]
         self._plain: dict[int, str] = {}
 
+    @property
+    def width(self) -> int:
+        return len(self._columns)
+
     def run_and_tell(self, rows: Sequence[Row]) -> set[Any]:
         """Returns the ids of the rows that were written."""
         return {pk for cursor in self._run(rows, f" RETURNING {self._table}.id") for (pk,) in cursor.fetchall()}

@@ -19,8 +19,9 @@ _STANDS = """JOIN organizations ON organizations.id = given.organization_id AND 
 _PLATFORM = "(SELECT epoch FROM platform)"
 _STANDS_ABOVE = f"WHERE given.platform_epoch IS NULL OR given.platform_epoch = {_PLATFORM}"
 _ANY = "WHERE true"
-#: SQLite prepares a statement for each number of rows.
-_MOST = 128
+#: Rows that one statement takes on SQLite, which keeps each of these prepared: for every number, they would fill 25 MB.
+_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+_MOST = _SIZES[-1]
 
 
 def write(intents: Sequence[Intent]) -> set[str]:
@@ -43,7 +44,10 @@ def _write(intents: Sequence[Intent]) -> set[str]:
         if connection.vendor == "postgresql":
             cursor.execute(_on_postgres(above=above), [organizations, *rows])
         else:
-            execute(cursor, _on_sqlite(len(intents), above=above), [orjson.dumps(organizations).decode(), *rows])
+            size = next(size for size in _SIZES if size >= len(intents))
+            # Rows of nulls make up the number: they are in no organization, and so none is written.
+            rows += [None] * (HOLDS.width * (size - len(intents)))
+            execute(cursor, _on_sqlite(size, above=above), [orjson.dumps(organizations).decode(), *rows])
         return {hold_id for (hold_id,) in cursor.fetchall()}
 
 

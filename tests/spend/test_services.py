@@ -43,6 +43,13 @@ def test_an_intent_of_an_older_epoch_is_refused_and_its_neighbours_are_not(key: 
     assert list(Hold.objects.values_list("pk", flat=True)) == [current.hold_id]
 
 
+@pytest.mark.parametrize("number", [5, 64, 130])
+def test_of_many_intents_each_becomes_one_hold(key: VirtualKey, number: int) -> None:
+    intents = [intent_for(key) for _ in range(number)]
+    assert services.write_intents(intents) == [True] * number
+    assert set(Hold.objects.values_list("pk", flat=True)) == {intent.hold_id for intent in intents}
+
+
 def test_a_posting_closes_the_hold_and_writes_one_entry(key: VirtualKey) -> None:
     entry = charged(key, 600)
     assert entry.hold.state == Hold.State.POSTED
