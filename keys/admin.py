@@ -65,7 +65,7 @@ class VirtualKeyAdmin(LimitsAdmin):
         ("user", AutocompleteSelectFilter),
         ("organization", AutocompleteSelectFilter),
     )
-    autocomplete_fields = ("organization", "team", "project", "user", "shared_budget")
+    autocomplete_fields = ("organization", "team", "project", "user", "shared_budget", "end_user_budget")
     readonly_fields = ("masked_shown", "public_id", "created_by", "created_at", "updated_by", "deleted_by")
     actions = ("block_selected", "unblock_selected", "delete_selected_keys")
     actions_detail = ("regenerate", "block", "unblock", "archive")
@@ -79,7 +79,7 @@ class VirtualKeyAdmin(LimitsAdmin):
             {
                 "classes": ("collapse",),
                 "fields": (
-                    "output_cap_policy",
+                    ("output_cap_policy", "end_user_budget"),
                     ("auto_rotate", "rotation_interval"),
                     "tags",
                     "allowed_routes",

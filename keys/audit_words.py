@@ -40,6 +40,7 @@ _REFERENCES: dict[str, type[models.Model]] = {
     "user_id": User,
     "shared_budget_id": SharedBudget,
     "member_budget_id": SharedBudget,
+    "end_user_budget_id": SharedBudget,
 }
 
 

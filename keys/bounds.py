@@ -55,6 +55,7 @@ def inherit(key: VirtualKey, minter: VirtualKey) -> None:
     key.tags = list(dict.fromkeys([*key.tags, *limited_tags(minter.organization_id, minter.tags)]))
     if required := list(dict.fromkeys([*key.enforced_params, *minter.enforced_params])):
         key.metadata = {**key.metadata, "enforced_params": required}
+    key.end_user_budget = key.end_user_budget or minter.end_user_budget
     key.budget_limits = key.budget_limits or list(minter.effective("budget_limits"))
     key.model_limits = {**minter.limits_by_model, **key.model_limits}
     key.allowed_routes = key.allowed_routes or list(minter.allowed_routes)
@@ -85,6 +86,8 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
         and not _within_models(key.limits_by_model, minter.limits_by_model),
         "expires": "expires_at" in changed and _outlives(key, minter),
         "project_id": "project_id" in changed and minter.project_id not in (None, key.project_id),
+        "end_user_budget_id": "end_user_budget_id" in changed
+        and minter.end_user_budget_id not in (None, key.end_user_budget_id),
         "tags": "tags" in changed and _takes_off(key, minter),
         "enforced_params": "metadata" in changed and not set(minter.enforced_params) <= set(key.enforced_params),
     }

@@ -8,8 +8,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from teams.api_fields import InsteadField, NamesField, ObjectField, SwitchField, TextField, ValidityField
-from teams.models import SharedBudget
+from teams.api_fields import InsteadField, NamesField, ObjectField, SwitchField, ValidityField
 from teams.promises import BEST_EFFORT
 
 GUARANTEED = "guaranteed_throughput"
@@ -38,7 +37,6 @@ KEY_REFUSED = tuple(_REFUSED)
 INSIDE = (
     "guardrails", "policies", "prompts", "enforced_params", "tpm_limit_type", "rpm_limit_type",
     "allowed_passthrough_routes", "denied_passthrough_routes", "disable_global_guardrails", "enable_prompt_caching",
-    "end_user_budget_id",
 )  # fmt: skip
 #: Fields that are kept as they are, with their empty values.
 KEPT: dict[str, Any] = {
@@ -72,7 +70,6 @@ class ExtrasSerializer(serializers.Serializer[Any]):
     denied_passthrough_routes = NamesField(required=False, allow_null=True)
     disable_global_guardrails = SwitchField(required=False, allow_null=True)
     enable_prompt_caching = SwitchField(required=False, allow_null=True)
-    end_user_budget_id = TextField(max_length=128, required=False, allow_null=True, allow_blank=True)
     budget_fallbacks = InsteadField(required=False, allow_null=True)
     config = ObjectField(required=False, allow_null=True)
     permissions = ObjectField(required=False, allow_null=True)
@@ -81,11 +78,6 @@ class ExtrasSerializer(serializers.Serializer[Any]):
     object_permission = ObjectField(required=False, allow_null=True)
     auto_rotate = SwitchField(required=False, allow_null=True)
     rotation_interval = ValidityField(required=False, allow_null=True)
-
-    def validate_end_user_budget_id(self, value: str | None) -> str | None:
-        if value and not SharedBudget.objects.filter(public_id=value).exists():
-            raise serializers.ValidationError(f"there is no budget '{value}'; make it with /budget/new")
-        return value
 
     def validate_object_permission(self, value: dict[str, Any] | None) -> dict[str, Any] | None:
         named = sorted(name for name, inner in (value or {}).items() if inner)

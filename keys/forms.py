@@ -31,6 +31,7 @@ class KeyForm(LimitsForm):
             "project": "One of the team's, whose limits hold too.",
             "service_account": "Name of the program that owns the key, instead of a user.",
             "expires_at": "Empty: never.",
+            "end_user_budget": "What each customer gets whom a call with this key is the first to name.",
         }
         for name in helps.keys() & self.fields.keys():
             self.fields[name].help_text = helps[name]

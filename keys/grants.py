@@ -97,8 +97,8 @@ class Grant:
     """Whether it acts for a platform admin."""
     enforced_params: tuple[str, ...] = ()
     """Fields that every call has to bring, `metadata.x` for one inside `metadata`."""
-    end_user_budget: str = ""
-    """Public id of the shared budget of end users whom its calls are the first to name."""
+    end_user_budget: int | None = None
+    """Primary key of the shared budget of end users whom its calls are the first to name."""
     user_public_id: str = ""
     team_public_id: str = ""
 

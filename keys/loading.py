@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from django.conf import settings
+from django.db.models import QuerySet
 
 from keys import secrets
 from keys.grants import Grant, ModelRate, Owners, ScopePolicy
@@ -87,7 +88,7 @@ def grant_of(
         output_cap_policy=key.output_cap_policy,
         budget_fallbacks=key.extras.get("budget_fallbacks") or {},
         enforced_params=tuple(key.enforced_params),
-        end_user_budget=str(key.metadata.get("end_user_budget_id") or ""),
+        end_user_budget=key.end_user_budget_id,
         is_admin=key.public_id == MASTER_ID or (key.user is not None and _is_admin(key.user)),
         owner_deactivated=key.user is not None and not key.user.is_active,
         user_public_id=key.user.public_id if key.user else "",
@@ -176,22 +177,33 @@ def is_service_account(key_pk: int) -> bool:
     return VirtualKey.objects.filter(pk=key_pk).exclude(service_account="").exists()
 
 
-def load_customer(organization_id: int, public_id: str, budget: str = "") -> ScopePolicy | None:
+def load_known_customer(organization_id: int, public_id: str) -> ScopePolicy | None:
+    """The policy of an end user, if there is one of this name."""
+    epoch = _epoch(organization_id)
+    customer = _customers(organization_id).filter(public_id=public_id).first()
+    return policy_of(customer, epoch=epoch) if customer else None
+
+
+def load_customer(organization_id: int, public_id: str, budget: int | None = None) -> ScopePolicy | None:
     """The policy of an end user; the first call that names one creates it, so it always has a counter.
 
-    `budget` is the shared one that the key of that call gives to new end users.
+    `budget` is the primary key of the shared one that the key of that call gives to new end users.
     None for one that nobody made, where `validate_end_user_id_in_db` asks for that.
     """
+    known = load_known_customer(organization_id, public_id)
+    if known is not None or settings.GENERAL_SETTINGS.get("validate_end_user_id_in_db"):
+        return known
     epoch = _epoch(organization_id)
-    known = Customer.objects.live().select_related("shared_budget").filter(organization_id=organization_id)
-    customer = known.filter(public_id=public_id).first()
-    if customer is None:
-        if settings.GENERAL_SETTINGS.get("validate_end_user_id_in_db"):
-            return None
-        new = complete_customer(Customer(organization_id=organization_id, public_id=public_id), budget)
-        given = {"max_budget_nano": new.max_budget_nano, "shared_budget": new.shared_budget}
-        customer, _ = known.get_or_create(public_id=public_id, organization_id=organization_id, defaults=given)
+    new = complete_customer(Customer(organization_id=organization_id, public_id=public_id), budget)
+    given = {"max_budget_nano": new.max_budget_nano, "shared_budget": new.shared_budget}
+    customer, _ = _customers(organization_id).get_or_create(
+        public_id=public_id, organization_id=organization_id, defaults=given
+    )
     return policy_of(customer, epoch=epoch)
+
+
+def _customers(organization_id: int) -> QuerySet[Customer]:
+    return Customer.objects.live().select_related("shared_budget").filter(organization_id=organization_id)
 
 
 def load_tags(organization_id: int, names: Iterable[str]) -> dict[str, ScopePolicy]:

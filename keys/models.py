@@ -11,7 +11,7 @@ from django.utils import timezone
 from teams.access_groups import RELATION
 from teams.callers import Caller, Standing
 from teams.json_checks import names_in
-from teams.models import Limits, Organization, Project, Team, User
+from teams.models import Limits, Organization, Project, SharedBudget, Team, User
 from teams.scopes import ScopeKind
 from teams.validators import validate_names, validate_object
 from teams.windows import BadDuration, duration_delta
@@ -22,7 +22,7 @@ MASTER_ID = "master"
 #: The rows above a key in its chain, and the limits that they share with others.
 OWNERS = (
     "organization__shared_budget", "team__shared_budget", "project__shared_budget", "user__shared_budget",
-    "shared_budget",
+    "shared_budget", "end_user_budget",
 )  # fmt: skip
 
 
@@ -82,6 +82,7 @@ class KeyQuerySet(models.QuerySet["VirtualKey"]):
             Prefetch("project", Project.objects.only("public_id")),
             Prefetch("user", User.objects.only("public_id")),
             "shared_budget",
+            "end_user_budget",
             RELATION,
         )
 
@@ -105,6 +106,14 @@ class VirtualKey(Limits):
     project = models.ForeignKey(Project, models.PROTECT, related_name="keys", null=True, blank=True)
     user = models.ForeignKey(User, models.PROTECT, related_name="keys", null=True, blank=True)
     service_account = models.CharField(max_length=255, blank=True, default="")
+    end_user_budget = models.ForeignKey(
+        SharedBudget,
+        models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        verbose_name="budget of new customers",
+    )
     aliases = models.JSONField("model aliases", default=dict, blank=True, validators=[validate_object])
     tags = models.JSONField(default=list, blank=True, validators=[validate_names])
     allowed_routes = models.JSONField(default=list, blank=True, validators=[validate_names])

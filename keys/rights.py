@@ -35,7 +35,7 @@ COLUMNS = frozenset(
     {
         "max_budget_nano", "soft_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit",
         "tpm_limit", "max_parallel_requests", "allowed_models", "expires_at", "allowed_routes", "shared_budget_id",
-        "raise_nano", "project_id", "tags", "metadata",
+        "raise_nano", "project_id", "tags", "metadata", "end_user_budget_id",
     }
 )  # fmt: skip
 #: A shared budget stands in for all of these.
@@ -265,6 +265,8 @@ def _stored(key: VirtualKey | None, name: str) -> Any:
     """What a field that only admins write holds already, so that sending it again unchanged is no change."""
     if key is None:
         return None
+    if name == "end_user_budget_id":
+        return key.end_user_budget.public_id if key.end_user_budget else None
     return key.allowed_routes if name == "allowed_routes" else key.extras.get(name, key.metadata.get(name))
 
 

@@ -15,7 +15,7 @@ from keys.services import is_guest
 from teams.actors import Actor
 from teams.api_fields import AliasesField, DayOrInstantField, NamesField, TextField, ValidityField
 from teams.api_types import ApiError
-from teams.limit_serializers import LimitsSerializer, end_of
+from teams.limit_serializers import LimitsSerializer, SharedBudgetField, end_of
 from teams.models import Project, User
 from teams.rows import zone_of
 from teams.serializers import find_organization, find_person, find_team, new_person
@@ -38,13 +38,16 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
     access_group_ids = NamesField(required=False, allow_null=True)
     allowed_routes = NamesField(required=False, allow_null=True)
     key_type = serializers.ChoiceField(choices=sorted(ROUTES_OF_TYPE), required=False, allow_null=True)
+    end_user_budget_id = SharedBudgetField(source="end_user_budget", required=False, allow_null=True)
     output_cap_policy = serializers.ChoiceField(
         choices=VirtualKey.OutputCapPolicy.values, required=False, allow_null=True
     )
 
     columns: ClassVar[frozenset[str]] = LimitsSerializer.columns | {
         "alias", "aliases", "tags", "allowed_routes", "output_cap_policy", "auto_rotate", "rotation_interval",
+        "end_user_budget",
     }  # fmt: skip
+    inside = (*LimitsSerializer.inside, "end_user_budget_id")
     null_keeps: ClassVar[frozenset[str]] = LimitsSerializer.null_keeps | {"tags", "output_cap_policy"}
 
     def to_internal_value(self, data: Any) -> Any:

@@ -34,7 +34,7 @@ _KEY_FIELDS = (
     "key", "key_alias", "duration", "expires", "models", "aliases", "tags", "key_type", "allowed_routes",
     "output_cap_policy", "team_id", "metadata", "config", "permissions", "allowed_cache_controls", "enforced_params",
     "budget_fallbacks", "enable_prompt_caching", "denied_passthrough_routes", "auto_rotate", "rotation_interval",
-    *KEY_REFUSED,
+    "end_user_budget_id", *KEY_REFUSED,
 )  # fmt: skip
 _SORTS: Sorts = {
     "user_id": "public_id", "user_email": "email", "user_alias": "alias", "user_role": "role", "created_at": "pk",

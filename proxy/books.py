@@ -36,8 +36,12 @@ def teams(items: Sequence[tuple[str, int | None, bool]]) -> list[tuple[tuple[Sco
     return _each_once(items, lambda item: shelves.team_view(*item))
 
 
-def customers(items: Sequence[tuple[int, str, str]]) -> list[ScopePolicy | None]:
+def customers(items: Sequence[tuple[int, str, int | None]]) -> list[ScopePolicy | None]:
     return _each_once(items, lambda item: loading.load_customer(*item))
+
+
+def known_customers(items: Sequence[tuple[int, str]]) -> list[ScopePolicy | None]:
+    return _each_once(items, lambda item: loading.load_known_customer(*item))
 
 
 def tags(items: Sequence[tuple[int, tuple[str, ...]]]) -> list[dict[str, ScopePolicy]]:
@@ -216,6 +220,7 @@ _URGENT = (
     intents,
     grants,
     customers,
+    known_customers,
     tags,
     epochs,
     organizations,

@@ -1,5 +1,6 @@
 """The part of request bodies that every scope shares: from the contract's names to columns, validated."""
 
+from collections.abc import Collection
 from datetime import UTC, date, datetime, time
 from typing import Any, ClassVar, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -126,13 +127,15 @@ class LimitsSerializer(TermsSerializer):
     metadata = MetadataField(required=False, allow_null=True)
     blocked = SwitchField(required=False, allow_null=True)
 
+    #: Fields that may stand inside `metadata`.
+    inside: ClassVar[tuple[str, ...]] = INSIDE_METADATA
     #: Fields that other scopes refuse, as nothing would keep to them (see `teams.promises`).
     keeps: ClassVar[frozenset[str]] = frozenset()
     columns = TermsSerializer.columns | {"shared_budget", "raise_nano", "allowed_models", "metadata", "blocked"}
     null_keeps = frozenset({"blocked", "raise_nano"})
 
     def to_internal_value(self, data: Any) -> Any:
-        return super().to_internal_value(_lifted(data) if isinstance(data, dict) else data)
+        return super().to_internal_value(_lifted(data, self.inside) if isinstance(data, dict) else data)
 
     def apply(self, instance: T, *, owner: Limits | None = None) -> T:
         """As above; days end in the time zone of `owner`, where the instance is not placed yet."""
@@ -161,12 +164,12 @@ def end_of(value: date | datetime, owner: Limits, field: str) -> datetime:
     return at
 
 
-def _lifted(data: dict[str, Any]) -> dict[str, Any]:
+def _lifted(data: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
     """The body with what belongs in columns taken out of `metadata`; a field of its own wins."""
     metadata = data.get("metadata")
     if not isinstance(metadata, dict):
         return data
-    inner = {name: metadata[name] for name in INSIDE_METADATA if name in metadata}
+    inner = {name: metadata[name] for name in names if name in metadata}
     rest = {name: value for name, value in metadata.items() if name not in inner}
     given = {name: value for name, value in data.items() if value is not None or name not in inner}
     return {**inner, **given, "metadata": rest}

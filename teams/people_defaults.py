@@ -30,13 +30,13 @@ def complete_person(user: User, *, given: Collection[str] = ()) -> User:
     return user
 
 
-def complete_customer(customer: Customer, budget: str = "") -> Customer:
-    """Fill what an unsaved customer was not given; a shared `budget` that there is comes before the file's."""
+def complete_customer(customer: Customer, budget: int | None = None) -> Customer:
+    """Fill what an unsaved customer was not given; a shared `budget`, by its primary key, comes before the file's."""
     defaults = settings.LITELLM_SETTINGS
     if customer.max_budget_nano is None and customer.shared_budget is None:
-        named = [name for name in (budget, defaults.get("max_end_user_budget_id")) if name]
-        found = SharedBudget.objects.in_bulk(named, field_name="public_id") if named else {}
-        customer.shared_budget = next((found[name] for name in named if name in found), None)
+        named, shared = defaults.get("max_end_user_budget_id"), SharedBudget.objects.all()
+        of_key = shared.filter(pk=budget).first() if budget else None
+        customer.shared_budget = of_key or (shared.filter(public_id=named).first() if named else None)
         customer.max_budget_nano = None if customer.shared_budget else _nano(defaults.get("max_end_user_budget"))
     return customer
 

@@ -33,6 +33,8 @@ TERMS = (
     "max_budget_nano", "soft_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit", "tpm_limit",
     "max_parallel_requests",
 )  # fmt: skip
+#: Columns by which a row gives a shared budget to others, and to whom.
+_HANDED_OUT = {"member_budget": "members", "end_user_budget": "customers"}
 
 
 def default_organization() -> Organization:
@@ -240,13 +242,16 @@ def delete_budget(budget: SharedBudget, *, actor: Actor) -> None:
     budget = SharedBudget.objects.select_for_update(no_key=True).get(pk=budget.pk)
     users = [(rows.count(), model._meta) for model, rows in _using(budget)]
     still = [f"{n} {meta.verbose_name if n == 1 else meta.verbose_name_plural}" for n, meta in users if n]
-    teams = Team.objects.filter(member_budget=budget)
-    named = teams.live().count()
-    still += [f"the members of {named} team{'' if named == 1 else 's'}"] if named else []
+    still += [
+        f"the {whose} of {n} {rows.model._meta.verbose_name if n == 1 else rows.model._meta.verbose_name_plural}"
+        for whose, _, rows in _handing_out(budget)
+        if (n := rows.filter(deleted_at=None).count())
+    ]
     if still:
         told = f"budget '{budget}' is still used by {', '.join(still)}; give them another one first"
         raise ValidationError({"id": told})
-    teams.update(member_budget=None)
+    for _, column, rows in _handing_out(budget):
+        rows.update(**{column: None})
     for _, rows in _sharing(budget):
         rows.update(shared_budget=None)
     audit.record("budget.deleted", budget, actor=actor, before=audit.snapshot(budget), after={})
@@ -278,6 +283,13 @@ def _sharing(budget: SharedBudget) -> Iterator[tuple[type[Limits], models.QueryS
     for model in apps.get_models():
         if issubclass(model, Limits):
             yield model, model._default_manager.filter(shared_budget=budget)
+
+
+def _handing_out(budget: SharedBudget) -> Iterator[tuple[str, str, models.QuerySet[Any]]]:
+    """Whom it is for, the column, and the rows: of teams, and of keys in the app above, that give it to others."""
+    for model in apps.get_models():
+        for column in {field.name for field in model._meta.concrete_fields} & _HANDED_OUT.keys():
+            yield _HANDED_OUT[column], column, model._default_manager.filter(**{column: budget})
 
 
 def _shared_windows(budget: SharedBudget) -> tuple[Any, ...]:

@@ -190,12 +190,10 @@ async def _policies(
         return None, grant.chain
     organization = grant.owners.organization_id
     if not gateway.grants.knows(organization, call.customer, tags):
-        # Whoever is named for the first time gets a row: not by a call that the key may not make at all.
-        try:
-            await permitted(gateway, grant, grant.chain, call, path)
-        except errors.GatewayError:
-            await gateway.holds.refuse_stale(organization, grant.chain)
-            raise
+        # Whoever is named for the first time gets a row, for good: not by a call that the key may not make at all, and
+        # not as an older state of the key has it.
+        await gateway.grants.refuse_outdated(grant.chain)
+        await permitted(gateway, grant, grant.chain, call, path)
     customer = None
     if call.customer:
         customer = await gateway.grants.customer(organization, call.customer, grant.end_user_budget)
@@ -260,8 +258,8 @@ async def cut_if_refused(gateway: "Gateway", stream: Stream) -> None:
         grant = await gateway.grants.get(stream.token)
         organization = grant.owners.organization_id
         policies = (*grant.chain, *await gateway.grants.tags(organization, stream.tags))
-        if stream.customer:
-            policies = (*policies, await gateway.grants.customer(organization, stream.customer))
+        customer = await gateway.grants.known_customer(organization, stream.customer) if stream.customer else None
+        policies = (*policies, customer) if customer else policies
         permit.check_status(grant, policies, gateway.clock())
     except errors.GatewayError as refusal:
         await gateway.streams.cut(stream, refusal)

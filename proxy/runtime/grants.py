@@ -12,6 +12,7 @@ from typing import Any
 
 from keys.grants import Grant, ScopePolicy
 from proxy.runtime.catalog import Catalog, Target
+from proxy.runtime.held import StaleGrant
 from proxy.runtime.identify import unknown_customer, unknown_key
 from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.snapshots import Changes, Snapshots
@@ -70,7 +71,7 @@ class Grants:
         known = not customer or (organization_id, customer) in self._customers
         return known and all((organization_id, tag) in self._tags for tag in tags)
 
-    async def customer(self, organization_id: int, name: str, budget: str = "") -> ScopePolicy:
+    async def customer(self, organization_id: int, name: str, budget: int | None = None) -> ScopePolicy:
         """One who is made by this call is held to the shared `budget`, if the key names one.
 
         Raises 400 for an end user that nobody made, where only known ones may call.
@@ -83,6 +84,11 @@ class Grants:
                 raise unknown_customer(name)
             self._customers.put((organization_id, name), found, since)
         return found
+
+    async def known_customer(self, organization_id: int, name: str) -> ScopePolicy | None:
+        """One who is there; nobody is made."""
+        found = self._customers.get((organization_id, name))
+        return found or await self._read("known_customers", (organization_id, name))
 
     async def tags(self, organization_id: int, names: tuple[str, ...]) -> tuple[ScopePolicy, ...]:
         """What is at hand is taken before the rest is waited for: meanwhile it may be dropped."""
@@ -123,6 +129,12 @@ class Grants:
             known = tuple(replace(target, groups=further) for target in found)
             catalog.remember(model, of_team, known)
         return known
+
+    async def refuse_outdated(self, chain: tuple[ScopePolicy, ...]) -> None:
+        """Raises StaleGrant for a chain that is no longer what the database has."""
+        versions = tuple(version for policy in chain for version in policy.versions)
+        if changed := await self._read("outdated", versions):
+            raise StaleGrant([changed])
 
     async def has_news(self) -> bool:
         """Whether the catalog is older than what was announced; it is read again then. Asked before a refusal."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from keys.loading import load_customer
-from teams.models import AuditEvent, Customer, User
+from teams.models import AuditEvent, Customer, SharedBudget, User
 from teams.services import default_organization
 from tests.api.conftest import Api
 from tests.api.people import key_of, person
@@ -58,17 +58,30 @@ def test_a_customer_without_limits_gets_those_of_the_file_also_by_a_first_call(a
 def test_a_key_says_which_budget_new_customers_of_its_calls_get(api: Api, settings: Any) -> None:
     settings.LITELLM_SETTINGS = {"max_end_user_budget": 0.25}
     api.post("/budget/new", {"budget_id": "b", "max_budget": 3})
-    made = api.key(end_user_budget_id="b")
-    assert (made["end_user_budget_id"], made["metadata"]) == ("b", {"end_user_budget_id": "b"})
-    default = default_organization().pk
-    policies = [
-        load_customer(default, "new", "b"),
-        load_customer(default, "other", "gone"),
-        load_customer(default, "new"),
-    ]
+    made = api.key(metadata={"own": 1, "end_user_budget_id": "b"})
+    assert (made["end_user_budget_id"], made["metadata"]) == ("b", {"own": 1, "end_user_budget_id": "b"})
+    budget = SharedBudget.objects.get(public_id="b").pk
+    calls = [("new", budget), ("other", 10**9), ("new", None)]
+    policies = [load_customer(default_organization().pk, *call) for call in calls]
     assert [policy.budgets[0].limit_nano for policy in policies if policy] == [3 * 10**9, 250_000_000, 3 * 10**9]
-    cleared = api.post("/key/update", {"key": made["key"], "end_user_budget_id": ""}).json
-    assert not cleared["end_user_budget_id"]
+
+
+def test_the_budget_of_a_keys_customers_stays_until_an_admin_takes_it_off(api: Api, linus: User) -> None:
+    for name in ("b", "x"):
+        api.post("/budget/new", {"budget_id": name, "max_budget": 3})
+    secret = api.key(user_id=linus.public_id, end_user_budget_id="b")["key"]
+    for metadata in ({}, None, {"own": 2}, {"end_user_budget_id": "b"}):
+        answer = api.post("/key/update", {"key": secret, "metadata": metadata}, bearer=secret)
+        assert (answer.status, answer.json["end_user_budget_id"]) == (200, "b")
+    assert (
+        api.post("/key/update", {"key": secret, "metadata": {"end_user_budget_id": "x"}}, bearer=secret).status == 403
+    )
+    assert api.post("/key/generate", {}, bearer=secret).json["end_user_budget_id"] == "b"
+    refused = api.post("/budget/delete", {"id": "b"})
+    assert (refused.status, "customers of 2" in refused.text) == (400, True)
+    for key in api.get("/key/list", {"user_id": linus.public_id}).json["keys"]:
+        assert api.post("/key/update", {"key": key, "end_user_budget_id": None}).json["end_user_budget_id"] is None
+    assert api.post("/budget/delete", {"id": "b"}).status == 200
 
 
 def test_where_only_known_customers_may_call_no_call_makes_one(api: Api, settings: Any) -> None:

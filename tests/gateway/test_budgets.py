@@ -150,6 +150,17 @@ def test_customers_whom_a_key_is_the_first_to_name_get_the_budget_it_says(latchk
     assert [latchkey.chat(latchkey.new_key(), user="alan of the shop").status_code for _ in range(3)] == [200] * 3
 
 
+def test_the_budget_that_a_key_gives_its_customers_is_in_force_at_the_next_call(
+    latchkey: Running, books: Books
+) -> None:
+    budget = latchkey.manage("POST", "/budget/new", json={"max_budget": 0})["budget_id"]
+    for number in range(5):
+        key = latchkey.new_key()
+        assert [latchkey.chat(key).status_code for _ in range(4)] == [200] * 4
+        latchkey.manage("POST", "/key/update", json={"key": key, "end_user_budget_id": budget})
+        assert latchkey.chat(key, user=f"late {number}").status_code == 429
+
+
 def test_an_emptied_counter_store_is_read_from_the_ledger_again(latchkey: Running, books: Books) -> None:
     key = latchkey.new_key(max_budget=3 * COST / 10**9 + 0.00005)
     assert [latchkey.chat(key).status_code for _ in range(2)] == [200, 200]
