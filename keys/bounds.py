@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 
 from keys.models import VirtualKey
+from teams.access_groups import further_names, group_ids
 from teams.api_types import ApiError
 from teams.budgets import INSIDE, matches
 from teams.models import Limits, OrganizationMembership
@@ -88,6 +89,7 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
         "project_id": "project_id" in changed and minter.project_id not in (None, key.project_id),
         "end_user_budget_id": "end_user_budget_id" in changed
         and minter.end_user_budget_id not in (None, key.end_user_budget_id),
+        "access_group_ids": "allowed_models" in changed and _opens_more(key, minter),
         "tags": "tags" in changed and _takes_off(key, minter),
         "enforced_params": "metadata" in changed and not set(minter.enforced_params) <= set(key.enforced_params),
     }
@@ -145,11 +147,19 @@ def _takes_off(key: VirtualKey, other: VirtualKey) -> bool:
     return bool(limited_tags(other.organization_id, (tag for tag in other.tags if tag not in key.tags)))
 
 
+def _opens_more(key: VirtualKey, minter: VirtualKey) -> bool:
+    """Whether access groups let the key call what the calling key, which is limited to some models, may not."""
+    return bool(minter.allowed_models and key.pk and not set(group_ids(key)) <= set(group_ids(minter)))
+
+
 def _refuse_models(wanted: Iterable[str], owner: Limits) -> None:
     top = owner.allowed_models
     if not top or _EVERYTHING.intersection(top):
         return
-    foreign = [name for name in wanted if name not in _NARROWING and not any(matches(entry, name) for entry in top)]
+    named = {name for name in wanted if name not in _NARROWING and name not in top}
+    # A pattern covers what is called so, not what is called otherwise and known by such a name too.
+    covered = {name for name in named if any(matches(entry, name) for entry in top)}
+    foreign = (named - covered) | further_names(covered)
     if foreign:
         listed = ", ".join(sorted(foreign)[:5])
         raise ApiError(400, f"models: {owner.scope_kind.value} '{owner}' does not allow {listed}", param="models")

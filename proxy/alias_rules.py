@@ -13,6 +13,8 @@ ROUTER_NAMES = frozenset({"model_group_alias"})
 LITELLM_NAMES = frozenset({"model_alias_map"})
 _NONE: frozenset[str] = frozenset()
 _LONGEST = 255
+#: What these mean in lists of models is settled.
+_TAKEN = frozenset({"all-proxy-models", "all-team-models", "no-default-models"})
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Aliases:
         return {model: frozenset(found) for model, found in names.items()}
 
     def of(self, model: str) -> frozenset[str]:
-        """All aliases of a model."""
+        """All aliases of a model, as the file writes its name."""
         return self._names.get(model, _NONE)
 
     def listed(self) -> Iterator[str]:
@@ -47,7 +49,7 @@ class Aliases:
 def read_aliases(litellm: Mapping[str, Any], router: Mapping[str, Any] = MappingProxyType({})) -> Aliases:
     """From `litellm_settings.model_alias_map` and `router_settings.model_group_alias`, of which the latter wins.
 
-    Raises BadRule. An alias means a model, never another alias.
+    Raises BadRule. An alias means one model, never another alias; a model that is an alias of itself has none.
     """
     meant: dict[str, tuple[str, bool]] = {}
     for place, table in (
@@ -56,6 +58,13 @@ def read_aliases(litellm: Mapping[str, Any], router: Mapping[str, Any] = Mapping
     ):
         for alias, value in _entries(table, place):
             meant[alias] = _meant(value, f"{place}.{alias}")
+    meant = {alias: (model, hidden) for alias, (model, hidden) in meant.items() if alias != model}
+    for alias, (model, _) in meant.items():
+        if model in meant:
+            raise BadRule(
+                f"router_settings.model_group_alias (litellm_settings.model_alias_map): '{alias}' means '{model}', "
+                "which is an alias itself; name the model that it means"
+            )
     models = {alias: model for alias, (model, _) in meant.items()}
     return Aliases(models, frozenset(alias for alias, (_, hidden) in meant.items() if hidden))
 
@@ -64,8 +73,11 @@ def _entries(table: Any, place: str) -> Iterator[tuple[str, Any]]:
     if table is not None and not isinstance(table, Mapping):
         raise BadRule(f"{place}: write each alias with its model, such as {{gpt-4: gpt-4o}}")
     for alias, value in (table or {}).items():
-        if not _is_name(alias):
-            raise BadRule(f"{place}: an alias is a text of 1 to {_LONGEST} characters")
+        if not _is_name(alias) or "," in alias or alias in _TAKEN:
+            raise BadRule(
+                f"{place}: an alias is a text of 1 to {_LONGEST} characters without '*' and ',', and none of "
+                f"{', '.join(sorted(_TAKEN))}"
+            )
         yield alias, value
 
 
@@ -78,4 +90,4 @@ def _meant(value: Any, place: str) -> tuple[str, bool]:
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and 0 < len(value) <= _LONGEST
+    return isinstance(value, str) and 0 < len(value) <= _LONGEST and "*" not in value

@@ -42,6 +42,14 @@ class Fallbacks:
             tables.setdefault(kind, {})[model] = tuple(models)
         return Fallbacks(tables)
 
+    def meant_by(self, aliases: Mapping[str, str]) -> "Fallbacks":
+        """By the models that aliases mean; what is said of a model by its own name wins."""
+        tables = {
+            kind: {aliases.get(name, name): models for name, models in table.items() if aliases.get(name) not in table}
+            for kind, table in self.tables.items()
+        }
+        return Fallbacks(tables)
+
     def listed(self) -> list[tuple[str, str, tuple[str, ...]]]:
         """Every (model, kind, models)."""
         return [(name, kind, self.of(name, kind)) for kind in KINDS for name in sorted(self.tables.get(kind, {}))]

@@ -1,8 +1,9 @@
 """Every change to access groups: names that models are put under, and grants of models to keys and teams."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
@@ -10,7 +11,7 @@ from keys.models import KeyQuerySet, VirtualKey
 from proxy import pool_services
 from proxy.models import AccessGroup, Deployment, Pool
 from teams import audit, changes
-from teams.access_groups import FIELD, assigns_groups
+from teams.access_groups import FIELD, assigns_groups, tells_further_names
 from teams.actors import Actor
 from teams.api_types import ApiError
 from teams.models import Team
@@ -74,6 +75,13 @@ def save_group(
     audit.record(action, group, actor=actor, before=before, after=_snapshot(group))
     changes.publish_catalog()
     return group
+
+
+@tells_further_names
+def further_names(names: Collection[str]) -> frozenset[str]:
+    """Those of some names by which lists mean other models: groups that models are put under, and aliases."""
+    groups = frozenset().union(*(row.groups for row in Deployment.objects.all()))
+    return frozenset(names) & (groups | settings.MODEL_ALIASES.models.keys())
 
 
 @assigns_groups

@@ -2,6 +2,7 @@
 
 from typing import Self
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
@@ -255,5 +256,11 @@ def _callable_by(caller: Caller) -> list[int]:
         row.pk
         for row in rows
         if row.team_id in (None, grant.owners.team_id)
-        and all(permit.allows(policy, row.model.name, row.groups, granted) for policy in grant.chain)
+        and all(permit.allows(policy, row.model.name, _names_of(row), granted) for policy in grant.chain)
     ]
+
+
+def _names_of(row: Deployment) -> frozenset[str]:
+    """By which further names lists may mean its model."""
+    aliases: frozenset[str] = settings.MODEL_ALIASES.of(row.model.name)
+    return row.groups | aliases

@@ -39,15 +39,30 @@ def load_catalog(now: datetime) -> Catalog:
     priced = _prices([row for rows in by_team.values() for row in rows], now)
     items = book.items_at(now) if any(row.is_wildcard for rows in by_team.values() for row in rows) else []
     shelves = {team: _shelf(rows, priced, items, pools) for team, rows in by_team.items()}
-    return Catalog(
+    read = Catalog(
         everybody=shelves.pop(None, Shelf()),
         of_team={team: shelf for team, shelf in shelves.items() if team is not None},
         granted=AccessGroup.granted(),
-        fallbacks=Fallback.over(settings.FALLBACKS),
+        fallbacks=Fallback.over(settings.FALLBACKS).meant_by(settings.MODEL_ALIASES.models),
         aliases=settings.MODEL_ALIASES,
         announced=announced,
         platform_epoch=pools.epoch,
     )
+    return _with_aliases(read) if read.aliases.models else read
+
+
+def _with_aliases(read: Catalog) -> Catalog:
+    """The same, with its aliases among the names by which limits may mean a model."""
+
+    def named(shelf: Shelf, team: int | None) -> Shelf:
+        models = {
+            name: tuple(replace(target, groups=target.groups | read.aliases_of(name, team)) for target in targets)
+            for name, targets in shelf.models.items()
+        }
+        return replace(shelf, models=models)
+
+    of_team = {team: named(shelf, team) for team, shelf in read.of_team.items()}
+    return replace(read, everybody=named(read.everybody, None), of_team=of_team)
 
 
 def concrete(model: str, team: int | None, now: datetime) -> tuple[Target, ...]:
@@ -69,6 +84,7 @@ def concrete(model: str, team: int | None, now: datetime) -> tuple[Target, ...]:
 def targets_of(model: str, team: int | None, now: datetime) -> tuple[Target, ...]:
     """What serves a model for keys of a team, as the gateway would find it."""
     for owner in (team, None) if team else (None,):
+        model = model if owner else settings.MODEL_ALIASES.models.get(model, model)
         rows = list(_rows().filter(team=owner, model__name=model))
         priced = _prices(rows, now)
         found = tuple(target for row in rows if (target := _target(row, priced)) is not None)
@@ -134,7 +150,7 @@ class _Pools:
         named += [(Pool.Kind.ACCESS_GROUP.value, group) for group in sorted(groups)]
         pools = tuple(self.policies[name] for name in named if name in self.policies)
         scopes = tuple(pool.scope for pool in pools)
-        further = groups | names_of_provider(target) | settings.MODEL_ALIASES.of(target.model)
+        further = groups | names_of_provider(target)
         return replace(target, pools=pools, pool_scopes=scopes, groups=further) if pools or further else target
 
 

@@ -3,7 +3,7 @@
 The groups, and whom they are assigned to, are known only above, which says with `assigns_groups` how to change it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from teams.actors import Actor
@@ -16,12 +16,26 @@ FIELD = "access_group_ids"
 #: Gives a stored key or team exactly the groups with these ids. ApiError 400 for one that does not exist.
 Assign = Callable[[Any, list[str], Actor], None]
 _assign: list[Assign] = []
+#: Which of some names mean other models than the one of that name, if there is any.
+Tells = Callable[[Collection[str]], frozenset[str]]
+_tells: list[Tells] = []
 
 
 def assigns_groups(assign: Assign) -> Assign:
     """Have `assign` carry out what `assign_sent` is asked for."""
     _assign.append(assign)
     return assign
+
+
+def tells_further_names(tells: Tells) -> Tells:
+    """Have `tells` answer `further_names`."""
+    _tells.append(tells)
+    return tells
+
+
+def further_names(names: Collection[str]) -> frozenset[str]:
+    """Those of some names that stand for other models: access groups, and aliases for everybody."""
+    return frozenset().union(*(tells(names) for tells in _tells)) if names else frozenset()
 
 
 def group_ids(row: Any) -> list[str]:
@@ -40,7 +54,8 @@ def assign_sent(row: Any, body: Mapping[str, Any], caller: Caller, *, may: bool 
     if wanted == group_ids(row):
         return False
     if not (caller.is_admin or may):
-        raise ApiError(403, f"{FIELD}: only proxy admins may set it", param=FIELD)
+        told = f"{FIELD}: only proxy admins may set it, and of a team's keys who leads the team and whom it lets"
+        raise ApiError(403, told, param=FIELD)
     for assign in _assign:
         assign(row, wanted, caller.actor)
     return True

@@ -152,7 +152,12 @@ class Catalog:
             frozenset.intersection(*map(names_of_provider, shelf.models[model])) if model in shelf.models else _NONE
         )
         own_name = frozenset({own}) if is_short else _NONE
-        return shelf.groups_of(model) | of_provider | own_name | self.aliases.of(model)
+        return shelf.groups_of(model) | of_provider | own_name | self.aliases_of(model, team)
+
+    def aliases_of(self, model: str, team: int | None) -> frozenset[str]:
+        """Aliases by which a key of `team` gets a model; one that a model of the team's own is called by is none."""
+        known = self.aliases.models
+        return frozenset(alias for alias in known if alias != model and self.in_full(alias, team) == model)
 
     def remember(self, model: str, team: int | None, targets: tuple[Target, ...]) -> None:
         if len(self.concrete) >= _MOST_CONCRETE:

@@ -109,7 +109,8 @@ async def _next_hold(
             if course.go_round(refusal):
                 continue
             if refusal.type == errors.BUDGET_EXCEEDED:
-                instead = (await gateway.grants.get(token)).budget_fallbacks.get(course.call.model)
+                grant = await gateway.grants.get(token)
+                instead = permit.cheaper(grant, course.call.model, await gateway.grants.catalog())
                 if instead and course.take_cheaper(refusal, instead):
                     continue
             if not course.pass_over(refusal):

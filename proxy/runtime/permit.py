@@ -174,7 +174,7 @@ def allows(policy: ScopePolicy, model: str, groups: frozenset[str] = _NO_GROUPS,
     """Whether a scope's list covers a model, by its name or by one of the access groups it is in."""
     if not policy.models or any(_covers(entry, model, groups) for entry in policy.models):
         return True
-    return any(matches(entry, model) for entry in catalog.granted.get(policy.scope, ()))
+    return any(matches(entry, model) or entry in groups for entry in catalog.granted.get(policy.scope, ()))
 
 
 def _covers(entry: str, model: str, groups: frozenset[str]) -> bool:
@@ -232,6 +232,16 @@ def in_region(targets: tuple[Target, ...], region: str) -> tuple[Target, ...]:
     return tuple(target for target in targets if target.region.lower().partition("-")[0] == region)
 
 
+def cheaper(grant: Grant, model: str, catalog: Catalog) -> list[str] | None:
+    """Models that the key names for when this one no longer fits a budget, by whichever of its names it says so."""
+
+    def real(name: str) -> str:
+        return catalog.in_full(resolve_alias(grant, name), grant.owners.team_id)
+
+    wanted = real(model)
+    return next((others for name, others in grant.budget_fallbacks.items() if real(name) == wanted), None)
+
+
 def check_fallbacks(grant: Grant, policies: Iterable[ScopePolicy], names: Iterable[str], catalog: Catalog) -> None:
     """Raises 403 for a model that a call asks to fall back to and may not use, though nothing falls back to it here."""
     for name in names:
@@ -243,6 +253,7 @@ def visible_models(policies: Iterable[ScopePolicy], catalog: Catalog, team: int 
     """Names that a chain may call. Aliases of a key or a team are further names of the same models, and not listed."""
     policies = tuple(policies)
     known = {name for shelf in catalog.shelves(team) for name in shelf.names()}
+    known = {name for name in known if catalog.in_full(name, team) == name}
     return sorted(name for name in known if may_call(policies, name, catalog, team))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from keys.models import VirtualKey
 from proxy import services
+from proxy.alias_rules import read_aliases
 from proxy.models import AccessGroup, Deployment
 from teams.models import AuditEvent, PolicyChange, Team, User
 from tests.api.conftest import Answer, Api
@@ -224,6 +225,31 @@ def test_only_platform_admins_hand_groups_out(api: Api, search: Team, grace: Use
     same = api.post("/key/update", {"key": own.token, "access_group_ids": [group], "key_alias": "mine"}, bearer=secret)
     assert same.json["access_group_ids"] == [group]
     assert api.get(f"/v1/access_group/{group}").json["assigned_key_ids"] == [own.token]
+
+
+def test_a_key_that_a_group_opens_more_to_gives_its_secret_to_no_limited_key(api: Api, linus: User, group: str) -> None:
+    (limited, secret), wider = (
+        issue(user=linus, allowed_models=["alpha"]),
+        issue(user=linus, allowed_models=["alpha"])[0],
+    )
+    again = {"key": wider.token}
+    assert api.post("/key/regenerate", again, bearer=secret).status == 200
+    wider.refresh_from_db()
+    api.post("/key/update", {"key": wider.token, "access_group_ids": [group]})
+    refused = api.post("/key/regenerate", {"key": wider.token}, bearer=secret)
+    assert (refused.status, "access_group_ids" in refused.text) == (400, True)
+    api.post("/key/update", {"key": limited.token, "access_group_ids": [group]})
+    assert api.post("/key/regenerate", {"key": wider.token}, bearer=secret).status == 200
+
+
+def test_a_pattern_passes_on_no_name_that_means_other_models(api: Api, linus: User, settings: Any) -> None:
+    settings.MODEL_ALIASES = read_aliases({}, {"model_group_alias": {"al-alias": "beta"}})
+    api.post("/access_group/new", {"access_group": "al-group", "model_names": ["beta"]})
+    secret = issue(user=linus, allowed_models=["al*"])[1]
+    for name, status in (("alpha", 200), ("al-alias", 400), ("al-group", 400), ("al*", 200)):
+        assert api.post("/key/generate", {"models": [name]}, bearer=secret).status == status, name
+    by_name = issue(user=linus, allowed_models=["al-alias", "al-group"])[1]
+    assert api.post("/key/generate", {"models": ["al-alias", "al-group"]}, bearer=by_name).status == 200
 
 
 def test_a_group_with_a_slash_in_its_name_is_read_changed_and_deleted(api: Api) -> None:

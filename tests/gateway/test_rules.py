@@ -5,9 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.gateway.running import MASTER, Running, running
+from tests.gateway.running import MASTER, Running, eventually, running
 from tests.gateway.test_budgets import COST
-from tests.gateway.test_models import listed, refused
+from tests.gateway.test_models import RATES, add, listed, refused
 from tests.gateway.upstream import Books, say
 
 RULES = """
@@ -26,6 +26,7 @@ router_settings:
     gpt-old: gpt-books
     gpt-silent: {model: gpt-books, hidden: true}
     gpt-nowhere: never-heard-of
+    gpt-short: llama-3.1-8b-instant
 """
 
 
@@ -91,6 +92,25 @@ def test_a_model_is_called_and_limited_by_its_aliases_too(ruled: Running, books:
         assert refused(ruled.chat(spent, model=name, user="u"), 429) == "budget_exceeded"
     assert ruled.chat(spent, model="gpt-older", user="u").status_code == 200
     assert refused(ruled.chat(spent, model="gpt-nowhere", user="u"), 400) == "invalid_request_error"
+
+
+def test_an_alias_of_a_model_behind_a_wildcard_is_limited_like_it(ruled: Running, books: Books) -> None:
+    public_id = add(ruled, books, "groq/*", model="groq/*", **dict.fromkeys(RATES))
+    names = ("gpt-short", "llama-3.1-8b-instant", "groq/llama-3.1-8b-instant")
+    for name in names:
+        key = ruled.new_key(models=[name])
+        assert [ruled.chat(key, model=each, user="u").status_code for each in names] == [200] * 3, name
+        spent = ruled.new_key(model_max_budget={name: {"budget_limit": 0, "time_period": "1d"}})
+        assert [ruled.chat(spent, model=each, user="u").status_code for each in names] == [429] * 3, name
+    ruled.manage("POST", "/model/delete", json={"id": public_id})
+
+
+def test_a_group_opens_what_its_aliases_mean(ruled: Running, books: Books) -> None:
+    body = {"access_group_name": "by alias", "access_model_names": ["gpt-old"]}
+    group = ruled.manage("POST", "/v1/access_group", json=body)["access_group_id"]
+    key = ruled.new_key(models=["gpt-free"], access_group_ids=[group])
+    for name in ("gpt-old", "gpt-books", "gpt-older"):
+        eventually(lambda name=name: ruled.chat(key, model=name, user="u").status_code == 200)  # type: ignore[misc]
 
 
 def test_aliases_are_listed_unless_they_are_hidden(ruled: Running) -> None:
