@@ -23,6 +23,7 @@ from teams.api_base import (
     ManagementView,
     ScopeView,
     WindowReader,
+    once_more,
     required_names,
     required_text,
     unwired,
@@ -47,6 +48,7 @@ class KeyGenerate(KeyView, OpeningView):
     )  # fmt: skip
 
     @extend_schema(request=NewKeySerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         rights.judge_fields(self.caller, self.body)
         return self.issued(rights.with_owner(self.caller, self.body), VirtualKey(), "/key/generate")
@@ -72,6 +74,7 @@ class ServiceAccountGenerate(KeyGenerate):
     """POST /key/service-account/generate: a key of a team that belongs to no person, but to a named program."""
 
     @extend_schema(request=NewKeySerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         rights.judge_fields(self.caller, self.body)
         if not self.body.get("team_id"):
@@ -108,6 +111,7 @@ class KeyUpdate(KeyView, SpendView):
     """A merge patch: an omitted field keeps its value, null clears it."""
 
     @extend_schema(request=KeySerializer, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         named, now, actor = named_key(self.body), timezone.now(), self.caller.actor
         with transaction.atomic():

@@ -6,6 +6,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 
+from keys.serializers import KeySerializer
 from proxy import group_services
 from proxy import services as models
 from teams import services
@@ -13,6 +14,7 @@ from teams.actors import MASTER
 from teams.models import Organization
 from tests.api.conftest import Api
 from tests.api.test_models import NEW
+from tests.factories import issue
 
 CLASH = [IntegrityError("x"), ValidationError({"public_id": "Organization with this Organization id already exists."})]
 BODY = {"organization_id": "same", "organization_alias": "x"}
@@ -44,6 +46,23 @@ def test_what_is_refused_for_another_reason_stays_refused(
 
     monkeypatch.setattr(services, "create_organization_with_budget", refuse)
     assert api.post("/organization/new", BODY).status == 400
+
+
+@pytest.mark.parametrize("path", ["/key/generate", "/key/update"])
+def test_an_alias_that_another_key_gets_meanwhile_is_told_like_one_that_was_there(
+    api: Api, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    token = api.key()["token"]
+    issue(alias="taken")
+
+    def nobody_has_it_yet(form: KeySerializer, value: str) -> str:
+        monkeypatch.undo()
+        return value
+
+    monkeypatch.setattr(KeySerializer, "validate_key_alias", nobody_has_it_yet)
+    answer = api.post(path, {"key_alias": "taken"} | ({} if path == "/key/generate" else {"key": token}))
+    assert (answer.status, answer.error["param"]) == (400, "key_alias")
+    assert "Unique key aliases are required" in answer.error["message"]
 
 
 def test_a_group_that_is_made_meanwhile_is_not_made_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
