@@ -13,7 +13,7 @@ from django.conf import settings
 from keys.models import VirtualKey
 from teams.access_groups import further_names, group_ids
 from teams.api_types import ApiError
-from teams.budgets import INSIDE, matches
+from teams.budgets import MARKS, matches
 from teams.models import Limits, OrganizationMembership
 from teams.tag_limits import limited_tags
 from teams.windows import duration_delta
@@ -189,7 +189,7 @@ def _within_models(own: Mapping[str, Mapping[str, Any]], top: Mapping[str, Mappi
 def _within_model(own: Mapping[str, Any], top: Mapping[str, Any]) -> bool:
     if "max_nano" in top and own.get("duration", "") != top.get("duration", ""):
         return False
-    amounts = [(own.get(name), most) for name, most in top.items() if name not in ("duration", INSIDE)]
+    amounts = [(own.get(name), most) for name, most in top.items() if name not in {"duration", *MARKS}]
     return all(mine is not None and mine <= most for mine, most in amounts)
 
 

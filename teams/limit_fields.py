@@ -8,7 +8,7 @@ from rest_framework import serializers
 
 from teams.api_fields import DurationField, MoneyField, WholeNumberField, wrong_type
 from teams.api_types import MISSING
-from teams.budgets import INSIDE, BadLimits, check_models, check_windows
+from teams.budgets import INSIDE, OTHER_SPELLINGS, SPELLED, BadLimits, check_models, check_windows
 
 _AMOUNT, _DURATION = ("budget_limit", "max_budget"), ("time_period", "budget_duration")
 
@@ -50,7 +50,13 @@ class ModelBudgetsField(serializers.Field[dict[str, Any], Any, Any, Any]):
             }
         except serializers.ValidationError as error:
             raise serializers.ValidationError({model: error.detail}) from error
-        return {name: value for name, value in read.items() if value is not None}
+        stated = {name: value for name, value in read.items() if value is not None}
+        spelled = [
+            theirs
+            for ours, theirs in zip(("budget_limit", "time_period"), OTHER_SPELLINGS, strict=True)
+            if limits.get(ours) is None and limits.get(theirs) is not None
+        ]
+        return stated | ({SPELLED: spelled} if spelled and stated else {})
 
 
 @extend_schema_field({"type": "object", "additionalProperties": {"type": "integer"}})
@@ -85,13 +91,14 @@ def merged(
     if budgets is not None:
         _replace(models, "max_nano", _column(given, "max_nano"))
         _replace(models, "duration", _column(given, "duration"))
+        _replace(models, SPELLED, _column(given, SPELLED))
     for name, rates in (("rpm", rpm), ("tpm", tpm)):
         if rates is not None:
             _replace(models, name, {**_column(given, name), **rates})
         else:
             _set(models, name, _column(given, name))
     _mark(models, given, rpm, tpm, anew=budgets is not None)
-    return {model: limits for model, limits in models.items() if limits}
+    return {model: limits for model, limits in models.items() if limits.keys() - {SPELLED}}
 
 
 def _mark(

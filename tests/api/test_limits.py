@@ -45,7 +45,7 @@ def test_every_kind_of_budget_is_taken_and_shown_again(api: Api) -> None:
     assert made["budget_limits"][1]["reset_at"] is None
     assert made["model_max_budget"] == {
         "gpt-4o": {"budget_limit": Decimal("0.25"), "time_period": "1d"},
-        "openai/*": {"budget_limit": 5, "time_period": "7d", "rpm_limit": 3},
+        "openai/*": {"max_budget": 5, "budget_duration": "7d", "rpm_limit": 3},
     }
     assert made["model_rpm_limit"] == made["metadata"]["model_rpm_limit"] == {"gpt-4o": 60, "openai/*": 3}
     assert made["model_tpm_limit"] == made["metadata"]["model_tpm_limit"] == {"gpt-4o": 1000}
@@ -75,6 +75,20 @@ def test_a_rate_is_shown_inside_a_budget_only_if_it_was_written_there(api: Api) 
     assert update(model_rpm_limit={"n": 4}) == {"m": budget, "n": budget | {"tpm_limit": 9}}
     assert update(model_max_budget={"n": budget}) == {"n": budget}
     assert api.get("/key/info", {"key": made["token"]}).json["info"]["model_tpm_limit"] == {"n": 9}
+
+
+def test_a_budget_of_a_model_comes_back_in_the_words_it_was_sent_in(api: Api) -> None:
+    budgets = {
+        "a": {"max_budget": 5, "budget_duration": "1d", "rpm_limit": 3}, "b": {"budget_limit": 5, "time_period": "1d"},
+        "c": {"max_budget": 5, "time_period": "7d"}, "d": {"max_budget": 5}, "e": {"budget_limit": 5},
+    }  # fmt: skip
+    made = api.key(model_max_budget=budgets)
+    assert made["model_max_budget"] == budgets
+    kept = api.post("/key/update", {"key": made["token"], "model_rpm_limit": {"d": 1}}).json
+    assert kept["model_max_budget"] == {**budgets, "a": {"max_budget": 5, "budget_duration": "1d"}}
+    other = {"a": {"budget_limit": 4, "time_period": "1d"}}
+    assert api.post("/key/update", {"key": made["token"], "model_max_budget": other}).json["model_max_budget"] == other
+    assert api.post("/budget/new", {"budget_id": "b", "model_max_budget": budgets}).json["model_max_budget"] == budgets
 
 
 def test_an_update_keeps_what_it_does_not_name_and_null_clears(api: Api) -> None:
