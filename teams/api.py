@@ -16,7 +16,7 @@ from teams import departures, services
 from teams.access_groups import assign_sent
 from teams.api_base import ApiError, ManagementView, ScopeView, once_more, required_names, required_text
 from teams.api_types import MISSING, Misshapen
-from teams.callers import BASELINE_ROUTES, MEMBER_ROUTES
+from teams.callers import MEMBER_ROUTES
 from teams.field_rights import never_raised, unless_above
 from teams.finding import available_teams, managed_team, owned_team, person_of, shown_team
 from teams.models import Membership, SharedBudget, Team, User
@@ -206,7 +206,9 @@ class TeamPermissions(ManagementView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         team = managed_team(required_text(self.body, "team_id"), self.caller, "/team/permissions_update")
-        team = services.grant_to_members(team, _routes(self.body), actor=self.caller.actor)
+        # Clients that had none before send null to say so again.
+        routes = [] if self.body.get("team_member_permissions", MISSING) is None else _routes(self.body)
+        team = services.grant_to_members(team, routes, actor=self.caller.actor)
         return Response(_permissions(team))
 
 
@@ -268,10 +270,10 @@ class TeamMetadataSchema(ManagementView):
 
 
 def _permissions(team: Team) -> Row:
-    """As the team set them, or what every member may do anyway where it set none."""
+    """As the team set them, without what every member may do anyway: clients compare it with what they sent."""
     return {
         "team_id": team.public_id,
-        "team_member_permissions": team.member_permissions or list(BASELINE_ROUTES),
+        "team_member_permissions": team.member_permissions,
         "all_available_permissions": list(MEMBER_ROUTES),
     }
 

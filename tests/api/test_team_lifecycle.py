@@ -115,7 +115,7 @@ def test_models_are_added_and_taken_away(api: Api) -> None:
 def test_permissions_of_members_are_listed_set_and_added_in_bulk(api: Api, search: Team) -> None:
     named = {"team_id": search.public_id}
     shown = api.get("/team/permissions_list", named).json
-    assert shown["team_member_permissions"] == ["/key/info", "/key/health"]
+    assert shown["team_member_permissions"] == []
     assert "/key/generate" in shown["all_available_permissions"]
     set_ = api.post("/team/permissions_update", named | {"team_member_permissions": ["/key/generate"]})
     assert "/key/generate" in set_.json["team_member_permissions"]
@@ -124,6 +124,19 @@ def test_permissions_of_members_are_listed_set_and_added_in_bulk(api: Api, searc
     assert api.get("/team/info", named).json["team_info"]["team_member_permissions"] == ["/key/generate", "/key/update"]
     bad = api.post("/team/permissions_update", named | {"team_member_permissions": ["/user/delete"]})
     assert (bad.status, bad.error["param"]) == (400, "team_member_permissions")
+    assert api.post("/team/permissions_update", named).status == 422
+
+
+@pytest.mark.parametrize("nothing", [None, []])
+def test_permissions_that_a_team_takes_back_are_shown_as_none_everywhere(
+    api: Api, search: Team, nothing: list[str] | None
+) -> None:
+    named = {"team_id": search.public_id}
+    api.post("/team/permissions_update", named | {"team_member_permissions": ["/key/generate"]})
+    taken = api.post("/team/permissions_update", named | {"team_member_permissions": nothing})
+    assert (taken.status, taken.json["team_member_permissions"]) == (200, [])
+    assert api.get("/team/permissions_list", named).json["team_member_permissions"] == []
+    assert api.get("/team/info", named).json["team_info"]["team_member_permissions"] == []
 
 
 def test_a_team_is_changed_by_patch_too(api: Api, search: Team) -> None:
