@@ -151,11 +151,12 @@ def usage_rows(limits: Limits, used: Mapping[tuple[str, str, str], int], now: da
 
 
 def budget_row(budget: SharedBudget, zone: ZoneInfo, now: datetime) -> Row:
-    """A shared budget; its windows end as the clocks of `zone` say."""
+    """A shared budget; its windows end as the clocks of `zone` say. `model_max_budget` is null where there is none."""
     end = reset_at(window_at(budget.budget_duration, now, zone=zone, anchor=budget.budget_started_at))
     return {
         "budget_id": budget.public_id,
         **terms_row(budget),
+        "model_max_budget": model_budgets(budget.model_limits) or None,
         "tpd_limit": None,
         "budget_reset_at": end,
         "created_by": budget.created_by,
@@ -165,14 +166,13 @@ def budget_row(budget: SharedBudget, zone: ZoneInfo, now: datetime) -> Row:
 
 def budget_table(limits: Limits, now: datetime) -> Row:
     """The limits in force of a scope, where clients look for them: as if all of them were a shared budget."""
-    models = limits.limits_by_model
     return {
         "budget_id": limits.shared_budget.public_id if limits.shared_budget else None,
         "max_budget": usd(limits.effective("max_budget_nano")),
         "soft_budget": usd(limits.effective("soft_budget_nano")),
         "budget_duration": limits.schedule[0] or None,
         "budget_reset_at": reset_at(current_window(limits, now)),
-        "model_max_budget": {model: model_row(own) for model, own in models.items() if "max_nano" in own},
+        "model_max_budget": model_budgets(limits.limits_by_model) or None,
         "rpm_limit": limits.effective("rpm_limit"),
         "tpm_limit": limits.effective("tpm_limit"),
         "max_parallel_requests": limits.effective("max_parallel_requests"),
@@ -191,6 +191,7 @@ def organization_row(organization: Organization, spent: Mapping[str, int], now: 
         "timezone": organization.timezone,
         **own,
         **table,
+        "model_max_budget": model_budgets(models),
         "budget_limits": own["budget_limits"] or windows,
         **model_rates(models),
         "litellm_budget_table": table,

@@ -14,6 +14,7 @@ GOLD = {
     "budget_id": "gold", "max_budget": 50, "soft_budget": 40, "budget_duration": "30d", "rpm_limit": 10,
     "model_max_budget": {"gpt-4o": {"budget_limit": 5, "time_period": "1d"}},
 }  # fmt: skip
+PER_MODEL = {"model_max_budget": GOLD["model_max_budget"]}
 
 
 def limits_of(token: str) -> list[tuple[str, str, int | None]]:
@@ -71,6 +72,20 @@ def test_a_key_takes_from_its_budget_what_it_does_not_set_itself(api: Api) -> No
     freed = api.post("/key/update", {"key": made["token"], "budget_id": None}).json
     assert (freed["budget_id"], freed["litellm_budget_table"]) == (None, None)
     assert limits_of(made["token"]) == []
+
+
+def test_a_budget_without_limits_per_model_has_null_for_them_wherever_it_is_shown(api: Api) -> None:
+    bare = api.post("/budget/new", {"budget_id": "bare", "max_budget": 5}).json
+    assert (bare["model_max_budget"], api.post("/budget/info", {"budgets": ["bare"]}).json) == (None, [bare])
+    key = api.key(budget_id="bare")
+    assert (key["litellm_budget_table"]["model_max_budget"], key["model_max_budget"]) == (None, {})
+    api.post("/team/new", {"team_id": "t"})
+    joined = api.post("/team/member_add", {"team_id": "t", "member": {"user_id": "m"}, "max_budget_in_team": 1}).json
+    assert joined["updated_team_memberships"][0]["litellm_budget_table"]["model_max_budget"] is None
+    made = api.post("/organization/new", {"organization_alias": "O", "max_budget": 5}).json
+    assert (made["litellm_budget_table"]["model_max_budget"], made["model_max_budget"]) == (None, {})
+    limited = api.post("/organization/new", {"organization_alias": "P", "budget_id": "bare"} | PER_MODEL).json
+    assert limited["litellm_budget_table"]["model_max_budget"] == PER_MODEL["model_max_budget"]
 
 
 def test_a_change_is_announced_in_every_organization_that_shares_the_budget(
