@@ -43,7 +43,8 @@ _SORTS: Sorts = {
 _MOST = 10_000
 #: Filters of /user/list that name values exactly, several of them with commas between.
 _EXACT = {"user_ids": "public_id", "sso_user_ids": "sso_id"}
-_NO_KEY: dict[str, Any] = dict.fromkeys(("key", "key_name", "key_alias", "token", "token_id", "expires"))
+#: Clients of LiteLLM expect text under `key`, also where there is none.
+_NO_KEY: dict[str, Any] = {"key": "", **dict.fromkeys(("key_name", "key_alias", "token", "token_id", "expires"))}
 
 
 class UserNew(KeyView, OpeningView):

@@ -32,6 +32,13 @@ def test_it_has_the_fields_that_a_generated_key_would_have(api: Api) -> None:
     assert User.objects.get(public_id="mia").metadata["owner"] == "finance"
 
 
+def test_who_is_made_without_one_has_an_empty_key_and_no_other_field_of_one(api: Api) -> None:
+    made = api.post("/user/new", {"user_id": "mia", "auto_create_key": False}).json
+    assert made["key"] == ""
+    assert {made[name] for name in ("key_name", "key_alias", "token", "token_id", "expires")} == {None}
+    assert not VirtualKey.objects.exists()
+
+
 def test_limits_inside_metadata_are_the_persons_alone(api: Api) -> None:
     api.post("/user/new", {"user_id": "mia", "metadata": {"model_rpm_limit": {"demo": 5}, "a": 1}})
     user = User.objects.get(public_id="mia")
