@@ -44,6 +44,7 @@ class Project(Archived, Limits):
     description = models.TextField(blank=True, default="")
     team = models.ForeignKey("teams.Team", models.PROTECT, related_name="projects")
     created_by = models.CharField(max_length=255, blank=True, default="", editable=False)
+    updated_by = models.CharField(max_length=255, blank=True, default="", editable=False)
 
     objects = ProjectQuerySet.as_manager()
 

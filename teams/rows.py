@@ -255,7 +255,11 @@ def tag_row(tag: Tag, spent: Mapping[str, int], now: datetime, deployments: Mapp
     }
 
 
+_OWN_OF_PROJECTS = frozenset({"tags", "model_rpm_limit", "model_tpm_limit"})
+
+
 def project_row(project: Project, spent: Mapping[str, int], now: datetime) -> Row:
+    """Fields that have a place of their own are not in `metadata` as well, unlike those of teams and keys."""
     limits = limits_row(project, spent[project.scope], now)
     return {
         "project_id": project.public_id,
@@ -263,11 +267,13 @@ def project_row(project: Project, spent: Mapping[str, int], now: datetime) -> Ro
         "description": project.description or None,
         "team_id": project.team.public_id,
         **limits,
+        "metadata": {name: value for name, value in limits["metadata"].items() if name not in _OWN_OF_PROJECTS},
         "tags": limits["metadata"].get("tags") or [],
         "litellm_budget_table": budget_table(project, now),
         "model_spend": {},
         "object_permission": None,
         "created_by": project.created_by or None,
+        "updated_by": project.updated_by,
     }
 
 

@@ -193,7 +193,7 @@ def create_customer(customer: Customer, *, actor: Actor) -> Customer:
 
 @transaction.atomic
 def create_project(project: Project, *, actor: Actor) -> Project:
-    project.created_by = actor.label
+    project.created_by = project.updated_by = actor.signature
     return _create(project, "project.created", actor)
 
 
@@ -313,7 +313,7 @@ def update_limits(instance: L, *, actor: Actor, now: datetime | None = None) -> 
     changes.keep_system_fields(instance, stored)
     if stored.budget_duration != instance.budget_duration:
         instance.budget_started_at = now or timezone.now()
-    if isinstance(instance, Organization):
+    if isinstance(instance, Organization | Project):
         instance.updated_by = actor.signature
     instance.save()
     new_windows = changes.windows_differ(stored, instance)
@@ -329,8 +329,11 @@ def set_blocked(instance: L, blocked: bool, *, actor: Actor) -> L:
     """Block or unblock a whole scope: every key below a blocked scope is refused at its next call."""
     instance = type(instance)._default_manager.select_for_update(no_key=True).get(pk=instance.pk)
     before = audit.snapshot(instance)
-    instance.blocked = blocked
-    instance.save(update_fields=["blocked", "updated_at"])
+    instance.blocked, columns = blocked, ["blocked", "updated_at"]
+    if isinstance(instance, Organization | Project):
+        instance.updated_by = actor.signature
+        columns.append("updated_by")
+    instance.save(update_fields=columns)
     changes.publish(instance, organization_pk=organization_of(instance))
     action = "blocked" if blocked else "unblocked"
     audit.record(f"{instance._meta.model_name}.{action}", instance, actor=actor, before=before)

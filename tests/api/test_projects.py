@@ -7,6 +7,8 @@ import pytest
 
 from keys.loading import load_grants
 from keys.models import VirtualKey
+from teams import services
+from teams.actors import MASTER
 from teams.models import AuditEvent, Project, Team
 from tests.api.conftest import Answer, Api
 from tests.api.spending import spend
@@ -59,6 +61,26 @@ def test_a_project_is_made_shown_changed_and_deleted(api: Api) -> None:
     assert api.post("/project/new", {"team_id": "red", "project_id": "p1"}).status == 400
     actions = AuditEvent.objects.filter(object_type="teams.Project").order_by("pk").values_list("action", flat=True)
     assert list(actions) == ["project.created", "project.updated", "project.deleted"]
+
+
+def test_fields_of_a_project_are_not_in_its_metadata_and_metadata_takes_none_off(api: Api) -> None:
+    own = {"tags": ["docs"], "model_rpm_limit": {"m1": 5}, "model_tpm_limit": {"m1": 50}}
+    made = new(api, metadata={"a": 1}, **own)
+    assert (made["metadata"], {name: made[name] for name in own}) == ({"a": 1}, own)
+    assert api.get("/project/list").json == [made]
+    back = api.post("/project/update", {"project_id": "p1", "metadata": {"a": 2}}).json
+    assert (back["metadata"], {name: back[name] for name in own}) == ({"a": 2}, own)
+
+
+def test_a_project_tells_who_changed_it_last(api: Api) -> None:
+    made = new(api)
+    assert made["created_by"] == made["updated_by"] == "default_user_id"
+    ada = person(api, "ada", "admin")
+    changed = api.post("/project/update", {"project_id": "p1", "max_budget": 5}, bearer=ada).json
+    assert (changed["created_by"], changed["updated_by"]) == ("default_user_id", "ada")
+    assert api.get("/project/info", {"project_id": "p1"}).json == changed
+    services.set_blocked(Project.objects.get(), True, actor=MASTER)
+    assert api.get("/project/list").json[0]["updated_by"] == "default_user_id"
 
 
 def test_a_keys_chain_goes_through_its_project(api: Api) -> None:
