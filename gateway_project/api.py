@@ -240,6 +240,12 @@ BUDGETS = [
     at("budget/delete", BudgetDelete, ADMIN),
 ]
 
+
+def _grants(prefix: str) -> list[URLPattern]:
+    """Access groups of keys and teams answer under both of their names, too."""
+    return [at(prefix, GrantsView, ADMIN), at(f"{prefix}/<str:group_id>", GrantView, ADMIN)]
+
+
 MODELS = [
     at("model/new", ModelNew, MODEL_LEADERS),
     at("model/update", ModelUpdateByPost, MODEL_LEADERS),
@@ -257,8 +263,8 @@ MODELS = [
     at("access_group/<path:group>/update", GroupUpdate, ADMIN),
     at("access_group/<path:group>/delete", GroupDelete, ADMIN),
     at("access_group/<path:group>/budget", GroupBudget, ADMIN),
-    at("v1/access_group", GrantsView, ADMIN),
-    at("v1/access_group/<str:group_id>", GrantView, ADMIN),
+    *_grants("v1/access_group"),
+    *_grants("v1/unified_access_group"),
 ]
 
 ROUTING = [

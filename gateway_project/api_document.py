@@ -18,7 +18,17 @@ _TAGS = {
     "Customers": ("customer", "end_user"),
     "Tags": ("tag",),
     "Budgets": ("budget",),
-    "Models": ("model", "model_group", "access_group", "credentials", "reload", "schedule", "fallback", "router"),
+    "Models": (
+        "model",
+        "model_group",
+        "access_group",
+        "unified_access_group",
+        "credentials",
+        "reload",
+        "schedule",
+        "fallback",
+        "router",
+    ),
     "Spend": ("spend", "global", "cost"),
     "Audit": ("audit",),
     "Server": (

@@ -43,6 +43,26 @@ def _post(route: str, summary: str, body: Any = None, **more: Any) -> Example:
     return Example("POST", route, summary, {} if body is None else body, **more)
 
 
+_GRANTS = tuple(
+    example
+    for route in ("/v1/access_group", "/v1/unified_access_group")
+    for example in (
+        _post(
+            route,
+            "Grant models to keys and teams",
+            {"access_group_name": "research", "access_model_names": ["house"]},
+            learns={"grant": "access_group_id"},
+            status=201,
+        ),
+        _get(route, "Grants of models"),
+        _get(f"{route}/{{group_id}}", "One grant of models", at={"group_id": "{grant}"}),
+        *(
+            Example(method, f"{route}/{{group_id}}", "Change a grant of models", body, at={"group_id": "{grant}"})
+            for method, body in (("PUT", {"description": "For research"}), ("PATCH", {"description": "Research"}))
+        ),
+        Example("DELETE", f"{route}/{{group_id}}", "Delete a grant of models", at={"group_id": "{grant}"}, status=204),
+    )
+)
 _MODELS = (
     _post("/model/new", "Add a deployment of a model",
           {"model_name": "house", "litellm_params": _PARAMS, "model_info": {"id": "model-docs"}}),
@@ -67,15 +87,7 @@ _MODELS = (
     _get("/access_group/{group}/budget", "What calls to a group's models may spend, and have spent", at={"group": "basic"}),
     Example("DELETE", "/access_group/{group}/budget", "Lift the budget of a group", at={"group": "basic"}),
     Example("DELETE", "/access_group/{group}/delete", "Delete a group of models", at={"group": "basic"}),
-    _post("/v1/access_group", "Grant models to keys and teams",
-          {"access_group_name": "research", "access_model_names": ["house"]}, learns={"grant": "access_group_id"}, status=201),
-    _get("/v1/access_group", "Grants of models"),
-    _get("/v1/access_group/{group_id}", "One grant of models", at={"group_id": "{grant}"}),
-    Example("PUT", "/v1/access_group/{group_id}", "Change a grant of models", {"description": "For research"},
-            at={"group_id": "{grant}"}),
-    Example("PATCH", "/v1/access_group/{group_id}", "Change a grant of models", {"description": "Research"},
-            at={"group_id": "{grant}"}),
-    Example("DELETE", "/v1/access_group/{group_id}", "Delete a grant of models", at={"group_id": "{grant}"}, status=204),
+    *_GRANTS,
     _post("/fallback", "Have other models take over from one that fails",
           {"model": "house", "fallback_models": ["reserve"], "fallback_type": "general"}),
     _get("/fallback", "All models that take over from others"),

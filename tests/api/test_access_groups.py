@@ -126,6 +126,17 @@ def test_a_grant_is_made_read_changed_and_deleted(api: Api, search: Team) -> Non
     assert sorted(actions) == ["access_group.created", "access_group.deleted", "access_group.updated"]
 
 
+def test_a_grant_has_a_second_address(api: Api) -> None:
+    made = api.post("/v1/unified_access_group", {"access_group_name": "more", "access_model_names": ["beta"]})
+    assert made.status == 201, made.text
+    path = f"unified_access_group/{made.json['access_group_id']}"
+    assert api.get("/v1/unified_access_group").json == api.get("/v1/access_group").json == [made.json]
+    changed = put(api, f"/v1/{path}", {"description": "more of it"}).json
+    assert api.get(f"/v1/{path}").json == api.get(f"/v1/{path.removeprefix('unified_')}").json == changed
+    assert delete(api, f"/v1/{path}").status == 204
+    assert api.get("/v1/access_group").json == []
+
+
 def test_keys_are_listed_by_the_group_that_they_are_assigned_to(api: Api) -> None:
     inside, outside = api.key(), api.key()
     body = {"access_group_name": "g", "access_model_names": ["alpha"], "assigned_key_ids": [inside["token"]]}
