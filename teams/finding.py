@@ -99,9 +99,15 @@ def _organization(public_id: str) -> Organization:
     return found
 
 
+def person_field(values: Mapping[str, Any]) -> str:
+    """Which of `user_id` and `user_email` names a person; an empty id beside an address does not."""
+    named, address = values.get("user_id"), values.get("user_email")
+    return "user_email" if named is None or (named == "" and address) else "user_id"
+
+
 def find_member(team: Team, values: Mapping[str, Any]) -> Membership:
     """The member that `user_id` or `user_email` names. ApiError 400."""
-    field = "user_id" if values.get("user_id") is not None else "user_email"
+    field = person_field(values)
     named = values.get(field)
     if not isinstance(named, str) or not named.strip() or "\0" in named:
         raise ApiError(400, f"{field}: name the member by user_id or user_email", param=field)

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from teams import services
 from teams.api_base import ApiError, ScopeView, required_text
 from teams.field_rights import unless_above
-from teams.finding import managed_organization, person_of
+from teams.finding import managed_organization, person_field, person_of
 from teams.models import Organization, OrganizationMembership
 from teams.person_rows import person_rows
 from teams.promises import refuse_promises
@@ -35,7 +35,7 @@ class PlaceView(ScopeView):
 
     def place(self) -> OrganizationMembership:
         organization = self.organization()
-        field = "user_id" if self.body.get("user_id") is not None else "user_email"
+        field = person_field(self.body)
         named = required_text(self.body, field)
         lookup = {"user__public_id": named} if field == "user_id" else {"user__email__iexact": named}
         places = organization.memberships.select_related("user", "organization", "shared_budget")

@@ -42,6 +42,8 @@ _OF_MEMBERS = {
     "team_member_model_max_budget": "model_max_budget",
 }
 
+_PERSON = ("user_id", "user_email")
+
 
 class PermissionsField(NamesField):
     """Routes that a team may let its plain members use."""
@@ -73,6 +75,12 @@ class MemberSerializer(ObjectSerializer):
     role = serializers.ChoiceField(choices=Membership.Role.choices, default=Membership.Role.USER)
     user_id = TextField(max_length=128, required=False, allow_null=True)
     user_email = MailField(max_length=254, required=False, allow_null=True)
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, dict) and (data.get("user_id") or data.get("user_email")):
+            # Forms send both names of a person, the one that they do not know empty.
+            data = {name: value for name, value in data.items() if value != "" or name not in _PERSON}
+        return super().to_internal_value(data)
 
     def validate(self, attrs: Fields) -> Fields:
         if not attrs.get("user_id") and not attrs.get("user_email"):

@@ -68,3 +68,21 @@ def test_a_change_of_anything_else_does_too(
     body: dict[str, Any] = {name: (search if name == "team_id" else grace).public_id}
     answer = api.post(path, {**body, field: ""})
     assert (answer.status, answer.fault) == (400, field)
+
+
+@pytest.mark.parametrize("scope", ["team", "organization"])
+def test_a_member_is_named_by_the_one_of_id_and_address_that_is_not_empty(
+    api: Api, search: Team, linus: User, scope: str
+) -> None:
+    role = "user" if scope == "team" else "internal_user"
+    where = {f"{scope}_id": (search if scope == "team" else search.organization).public_id}
+    by_address = {"user_id": "", "user_email": linus.email}
+    for named in (by_address, {"user_id": linus.public_id, "user_email": ""}):
+        joined = api.post(f"/{scope}/member_add", where | {"member": named | {"role": role}})
+        assert joined.status == 200, joined.text
+        assert [user["user_id"] for user in joined.json["updated_users"]] == [linus.public_id]
+        changed = api.post(f"/{scope}/member_update", where | named | {"rpm_limit": 5})
+        assert (changed.status, changed.json["user_id"]) == (200, linus.public_id)
+        assert api.post(f"/{scope}/member_delete", where | named).status == 200
+    for path, body in (("add", {"member": dict.fromkeys(by_address, "") | {"role": role}}), ("delete", {})):
+        assert api.post(f"/{scope}/member_{path}", where | dict.fromkeys(by_address, "") | body).status in (400, 422)
