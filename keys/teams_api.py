@@ -19,7 +19,7 @@ from keys.rows import key_row
 from teams.api_base import ApiError, SpendReader, required_text, unwired, whole_number
 from teams.finding import shown_team
 from teams.models import Membership, Team, TeamQuerySet, User
-from teams.paging import Sorts, first, sorted_rows, telling
+from teams.paging import Sorts, first, order_of, sorted_rows, telling
 from teams.roster import roster_of
 from teams.rows import Row, membership_row, team_row
 
@@ -28,6 +28,7 @@ _SORTS: Sorts = {
     "max_budget": "max_budget_nano", "tpm_limit": "tpm_limit", "rpm_limit": "rpm_limit",
     "members_count": "members_count", "keys_count": "keys_count",
 }  # fmt: skip
+_MOST = 10_000
 _NOT_YOURS = "Only admin users can query all teams/other teams. Your user role={role}"
 
 
@@ -107,9 +108,12 @@ class TeamListPaged(TeamsView):
         page, size = whole_number(query, "page", 1, top=10**9), whole_number(query, "page_size", 10, top=100)
         if query.get("status") not in (None, "", "deleted"):
             raise ApiError(400, "status: write deleted, or nothing for those that exist", param="status")
-        teams = sorted_rows(_counted(_filtered(self.teams(), query)), query, _SORTS, default="created_at")
-        total = teams.count()
-        rows: list[Any] = list(teams.with_owners()[(page - 1) * size : page * size])
+        teams = _filtered(self.teams(), query)
+        total, chosen = teams.count(), slice((page - 1) * size, page * size)
+        if query.get("sort_by") == "spend":
+            rows = self._by_spend(teams, total, order_of(query), chosen)
+        else:
+            rows = list(sorted_rows(_counted(teams), query, _SORTS, default="created_at").with_owners()[chosen])
         spent, roster = self.spent(rows), roster_of(rows)
         counts = [{"members_count": team.members_count, "keys_count": team.keys_count} for team in rows]
         return Response(
@@ -121,6 +125,19 @@ class TeamListPaged(TeamsView):
                 "total_pages": -(-total // size),
             }
         )
+
+    def _by_spend(self, teams: TeamQuerySet, total: int, order: str, page: slice) -> list[Any]:
+        """What was spent is no column, but worked out per team; of so many at most. ApiError 400."""
+        if total > _MOST:
+            raise ApiError(
+                400, f"sort_by: at most {_MOST} teams can be ordered by spend; narrow the list", param="sort_by"
+            )
+        rows = list(teams.select_related("organization", "shared_budget").order_by())
+        spent = self.spent(rows)
+        rows.sort(key=lambda team: (spent[team.scope], team.pk), reverse=order == "desc")
+        pks = [team.pk for team in rows[page]]
+        found: dict[int, Any] = {team.pk: team for team in _counted(Team.objects.filter(pk__in=pks)).with_owners()}
+        return [found[pk] for pk in pks]
 
 
 def _filtered(teams: TeamQuerySet, query: Mapping[str, str]) -> TeamQuerySet:

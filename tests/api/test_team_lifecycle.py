@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 
+from keys import teams_api
 from keys.loading import load_grants
 from keys.models import VirtualKey
 from teams.models import AuditEvent, Membership, Team, User
 from tests.api.conftest import Api
 from tests.api.people import key_of, organization_of, person
+from tests.api.spending import spend
 from tests.factories import issue
 
 
@@ -61,6 +63,25 @@ def test_teams_are_paged_sorted_filtered_and_deleted_ones_apart(api: Api) -> Non
     assert [row["team_id"] for row in api.get("/v2/team/list", {"status": "deleted"}).json["teams"]] == ["t1"]
     assert [row["team_id"] for row in api.get("/v2/team/list", {"search": "team 2"}).json["teams"]] == ["t2"]
     assert api.get("/v2/team/list", {"sort_by": "nonsense"}).status == 400
+
+
+def test_teams_are_ordered_by_what_they_spent(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, nano in (("t0", 2), ("t1", 3), ("t2", 1), ("t3", 0)):
+        api.post("/team/new", {"team_id": name, "team_alias": "Spender"})
+        if nano:
+            key, _ = issue(team=Team.objects.get(public_id=name))
+            spend(key, nano, scopes=(key.organization.scope, Team.objects.get(public_id=name).scope, key.scope))
+
+    def listed(**query: Any) -> list[tuple[str, int]]:
+        answer = api.get("/v2/team/list", {"sort_by": "spend", "team_alias": "Spender"} | query)
+        return [(row["team_id"], row["keys_count"]) for row in answer.json["teams"]]
+
+    assert listed() == [("t1", 1), ("t0", 1), ("t2", 1), ("t3", 0)]
+    assert listed(sort_order="asc", page_size=2) == [("t3", 0), ("t2", 1)]
+    assert listed(page_size=3, page=2) == [("t3", 0)]
+    monkeypatch.setattr(teams_api, "_MOST", 3)
+    refused = api.get("/v2/team/list", {"sort_by": "spend"})
+    assert (refused.status, "narrow the list" in refused.told) == (400, True)
 
 
 def test_a_member_without_limits_has_those_the_team_gives_everybody(api: Api, settings: Any) -> None:
