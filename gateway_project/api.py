@@ -307,6 +307,7 @@ SETTINGS = [
         ADMIN,
         http_method_names=["patch", "options"],
     ),
+    at("get/default_team_settings", api_settings.DefaultTeamSettings, ADMIN),
     at("active/callbacks", api_settings.ActiveCallbacks, ADMIN),
     at("config/list", api_settings.ConfigList, ADMIN),
     at("config/field/info", api_settings.ConfigField, ADMIN),

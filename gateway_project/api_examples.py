@@ -310,6 +310,7 @@ _SETTINGS = (
     _get("/provider/budgets", "What calls to each provider may spend, and have spent"),
     _get("/get/internal_user_settings", "What people get who are made without it"),
     Example("PATCH", "/update/internal_user_settings", "Refused: the file sets it", {"max_budget": 10}, status=400),
+    _get("/get/default_team_settings", "What teams get that are made without it: nothing"),
     _get("/active/callbacks", "Callbacks that are running"),
     _get("/config/list", "Settings of the configuration file", {"config_type": "general_settings"}),
     _get("/config/field/info", "One setting that is set", {"field_name": "master_key"}, status=400),

@@ -1,5 +1,6 @@
 """Management endpoints about this server itself: what it runs with, and the price list it can read again."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django.conf import settings
@@ -139,13 +140,25 @@ class InternalUserSettings(ManagementView):
     def get(self, request: Request) -> Response:
         values = settings.LITELLM_SETTINGS.get("default_internal_user_params") or {}
         told = "litellm_settings.default_internal_user_params, see docs/configuration.md"
-        properties = {name: {"type": kind, "description": told} for name, kind in self._types.items()}
-        shown = {name: values.get(name) for name in self._types}
-        return Response({"values": shown, "field_schema": {"description": told, "properties": properties}})
+        return Response(_described({name: values.get(name) for name in self._types}, self._types, told))
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def patch(self, request: Request) -> Response:
         raise refused("litellm_settings.default_internal_user_params")
+
+
+class DefaultTeamSettings(ManagementView):
+    """GET /get/default_team_settings: all empty. A team has what it is made with, and no defaults beyond that."""
+
+    _types: ClassVar[dict[str, str]] = {
+        "max_budget": "number", "budget_duration": "string", "tpm_limit": "integer", "rpm_limit": "integer",
+        "team_member_permissions": "array", "models": "array",
+    }  # fmt: skip
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        empty: Row = {**dict.fromkeys(self._types), "models": []}
+        return Response(_described(empty, self._types, "teams have no defaults here: say it in /team/new"))
 
 
 class ConfigField(ManagementView):
@@ -159,6 +172,12 @@ class ConfigField(ManagementView):
         if name not in settings.GENERAL_SETTINGS:
             raise ApiError(400, f"Field name={name} not set in general_settings", param="field_name")
         return Response({"field_name": name, "field_value": settings.GENERAL_SETTINGS[name]})
+
+
+def _described(values: Row, types: Mapping[str, str], told: str) -> Row:
+    """Settings with the JSON type of each, as forms are made of them."""
+    properties = {name: {"type": kind, "description": told} for name, kind in types.items()}
+    return {"values": values, "field_schema": {"description": told, "properties": properties}}
 
 
 def _field(name: str) -> Row:

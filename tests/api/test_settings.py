@@ -133,6 +133,14 @@ def test_defaults_of_people_are_shown_and_changed_in_the_file_alone(api: Api, se
     assert (refused.status, "configuration file" in refused.error["message"]) == (400, True)
 
 
+def test_there_are_no_defaults_of_teams(api: Api) -> None:
+    answer = api.get("/get/default_team_settings").json
+    assert (answer["values"].pop("models"), set(answer["values"].values())) == ([], {None})
+    assert answer["field_schema"]["properties"].keys() == {"models", *answer["values"]}
+    assert api.patch("/update/default_team_settings", {"max_budget": 7}).status == 404
+    assert api.get("/get/default_team_settings", bearer=issue()[1]).status == 401
+
+
 def test_a_team_has_no_callbacks_and_gets_none(api: Api) -> None:
     team = api.post("/team/new", {}).json["team_id"]
     empty = {"team_id": team, "success_callback": [], "failure_callback": []}
