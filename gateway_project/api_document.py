@@ -43,6 +43,8 @@ _TAGS = {
         "openapi.json",
         "callbacks",
         "alerting",
+        "guardrails",
+        "policies",
         "cache",
     ),
 }

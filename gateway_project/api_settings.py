@@ -105,6 +105,22 @@ class NoneOfThem(ManagementView):
         return Response([])
 
 
+class NoGuardrails(ManagementView):
+    """GET /guardrails/list and /v2/guardrails/list: none, for clients that look before they do something else."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        return Response({"guardrails": []})
+
+
+class NoPolicies(ManagementView):
+    """GET /policies/list: none, for the same clients."""
+
+    @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
+    def get(self, request: Request) -> Response:
+        return Response({"policies": [], "total_count": 0})
+
+
 class NoCache(ManagementView):
     """/cache/...: answers are not cached, so there is no cache to ask or to empty."""
 

@@ -86,8 +86,9 @@ def test_settings_are_for_platform_admins(api: Api, path: str) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        "/v1/vector_stores", "/v1/mcp/server", "/v1/agents", "/prompts/list", "/guardrails/list", "/search_tools",
-        "/model/new/", "/credentials/", "/health/drain", "/nothing", "/v1/", "/health/nothing",
+        "/v1/vector_stores", "/v1/mcp/server", "/v1/agents", "/prompts/list", "/search_tools", "/guardrails",
+        "/guardrails/ui/add_guardrail_settings", "/policies", "/policies/attachments/list", "/model/new/",
+        "/credentials/", "/health/drain", "/nothing", "/v1/", "/health/nothing",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["get", "post"])
@@ -96,6 +97,15 @@ def test_what_is_not_built_is_404_in_the_usual_body(api: Api, path: str, method:
     assert answer.status == 404, answer.text
     assert answer.error["type"] == "not_found_error"
     assert answer.error["code"] == "404"
+
+
+def test_there_are_no_guardrails_and_every_key_may_know(api: Api) -> None:
+    reading = issue(allowed_routes=["info_routes"])[1]
+    for path in ("/guardrails/list", "/v2/guardrails/list"):
+        assert api.get(path, bearer=reading).json == {"guardrails": []}
+        assert api.post(path, {}).status == 405
+    assert api.get("/policies/list", bearer=reading).json == {"policies": [], "total_count": 0}
+    assert api.get("/policies/list", headers={}).status == 401
 
 
 def test_the_backlog_counts_calls_that_are_not_over(api: Api) -> None:
