@@ -24,6 +24,7 @@ from teams.models import (
 from teams.money import usd_from_nano
 from teams.roster import Roster, roster_of
 from teams.scopes import DEFAULT_ORGANIZATION
+from teams.tag_limits import tags_of
 from teams.windows import Window, window_at
 
 Row = dict[str, Any]
@@ -255,20 +256,20 @@ def tag_row(tag: Tag, spent: Mapping[str, int], now: datetime, deployments: Mapp
     }
 
 
-_OWN_OF_PROJECTS = frozenset({"tags", "model_rpm_limit", "model_tpm_limit"})
+_OWN_OF_PROJECTS = ("tags", "model_rpm_limit", "model_tpm_limit")
 
 
 def project_row(project: Project, spent: Mapping[str, int], now: datetime) -> Row:
     """Fields that have a place of their own are not in `metadata` as well, unlike those of teams and keys."""
-    limits = limits_row(project, spent[project.scope], now)
+    limits = limits_row(project, spent[project.scope], now) | {"tags": tags_of(project)}
+    doubles = {name for name in _OWN_OF_PROJECTS if limits["metadata"].get(name) == limits[name]}
     return {
         "project_id": project.public_id,
         "project_alias": project.name or None,
         "description": project.description or None,
         "team_id": project.team.public_id,
         **limits,
-        "metadata": {name: value for name, value in limits["metadata"].items() if name not in _OWN_OF_PROJECTS},
-        "tags": limits["metadata"].get("tags") or [],
+        "metadata": {name: value for name, value in limits["metadata"].items() if name not in doubles},
         "litellm_budget_table": budget_table(project, now),
         "model_spend": {},
         "object_permission": None,
@@ -289,6 +290,7 @@ def team_row(team: Team, spent: Mapping[str, int], now: datetime, roster: Roster
         "organization_id": organization_id(team.organization),
         **limits,
         "metadata": {**limits["metadata"], **noted},
+        "tags": tags_of(team),
         "model_aliases": team.model_aliases,
         "litellm_model_table": {"model_aliases": team.model_aliases} if team.model_aliases else None,
         "members_with_roles": [

@@ -70,6 +70,8 @@ def test_fields_of_a_project_are_not_in_its_metadata_and_metadata_takes_none_off
     assert api.get("/project/list").json == [made]
     back = api.post("/project/update", {"project_id": "p1", "metadata": {"a": 2}}).json
     assert (back["metadata"], {name: back[name] for name in own}) == ({"a": 2}, own)
+    other = new(api, project_id="p2", metadata={"tags": {"not": "a list"}})
+    assert (other["metadata"], other["tags"]) == ({"tags": {"not": "a list"}}, [])
 
 
 def test_a_project_tells_who_changed_it_last(api: Api) -> None:
