@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from spend.models import Price
 from spend.pricing import PriceCard, Rates, Schedule, usd_from_pico
 from spend.rate_fields import COLUMNS
+from teams.money import readings
 
 _NAMES = {
     "input_cost_per_token": "input",
@@ -34,6 +35,7 @@ _SEARCH, _FILE_SEARCH = "search_context_cost_per_query", "file_search_cost_per_1
 _SEARCH_SIZES = ("search_context_size_low", "search_context_size_medium", "search_context_size_high")
 _SUFFIXES = re.compile(r"^(?P<name>.+?)(_above_(?P<above>[0-9]{1,6})k_tokens)?(_(?P<service>priority|flex|batches))?$")
 _SERVICES = {"priority": "priority", "flex": "flex", "batches": "batch"}
+_PICO_USD = Decimal(10) ** -12
 _COST = re.compile(r"cost_per|token_cost|^tiered_pricing$")
 #: Another unit for what the prices per token cover already.
 _SAME_AGAIN = re.compile(r"_per_character|_per_gb_per_day")
@@ -128,15 +130,17 @@ def _dearest_search(value: Any) -> Decimal:
 
 
 def _usd(field: str, value: Any, per: int = 1) -> Decimal:
+    """Exact; only the noise of a float is dropped. Raises ValidationError naming the field."""
     try:
-        usd = Decimal(str(value)) / per
+        given = Decimal(str(value))
     except InvalidOperation as error:
         raise ValidationError({field: "write USD as a number"}) from error
-    if not usd.is_finite() or usd < 0 or usd >= 1000:
+    if not given.is_finite() or not 0 <= given < 1000 * per:
         raise ValidationError({field: "a price per token lies between 0 and 1000 USD"})
-    if usd != usd.quantize(Decimal(10) ** -12):
-        raise ValidationError({field: "a price per token has at most twelve decimals"})
-    return usd
+    for usd in (reading / per for reading in readings(given)):
+        if usd == (whole := usd.quantize(_PICO_USD)):
+            return whole
+    raise ValidationError({field: "a price per token has at most twelve decimals"})
 
 
 def _service(tiers: dict[tuple[str, int], dict[str, Decimal]], name: str) -> dict[str, Any]:

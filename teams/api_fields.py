@@ -3,7 +3,7 @@
 import re
 from contextlib import suppress
 from datetime import date, datetime
-from decimal import Context, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from django.utils import timezone
@@ -14,7 +14,7 @@ from rest_framework import serializers
 
 from teams.api_types import WRONG_TYPE
 from teams.budgets import MOST_PER_MINUTE
-from teams.money import limit_from_usd, nano_from_usd
+from teams.money import limit_from_usd, nano_from_usd, readings
 from teams.scopes import MAX_BUDGET_NANO
 from teams.windows import BadDuration, duration_delta, parse_budget_duration
 
@@ -26,9 +26,6 @@ _SECRET_WORDS = ("secret", "password", "token", "api_key", "apikey", "private", 
 _SMALLEST = -324
 _TOP_USD = MAX_BUDGET_NANO // 10**9
 _NUMBER = re.compile(r"^[+-]?[0-9]{1,30}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,4})?$")
-#: Digits that every decimal keeps through a double and back.
-_DOUBLE = Context(prec=15)
-_NOISY_DIGITS = (16, 17)
 
 
 def wrong_type(remedy: str) -> serializers.ValidationError:
@@ -267,9 +264,8 @@ def _is_no_amount(data: Any) -> bool:
 
 
 def _nano(usd: Decimal) -> int:
-    """Nano-USD, rounded down. A client that counted in doubles sends 0.30000000000000004 and means 0.3."""
-    candidates = [usd, _DOUBLE.plus(usd)] if len(usd.as_tuple().digits) in _NOISY_DIGITS else [usd]
-    for amount in candidates:
+    """Nano-USD, rounded down."""
+    for amount in readings(usd):
         with suppress(ValueError):
             return nano_from_usd(amount)
     return limit_from_usd(usd)

@@ -8,6 +8,9 @@ _NANO_USD = Decimal(10) ** -9
 #: Traps instead of rounding: an amount that does not fit is an error, never a neighbouring amount.
 _EXACT = Context(prec=38, traps=[Inexact, InvalidOperation])
 _ROOMY = Context(prec=38)
+#: Digits that every decimal keeps through a double and back, and digits of doubles that bring noise along.
+_DOUBLE = Context(prec=15)
+_NOISY_DIGITS = (16, 17)
 _PLAIN = re.compile(r"^[0-9]{0,15}(\.[0-9]{0,30})?$")
 _CENT = Decimal("0.01")
 _SMALL = Decimal("0.0001")
@@ -23,6 +26,14 @@ def nano_from_usd(usd: Decimal) -> int:
         return int(usd.quantize(_NANO_USD, context=_EXACT).scaleb(9, context=_EXACT))
     except (Inexact, InvalidOperation, ValueError, OverflowError) as error:
         raise ValueError("an amount in USD has at most nine decimals") from error
+
+
+def readings(usd: Decimal) -> tuple[Decimal, ...]:
+    """What a USD amount may mean, in order: itself, and for who counted in doubles the one without their noise.
+
+    0.30000000000000004 may be 0.3, and 3.2999999999999997e-06 may be 0.0000033.
+    """
+    return (usd, _DOUBLE.plus(usd)) if len(usd.as_tuple().digits) in _NOISY_DIGITS else (usd,)
 
 
 def limit_from_usd(usd: Decimal) -> int:

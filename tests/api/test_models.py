@@ -95,6 +95,16 @@ def test_prices_of_every_class_are_echoed(api: Api) -> None:
     assert info["input_cost_per_token_above_200k_tokens"] == Decimal("0.00000025")
 
 
+def test_a_price_that_a_client_divided_in_floats_is_what_it_meant(api: Api) -> None:
+    made = api.post("/model/new", with_("litellm_params.output_cost_per_token", 3.2999999999999997e-06))
+    assert made.json["model_info"]["output_cost_per_token"] == Decimal("0.0000033")
+    cheaper = {"litellm_params": {"output_cost_per_token": 5.699999999999999e-07}, "id": "house-1"}
+    assert api.post("/model/update", cheaper).json["litellm_params"]["output_cost_per_token"] == Decimal("0.00000057")
+    cheapest = {"litellm_params": {"input_cost_per_token": 1.0000000000000001e-07}}
+    row = api.patch("/model/house-1/update", cheapest).json
+    assert row["litellm_params"]["input_cost_per_token"] == Decimal("1e-7")
+
+
 def test_one_model_is_found_by_its_id(api: Api) -> None:
     api.post("/model/new", NEW)
     assert len(api.get("/model/info", {"litellm_model_id": "house-1"}).json["data"]) == 1

@@ -120,6 +120,26 @@ def test_prices_that_cannot_be_kept_are_refused_by_name(field: str, value: Any) 
     assert list(refusal.value.message_dict) == [field]
 
 
+@pytest.mark.parametrize(
+    ("divided", "meant"),
+    [
+        (3.2999999999999997e-06, "0.0000033"),
+        (5.699999999999999e-07, "0.00000057"),
+        ("1.0000000000000001e-07", "0.0000001"),
+        (Decimal("3.2999999999999997e-06"), "0.0000033"),
+    ],
+)
+def test_the_noise_of_a_price_that_was_divided_in_floats_is_dropped(divided: Any, meant: str) -> None:
+    assert read(BASE | {"output_cost_per_token": divided}).output == Decimal(meant)
+    assert read(BASE | {"input_cost_per_token_priority": divided}).services["priority"]["rates"] == {"input": meant}
+
+
+@pytest.mark.parametrize("fine", ["0.0000000000001", 3.3333333333333335e-07, "0.000003299999999999", 1.234567890123456])
+def test_a_price_that_is_finer_than_the_book_is_no_noise(fine: Any) -> None:
+    with pytest.raises(ValidationError, match="at most twelve decimals"):
+        read(BASE | {"output_cost_per_token": fine})
+
+
 def test_zero_and_repeated_units_are_no_obstacle() -> None:
     harmless = {"input_cost_per_second": 0, "input_cost_per_character": 1e-7, "input_cost_per_audio_token": None}
     assert book.same_prices(card(BASE | harmless), card(BASE))

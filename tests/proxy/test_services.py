@@ -1,5 +1,6 @@
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from django.core.exceptions import ValidationError
 from keys import vault
 from proxy import merging, services
 from proxy.call_defaults import CallDefaults
+from proxy.config_file import read_config
 from proxy.from_config import ModelRefused, apply_models
 from proxy.from_litellm import read_model
 from proxy.models import Credential, Deployment, LanguageModel, Provider
@@ -189,6 +191,15 @@ def test_a_model_that_states_neither_timeout_nor_retries_gets_those_of_the_confi
     load(entry("a"), entry("b", timeout=7, num_retries=3))
     merging.patch(by_hand, "", {"input_cost_per_token": "0.000003"}, {}, actor=MASTER, now=NOON + timedelta(seconds=1))
     assert (held_to("a"), held_to("b"), held_to("by-hand"), held_to("earlier")) == ((90, 1), (7, 3), (30, 0), (600, 2))
+
+
+def test_the_noise_of_a_price_in_the_file_is_dropped(tmp_path: Path) -> None:
+    rates = "input_cost_per_token: 1.0000000000000001e-07, output_cost_per_token: 5.699999999999999e-07"
+    file = tmp_path / "config.yaml"
+    file.write_text(f"model_list: [{{model_name: a, litellm_params: {{model: openai/a, {rates}}}}}]")
+    load(*read_config(str(file), {}).models)
+    price = Price.objects.get()
+    assert (price.input, price.output) == (Decimal("0.0000001"), Decimal("0.00000057"))
 
 
 def test_a_bad_entry_is_named_and_nothing_of_the_file_is_loaded() -> None:
