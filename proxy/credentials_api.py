@@ -48,10 +48,7 @@ class CredentialSerializer(serializers.Serializer[Any]):
         given = {name: item for name, item in values.items() if name not in ("api_key", *_ADDRESSES)}
         credential.params = {**credential.params, **given}
         address = values.get("api_base") or values.get("base_url") or credential.base_url
-        slug = str(credential.info.get("custom_llm_provider") or "").lower()
-        # A provider that is not known here speaks OpenAI's dialect, if anything.
-        slug = slug if slug in REGISTRY else "openai_like" if slug or address else "openai"
-        credential.provider = Provider.objects.get(slug=slug)
+        credential.provider = _provider(credential, address)
         services.check_address(address or credential.provider.base_url)
         credential.base_url = address.rstrip("/")
         credential.host = services.host_of(address or credential.provider.base_url)
@@ -81,6 +78,7 @@ class Credentials(ManagementView):
             raise ApiError(409, f"Credential with name {name} already exists", param="credential_name")
         copied = body.validated_data.get("model_id")
         credential, secret = _copy(name, copied) if copied else (Credential(name=name), "")
+        credential.info = body.validated_data.get("credential_info") or {}
         secret = secret if copied else body.fill(credential)
         if not secret:
             raise ApiError(
@@ -159,9 +157,18 @@ def _copy(name: str, model_id: str) -> tuple[Credential, str]:
         provider=source.provider,
         host=source.credential.host,
         base_url=source.base_url,
-        info={"custom_llm_provider": source.provider.slug},
     )
     return credential, services.reveal(source.credential)
+
+
+def _provider(credential: Credential, address: str) -> Provider:
+    """The one that `credential_info` names, else the one it has, else the one whose address it is for."""
+    slug = str(credential.info.get("custom_llm_provider") or "").lower()
+    if not slug and credential.provider_id is not None:
+        return credential.provider
+    # A provider that is not known here speaks OpenAI's dialect, if anything.
+    slug = slug if slug in REGISTRY else "openai_like" if slug or address else "openai"
+    return Provider.objects.get(slug=slug)
 
 
 def _row(credential: Credential) -> Row:
@@ -169,5 +176,5 @@ def _row(credential: Credential) -> Row:
     return {
         "credential_name": credential.name,
         "credential_values": {**credential.params, "api_key": _MASK, **address},
-        "credential_info": {"custom_llm_provider": credential.provider.slug, **credential.info},
+        "credential_info": credential.info,
     }

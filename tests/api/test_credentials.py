@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from proxy import services
-from proxy.models import Credential, Deployment
+from proxy.models import Credential, Deployment, Provider
+from teams.actors import SYSTEM
 from teams.models import AuditEvent, Team, User
 from tests.api.conftest import Answer, Api
 from tests.api.test_models import NEW, SECRET
@@ -50,6 +51,25 @@ def test_a_credential_is_stored_and_shown_without_its_secret(api: Api) -> None:
     }
     assert api.get("/credentials").json == {"success": True, "credentials": [shown.json]}
     assert SECRET not in shown.text + row.envelope + str(list(AuditEvent.objects.values()))
+
+
+@pytest.mark.parametrize("info", [None, {}, {"description": "ours"}, {"custom_llm_provider": "Groq"}])
+def test_what_is_said_about_a_credential_comes_back_as_it_was_sent(api: Api, info: dict[str, Any] | None) -> None:
+    api.post("/credentials", BODY | {"credential_info": info})
+    assert api.get("/credentials/by_name/house").json["credential_info"] == (info or {})
+    assert api.get("/credentials").json["credentials"][0]["credential_info"] == (info or {})
+    api.post("/model/new", NEW)
+    api.post("/credentials", {"credential_name": "copy", "model_id": "house-1", "credential_info": info})
+    assert api.get("/credentials/by_name/copy").json["credential_info"] == (info or {})
+
+
+def test_a_patch_that_names_no_provider_keeps_the_one_it_has(api: Api) -> None:
+    openai = Provider.objects.get(slug="openai")
+    services.store_credential(Credential(name="by-hand", provider=openai, host="llm.example.com"), SECRET, actor=SYSTEM)
+    values = {"api_base": "https://llm.example.com/v1"}
+    assert api.patch("/credentials/by-hand", {"credential_values": values}).status == 200
+    assert Credential.objects.get().provider == openai
+    assert api.get("/credentials/by_name/by-hand").json["credential_info"] == {}
 
 
 def test_models_refer_to_a_credential_and_take_its_address(api: Api) -> None:
