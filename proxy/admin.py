@@ -50,7 +50,7 @@ class CredentialAdmin(ServiceAdmin):
     list_select_related = ("provider",)
     search_fields = ("name", "host")
     list_filter = (("provider", AutocompleteSelectFilter),)
-    fieldsets = ((None, {"fields": (("name", "provider"), "host", "secret")}),)
+    fieldsets = ((None, {"fields": (("name", "display_name"), ("provider", "host"), "secret")}),)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Credential]:
         rows: QuerySet[Credential] = super().get_queryset(request).annotate(uses=Count("deployments"))

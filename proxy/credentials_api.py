@@ -26,6 +26,7 @@ class CredentialSerializer(serializers.Serializer[Any]):
     credential_name = TextField(max_length=255)
     credential_values = ObjectField(required=False, allow_null=True)
     credential_info = ObjectField(required=False, allow_null=True)
+    display_name = TextField(max_length=255, required=False, allow_null=True, allow_blank=True)
     model_id = TextField(max_length=128, required=False, allow_null=True)
 
     def validate_credential_values(self, value: Row | None) -> Row:
@@ -40,6 +41,11 @@ class CredentialSerializer(serializers.Serializer[Any]):
     def validate_credential_info(self, value: Row | None) -> Row:
         refuse_secrets(value or {})
         return value or {}
+
+    def fill_name(self, credential: Credential) -> None:
+        """Null is absent; an empty name takes the former one off."""
+        name = self.validated_data.get("display_name")
+        credential.display_name = credential.display_name if name is None else name
 
     def fill(self, credential: Credential) -> str:
         """Set what was sent; returns the new secret, empty if there is none. Raises ApiError."""
@@ -79,6 +85,7 @@ class Credentials(ManagementView):
         copied = body.validated_data.get("model_id")
         credential, secret = _copy(name, copied) if copied else (Credential(name=name), "")
         credential.info = body.validated_data.get("credential_info") or {}
+        body.fill_name(credential)
         secret = secret if copied else body.fill(credential)
         if not secret:
             raise ApiError(
@@ -124,6 +131,7 @@ class CredentialChange(ManagementView):
         credential = _named(name)
         body = CredentialPatchSerializer(data=self.body)
         body.is_valid(raise_exception=True)
+        body.fill_name(credential)
         services.change_credential(credential, body.fill(credential), actor=self.caller.actor)
         return Response({"success": True, "message": "Credential updated successfully"})
 
@@ -177,4 +185,5 @@ def _row(credential: Credential) -> Row:
         "credential_name": credential.name,
         "credential_values": {**credential.params, "api_key": _MASK, **address},
         "credential_info": credential.info,
+        "display_name": credential.display_name or None,
     }

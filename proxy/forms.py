@@ -23,7 +23,7 @@ class CredentialForm(ServiceForm):
 
     class Meta:
         model = Credential
-        fields = ("name", "provider", "host")
+        fields = ("name", "display_name", "provider", "host")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -41,6 +41,7 @@ class Credential(models.Model):
 
     name = models.CharField(max_length=255, unique=True)
     provider = models.ForeignKey(Provider, models.PROTECT, related_name="credentials")
+    display_name = models.CharField(max_length=255, blank=True, default="")
     host = models.CharField(max_length=255, help_text="host[:port] that the secret may be sent to")
     envelope = models.TextField(editable=False)
     base_url = models.URLField(max_length=500, blank=True, default="")

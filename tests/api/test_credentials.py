@@ -48,6 +48,7 @@ def test_a_credential_is_stored_and_shown_without_its_secret(api: Api) -> None:
             "api_version": "2024-06-01",
         },
         "credential_info": BODY["credential_info"],
+        "display_name": None,
     }
     assert api.get("/credentials").json == {"success": True, "credentials": [shown.json]}
     assert SECRET not in shown.text + row.envelope + str(list(AuditEvent.objects.values()))
@@ -70,6 +71,22 @@ def test_a_patch_that_names_no_provider_keeps_the_one_it_has(api: Api) -> None:
     assert api.patch("/credentials/by-hand", {"credential_values": values}).status == 200
     assert Credential.objects.get().provider == openai
     assert api.get("/credentials/by_name/by-hand").json["credential_info"] == {}
+
+
+def test_a_credential_may_have_a_name_for_people(api: Api) -> None:
+    def shown() -> Any:
+        return api.get("/credentials/by_name/house").json["display_name"]
+
+    api.post("/credentials", BODY | {"display_name": "Pretty"})
+    assert shown() == "Pretty"
+    assert api.get("/credentials").json["credentials"][0]["display_name"] == "Pretty"
+    for sent, kept in ((None, "Pretty"), ("New", "New"), ("", None)):
+        assert api.patch("/credentials/house", {"display_name": sent, "credential_info": {}}).status == 200
+        assert shown() == kept
+    api.post("/model/new", NEW)
+    api.post("/credentials", {"credential_name": "copy", "model_id": "house-1", "display_name": "The copy"})
+    assert Credential.objects.get(name="copy").display_name == "The copy"
+    assert api.patch("/credentials/house", {"display_name": 7}).status == 422
 
 
 def test_models_refer_to_a_credential_and_take_its_address(api: Api) -> None:
