@@ -156,7 +156,12 @@ class Deployment(models.Model):
     @property
     def groups(self) -> frozenset[str]:
         """Access groups it is in: those that were added here, and those that the configuration file names."""
-        return frozenset(self.access_groups) | frozenset(self.model_info.get("access_groups") or ())
+        return frozenset(self.listed_groups)
+
+    @property
+    def listed_groups(self) -> list[str]:
+        """The same, each once and in the order it was named: tools compare what they read with what they sent."""
+        return list(dict.fromkeys([*(self.model_info.get("access_groups") or ()), *self.access_groups]))
 
     @property
     def shown_model(self) -> str:

@@ -64,7 +64,7 @@ def _info(deployment: Deployment, card: PriceCard | None) -> Row:
         "litellm_provider": deployment.provider.slug,
         "team_id": team.public_id if team else None,
         "team_public_model_name": deployment.model.name if team else None,
-        "access_groups": sorted(deployment.groups),
+        "access_groups": deployment.listed_groups,
         "blocked": deployment.blocked,
         **show_prices(card),
         "created_at": deployment.created_at,

@@ -95,6 +95,14 @@ def test_prices_of_every_class_are_echoed(api: Api) -> None:
     assert info["input_cost_per_token_above_200k_tokens"] == Decimal("0.00000025")
 
 
+def test_access_groups_keep_the_order_they_were_sent_in(api: Api) -> None:
+    made = api.post("/model/new", with_("model_info.access_groups", ["ga", "aa", "ga"])).json
+    assert made["model_info"]["access_groups"] == ["ga", "aa"]
+    changed = {"model_info": {"access_groups": ["c", "b", "d"]}}
+    api.patch("/model/house-1/update", changed)
+    assert api.get("/model/info").json["data"][0]["model_info"]["access_groups"] == ["c", "b", "d"]
+
+
 def test_a_price_that_a_client_divided_in_floats_is_what_it_meant(api: Api) -> None:
     made = api.post("/model/new", with_("litellm_params.output_cost_per_token", 3.2999999999999997e-06))
     assert made.json["model_info"]["output_cost_per_token"] == Decimal("0.0000033")
