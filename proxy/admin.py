@@ -8,7 +8,7 @@ from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from proxy import pool_services, services
+from proxy import pool_services, services, stated
 from proxy.forms import CredentialForm, DeploymentForm
 from proxy.models import Credential, Deployment, LanguageModel, Pool, Provider
 from spend import book
@@ -146,11 +146,13 @@ class DeploymentAdmin(BlockableAdmin):
 
     def create(self, obj: Deployment, form: Any, actor: Actor) -> Deployment:
         given = form.cleaned_data
+        obj.stated = stated.retold(obj, form.changed_data)
         return services.add_deployment(
             obj, given["model_name"], actor=actor, now=timezone.now(), secret=given["secret"], price=form.price()
         )
 
     def update(self, obj: Deployment, form: Any, actor: Actor) -> Deployment:
+        obj.stated = stated.retold(obj, form.changed_data)
         obj.base_url = (obj.base_url or obj.provider.base_url).rstrip("/")
         services.update_deployment(obj, actor=actor)
         if (price := form.price()) is not None:

@@ -11,6 +11,7 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from proxy import stated
 from proxy.lent_secrets import secret_for
 from proxy.litellm_prices import is_price, read_price
 from proxy.models import Credential, Deployment, Provider
@@ -21,10 +22,7 @@ from spend import book
 from spend.models import Price
 from teams.models import Team
 
-_USED = {
-    "model", "api_key", "api_base", "base_url", "custom_llm_provider", "timeout", "max_retries", "num_retries",
-    "litellm_credential_name",
-}  # fmt: skip
+_USED = {"model", "api_key", "custom_llm_provider", "litellm_credential_name", *stated.NAMES}
 #: Kept, and meant by something: `rpm` and `tpm` are shown alone.
 _MEANT = {"tags", "region_name", "on_disconnect", "rpm", "tpm", "mock_response"}
 #: Names that LiteLLM has besides ours for servers that speak OpenAI's dialect.
@@ -73,7 +71,8 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
         max_input_tokens=_whole(info, "max_input_tokens"),
         max_output_tokens=_whole(info, "max_output_tokens") or _whole(info, "max_tokens"),
         timeout_seconds=_whole(params, "timeout") or settings.CALL_DEFAULTS.timeout_seconds,
-        max_retries=_whole(params, "max_retries", "num_retries", default=settings.CALL_DEFAULTS.max_retries),
+        max_retries=_retries(params),
+        stated=stated.stated_in(params),
         params={key: value for key, value in params.items() if _is_kept(key, value, _USED)} | _bare(params),
         model_info={key: value for key, value in info.items() if _is_kept(key, value, _COMPUTED)},
         source=source,
@@ -203,6 +202,13 @@ def _mode(value: Any) -> str:
     if mode not in Deployment.Mode.values:
         raise ValidationError({"model_info.mode": f"'{mode}' is not one of {', '.join(Deployment.Mode.values)}"})
     return mode
+
+
+def _retries(params: dict[str, Any]) -> int:
+    """Of the two names the first counts. The other one is shown as well, so it has to be a number."""
+    others: int | None = _whole(params, "num_retries")
+    retries: int = _whole(params, "max_retries", default=others)
+    return settings.CALL_DEFAULTS.max_retries if retries is None else retries
 
 
 def _whole(values: dict[str, Any], *names: str, default: int | None = None) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from proxy import services
+from proxy import services, stated
 from proxy.from_litellm import NewModel, read_model
 from proxy.litellm_prices import stated_prices
 from proxy.models import Deployment
@@ -16,7 +16,7 @@ from teams.api_fields import plain_json
 
 _COMPARED = (
     "upstream_model", "base_url", "mode", "max_input_tokens", "max_output_tokens", "is_free", "timeout_seconds",
-    "max_retries", "params", "model_info", "provider_id", "team_id",
+    "max_retries", "stated", "params", "model_info", "provider_id", "team_id",
 )  # fmt: skip
 
 
@@ -45,11 +45,14 @@ def patch(
     """A merge patch: what is not named keeps the value it has now. Raises ValidationError naming the field."""
     known = services.locked(known)
     own = book.cards_at(now, [known.price_item]).get(known.price_item)
-    kept = _params(known, params) | stated_prices(own)
+    anew = _anew(known, params)
+    kept = _params(known, params) | stated.held(known, but=anew) | stated_prices(own)
     merged = {**kept, **{field: value for field, value in params.items() if value is not None}}
     kept_info = _info(known, same_model="model" not in params)
     merged_info = {**kept_info, **{field: value for field, value in info.items() if value is not None}}
-    new = plain(read_model(name or known.model.name, merged, merged_info, Deployment.Source(known.source)))
+    new = read_model(name or known.model.name, merged, merged_info, Deployment.Source(known.source))
+    new.deployment.stated = {**stated.kept(known, but=anew), **stated.stated_in(params)}
+    plain(new)
     if new.price is None:
         new.deployment.is_free = known.is_free
         services.refuse_unpriced(new.deployment, now)
@@ -57,21 +60,28 @@ def patch(
 
 
 def _params(known: Deployment, given: Mapping[str, Any]) -> dict[str, Any]:
-    """`litellm_params` as they are; what another upstream or another secret makes void is left out."""
+    """`litellm_params` as they are, but for address, timeout and retries, and the secret that another one replaces."""
     credential = known.credential if known.credential and not known.credential.is_own else None
     kept = {
         **known.params,
         "model": known.shown_model,
-        "api_base": known.base_url,
-        "timeout": known.timeout_seconds,
-        "max_retries": known.max_retries,
         "litellm_credential_name": credential.name if credential else None,
     }
+    void = {"litellm_credential_name"} if given.get("api_key") else set()
+    return {field: value for field, value in kept.items() if field not in void}
+
+
+def _anew(known: Deployment, given: Mapping[str, Any]) -> set[str]:
+    """Columns of address and patience that do not stay: set anew, or void with another upstream or another secret.
+
+    Who names the credential that it has already means no other address than the one that was stated, if one was.
+    """
     wanted = str(given.get("model") or known.shown_model)
     moved = not (wanted if "/" in wanted else f"openai/{wanted}").startswith(f"{known.provider.slug}/")
-    void = {"api_base"} if moved or given.get("base_url") or given.get("litellm_credential_name") else set()
-    void |= {"litellm_credential_name"} if given.get("api_key") else set()
-    return {field: value for field, value in kept.items() if field not in void}
+    named = given.get("litellm_credential_name")
+    same = known.credential is not None and not known.credential.is_own and named == known.credential.name
+    is_void = moved or (named and not (same and stated.columns_in(known.stated) & {"base_url"}))
+    return stated.columns_in(given) | ({"base_url"} if is_void else set())
 
 
 def _info(known: Deployment, *, same_model: bool) -> dict[str, Any]:
@@ -88,5 +98,6 @@ def _info(known: Deployment, *, same_model: bool) -> dict[str, Any]:
 def plain(model: NewModel) -> NewModel:
     """Prices were read exactly; what is merely kept goes into a JSON column."""
     model.deployment.params = plain_json(model.deployment.params)
+    model.deployment.stated = plain_json(model.deployment.stated)
     model.deployment.model_info = plain_json(model.deployment.model_info)
     return model

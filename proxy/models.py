@@ -122,6 +122,7 @@ class Deployment(models.Model):
     is_free = models.BooleanField("free of charge", default=False)
     timeout_seconds = models.PositiveIntegerField(default=600)
     max_retries = models.PositiveSmallIntegerField(default=2)
+    stated = models.JSONField(default=dict, blank=True, editable=False)
     blocked = models.BooleanField(default=False)
     team = models.ForeignKey(Team, models.CASCADE, null=True, blank=True, related_name="own_models")
     access_groups = models.JSONField(default=list, blank=True, validators=[validate_names])

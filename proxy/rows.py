@@ -41,10 +41,8 @@ def _params(deployment: Deployment, own: PriceCard | None) -> Row:
     return {
         **deployment.params,
         "model": deployment.shown_model,
-        "api_base": deployment.base_url,
         "custom_llm_provider": deployment.provider.slug,
-        "timeout": deployment.timeout_seconds,
-        "max_retries": deployment.max_retries,
+        **deployment.stated,
         **named,
         **stated_prices(own),
     }

@@ -156,10 +156,17 @@ def test_a_deployment_from_model_to_price(browser: Client, openai: Provider) -> 
     assert Price.objects.get(item=row.price_item).input == Decimal("0.00000015")
     listing = browser.get(reverse(f"admin:{name}_changelist")).content.decode()
     assert "$0.15 / $0.60" in listing
+    assert row.stated == {}
     change(browser, name, row.pk, input_price="0.2", output_price="0.8", timeout_seconds=30)
     row.refresh_from_db()
-    assert row.timeout_seconds == 30
+    assert (row.timeout_seconds, row.stated) == (30, {"timeout": 30})
     assert Price.objects.filter(item=row.price_item).count() == 2
+    change(browser, name, row.pk, base_url="https://api.openai.com/v2")
+    row.refresh_from_db()
+    assert row.stated == {"timeout": 30, "api_base": "https://api.openai.com/v2"}
+    change(browser, name, row.pk, base_url="")
+    row.refresh_from_db()
+    assert (row.base_url, row.stated) == ("https://api.openai.com/v1", {"timeout": 30})
     wrong = change(browser, name, row.pk, base_url="https://elsewhere.example.com/v1")
     assert "api.openai.com only" in errors(wrong)["credential"][0]
     browser.post(reverse(f"admin:{name}_delete", args=[row.pk]), {"post": "yes"})
