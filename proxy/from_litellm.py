@@ -13,7 +13,7 @@ from django.core.exceptions import ValidationError
 
 from proxy import stated
 from proxy.lent_secrets import secret_for
-from proxy.litellm_prices import is_price, read_price
+from proxy.litellm_prices import by_the_million, is_price, read_price
 from proxy.models import Credential, Deployment, Provider
 from proxy.providers import REGISTRY
 from proxy.runtime import defaults
@@ -88,7 +88,8 @@ def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: 
     _check_defaults(params)
     if info.get("id"):
         deployment.public_id = str(info["id"])
-    price = read_price({**info, **params}, has_output=deployment.mode != Deployment.Mode.EMBEDDING)
+    prices = {**info, **params} | by_the_million(info, params)
+    price = read_price(prices, has_output=deployment.mode != Deployment.Mode.EMBEDDING)
     deployment.is_free = price is not None and book.card_of(price).is_free
     return NewModel(name, deployment, _secret(params, deployment), price)
 

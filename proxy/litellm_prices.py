@@ -38,7 +38,8 @@ _SERVICES = {"priority": "priority", "flex": "flex", "batches": "batch"}
 _PICO_USD = Decimal(10) ** -12
 _COST = re.compile(r"cost_per|token_cost|^tiered_pricing$")
 #: Another unit for what the prices per token cover already.
-_SAME_AGAIN = re.compile(r"_per_character|_per_gb_per_day")
+_SAME_AGAIN = re.compile(r"_per_character|_per_gb_per_day|^(in|out)put_cost_per_million_tokens$")
+_MILLIONS = ("input_cost_per_million_tokens", "output_cost_per_million_tokens")
 
 
 class UnsupportedPrice(ValidationError):
@@ -48,6 +49,14 @@ class UnsupportedPrice(ValidationError):
 def is_price(field: str) -> bool:
     """Whether a field says what something costs."""
     return bool(_COST.search(field))
+
+
+def by_the_million(info: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Decimal]:
+    """USD per token, by LiteLLM's name, of what `model_info` or `litellm_params` price by the million tokens and
+    `litellm_params` do not price by the token. Raises ValidationError naming the field."""
+    given = {field: params.get(field, info.get(field)) for field in _MILLIONS}
+    found = {field.replace("_million_tokens", "_token"): field for field in _MILLIONS if given[field] is not None}
+    return {name: _usd(field, given[field], per=10**6) for name, field in found.items() if params.get(name) is None}
 
 
 def read_price(values: Mapping[str, Any], *, has_output: bool) -> Price | None:

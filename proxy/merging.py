@@ -8,7 +8,7 @@ from django.db import transaction
 
 from proxy import services, stated
 from proxy.from_litellm import NewModel, read_model
-from proxy.litellm_prices import stated_prices
+from proxy.litellm_prices import by_the_million, stated_prices
 from proxy.models import Deployment
 from spend import book
 from teams.actors import Actor
@@ -46,7 +46,9 @@ def patch(
     known = services.locked(known)
     own = book.cards_at(now, [known.price_item]).get(known.price_item)
     anew = _anew(known, params)
-    kept = _params(known, params) | stated.held(known, but=anew) | stated_prices(own)
+    # A price by the million that is sent now comes before the one that is there.
+    prices = stated_prices(own) | by_the_million(info, params)
+    kept = _params(known, params) | stated.held(known, but=anew) | prices
     merged = {**kept, **{field: value for field, value in params.items() if value is not None}}
     kept_info = _info(known, same_model="model" not in params)
     merged_info = {**kept_info, **{field: value for field, value in info.items() if value is not None}}

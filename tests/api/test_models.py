@@ -95,6 +95,24 @@ def test_prices_of_every_class_are_echoed(api: Api) -> None:
     assert info["input_cost_per_token_above_200k_tokens"] == Decimal("0.00000025")
 
 
+def test_prices_by_the_million_are_read_as_such(api: Api) -> None:
+    def rates(row: dict[str, Any]) -> tuple[Decimal, Decimal]:
+        return row["litellm_params"]["input_cost_per_token"], row["litellm_params"]["output_cost_per_token"]
+
+    by_million = {"id": "house-1", "input_cost_per_million_tokens": 3.3, "output_cost_per_million_tokens": 9}
+    unpriced = {"model": "openai/house-model", "api_key": SECRET}
+    made = api.post("/model/new", {"model_name": "fast", "litellm_params": unpriced, "model_info": by_million})
+    assert made.status == 200, made.text
+    assert rates(made.json) == (Decimal("0.0000033"), Decimal("0.000009"))
+    again = {"model_info": {"id": "house-1", "output_cost_per_million_tokens": 0.1}}
+    assert rates(api.post("/model/update", again).json) == (Decimal("0.0000033"), Decimal("1e-7"))
+    own = {"litellm_params": {"output_cost_per_token": 7e-6}, "model_info": by_million}
+    assert rates(api.patch("/model/house-1/update", own).json) == (Decimal("0.0000033"), Decimal("0.000007"))
+    too_fine = {"model_info": {"input_cost_per_million_tokens": "0.0000001"}}
+    refused = api.patch("/model/house-1/update", too_fine)
+    assert (refused.status, refused.error["param"]) == (400, "input_cost_per_million_tokens")
+
+
 def test_access_groups_keep_the_order_they_were_sent_in(api: Api) -> None:
     made = api.post("/model/new", with_("model_info.access_groups", ["ga", "aa", "ga"])).json
     assert made["model_info"]["access_groups"] == ["ga", "aa"]
