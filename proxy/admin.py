@@ -123,7 +123,7 @@ class DeploymentAdmin(BlockableAdmin):
         ("source", ChoicesDropdownFilter),
     )
     autocomplete_fields = ("credential",)
-    readonly_fields = ("model", "public_id", "price", "source", "team", "access_groups_shown")
+    readonly_fields = ("model", "public_id", "price", "source", "team", "access_groups_shown", "awaited_credential")
     add_fieldsets = (
         (None, {"fields": ("model_name", ("provider", "upstream_model"), ("base_url", "mode"))}),
         ("Access", {"fields": (("secret", "credential"),)}),
@@ -132,7 +132,7 @@ class DeploymentAdmin(BlockableAdmin):
     )
     fieldsets = (
         (None, {"fields": (("model", "public_id"), ("provider", "upstream_model"), ("base_url", "mode"))}),
-        ("Access", {"fields": ("credential", ("team", "access_groups_shown"))}),
+        ("Access", {"fields": (("credential", "awaited_credential"), ("team", "access_groups_shown"))}),
         ("Price", {"fields": ("price", *PRICES)}),
         ("Calls", {"classes": ("collapse",), "fields": (*CALLS, "source")}),
     )

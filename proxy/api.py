@@ -153,7 +153,7 @@ def _refuse_foreign(caller: Caller, given: dict[str, Any], deployment: Deploymen
     if caller.is_admin:
         return
     credential, params = deployment.credential if deployment else None, given.get("litellm_params") or {}
-    if (credential is not None and not credential.is_own) or params.get("litellm_credential_name"):
+    if (deployment is not None and deployment.credential_name) or params.get("litellm_credential_name"):
         raise ApiError(
             403, "litellm_credential_name: only platform admins may use stored credentials; send api_key to /model/new",
             param="litellm_credential_name",

@@ -92,6 +92,7 @@ class Credentials(ManagementView):
                 400, "credential_values.api_key: this field is required; other kinds of secrets are not supported",
                 param="credential_values.api_key",
             )  # fmt: skip
+        self.waits_for_workers = services.is_awaited(name)
         services.store_credential(credential, secret, actor=self.caller.actor)
         return Response({"success": True, "message": "Credential created successfully"})
 

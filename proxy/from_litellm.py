@@ -54,18 +54,24 @@ class NewModel:
         return f"NewModel(name={self.name!r})"
 
 
-def read_model(name: str, params: dict[str, Any], info: dict[str, Any], source: Deployment.Source) -> NewModel:
-    """Raises ValidationError naming the field and what to write instead."""
+def read_model(
+    name: str, params: dict[str, Any], info: dict[str, Any], source: Deployment.Source, *, may_wait: bool = False
+) -> NewModel:
+    """Raises ValidationError naming the field and what to write instead.
+
+    One that `may_wait` may name a credential that is not stored yet.
+    """
     refuse_secrets(params, allowed="api_key")
     refuse_secrets(info)
     slug, upstream = _provider_and_model(params)
     _check_wildcard(name, upstream)
-    credential = _credential(params)
+    credential, awaited = _credential(params, may_wait=may_wait)
     deployment = Deployment(
         provider=Provider.objects.get(slug=slug),
         upstream_model=upstream,
         base_url=str(params.get("api_base") or params.get("base_url") or (credential.base_url if credential else "")),
         credential=credential,
+        awaited_credential=awaited,
         team=_team(info.get("team_id")),
         mode=_mode(info.get("mode")),
         max_input_tokens=_whole(info, "max_input_tokens"),
@@ -148,16 +154,19 @@ def _check_wildcard(name: str, upstream: str) -> None:
         raise ValidationError({"model_name": f"'{upstream}' needs a name with as many stars, e.g. 'openai/*'"})
 
 
-def _credential(params: dict[str, Any]) -> Credential | None:
+def _credential(params: dict[str, Any], *, may_wait: bool) -> tuple[Credential | None, str]:
+    """The stored credential that is named, or the name of one that is not stored yet."""
     name = params.get("litellm_credential_name")
     if not name:
-        return None
+        return None, ""
     if params.get("api_key"):
         raise ValidationError({"litellm_params.api_key": "send either api_key or litellm_credential_name, not both"})
     credential = Credential.objects.filter(name=name).first() if isinstance(name, str) else None
+    if credential is None and may_wait and isinstance(name, str) and len(name) <= 255:
+        return None, name
     if credential is None:
         raise ValidationError({"litellm_params.litellm_credential_name": "no credential has this name"})
-    return credential
+    return credential, ""
 
 
 def _team(public_id: Any) -> Team | None:

@@ -74,10 +74,10 @@ def _timed(deployment: Deployment, headers: dict[str, str] | None) -> tuple[str,
 
 
 def _headers(deployment: Deployment) -> dict[str, str] | None:
-    """None if the secret cannot be sent: not decryptable, or bound to another host."""
+    """None if the secret cannot be sent: not there yet, not decryptable, or bound to another host."""
     credential = deployment.credential
     if credential is None:
-        return {}
+        return None if deployment.awaited_credential else {}
     if credential.host != services.host_of(deployment.base_url):
         return None
     try:
@@ -88,7 +88,7 @@ def _headers(deployment: Deployment) -> dict[str, str] | None:
 
 def _problem(deployment: Deployment, headers: dict[str, str] | None) -> str:
     if headers is None:
-        return "the credential cannot be used for this address"
+        return "the credential is not there yet, or cannot be used for this address"
     try:
         base = deployment.base_url
         how: dict[str, Any] = {"headers": headers, "timeout": _TIMEOUT_SECONDS, "follow_redirects": False}

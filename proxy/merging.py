@@ -17,6 +17,7 @@ from teams.api_fields import plain_json
 _COMPARED = (
     "upstream_model", "base_url", "mode", "max_input_tokens", "max_output_tokens", "is_free", "timeout_seconds",
     "max_retries", "stated", "params", "model_info", "provider_id", "team_id",
+    "awaited_credential",
 )  # fmt: skip
 
 
@@ -52,7 +53,13 @@ def patch(
     merged = {**kept, **{field: value for field, value in params.items() if value is not None}}
     kept_info = _info(known, same_model="model" not in params)
     merged_info = {**kept_info, **{field: value for field, value in info.items() if value is not None}}
-    new = read_model(name or known.model.name, merged, merged_info, Deployment.Source(known.source))
+    new = read_model(
+        name or known.model.name,
+        merged,
+        merged_info,
+        Deployment.Source(known.source),
+        may_wait=merged.get("litellm_credential_name") == known.awaited_credential,
+    )
     new.deployment.stated = {**stated.kept(known, but=anew), **stated.stated_in(params)}
     plain(new)
     if new.price is None:
@@ -63,12 +70,7 @@ def patch(
 
 def _params(known: Deployment, given: Mapping[str, Any]) -> dict[str, Any]:
     """`litellm_params` as they are, but for address, timeout and retries, and the secret that another one replaces."""
-    credential = known.credential if known.credential and not known.credential.is_own else None
-    kept = {
-        **known.params,
-        "model": known.shown_model,
-        "litellm_credential_name": credential.name if credential else None,
-    }
+    kept = {**known.params, "model": known.shown_model, "litellm_credential_name": known.credential_name or None}
     void = {"litellm_credential_name"} if given.get("api_key") else set()
     return {field: value for field, value in kept.items() if field not in void}
 
@@ -81,8 +83,8 @@ def _anew(known: Deployment, given: Mapping[str, Any]) -> set[str]:
     wanted = str(given.get("model") or known.shown_model)
     moved = not (wanted if "/" in wanted else f"openai/{wanted}").startswith(f"{known.provider.slug}/")
     named = given.get("litellm_credential_name")
-    same = known.credential is not None and not known.credential.is_own and named == known.credential.name
-    is_void = moved or (named and not (same and stated.columns_in(known.stated) & {"base_url"}))
+    has_address = "base_url" in stated.columns_in(known.stated)
+    is_void = moved or (named and not (named == known.credential_name and has_address))
     return stated.columns_in(given) | ({"base_url"} if is_void else set())
 
 

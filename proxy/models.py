@@ -116,6 +116,7 @@ class Deployment(models.Model):
     upstream_model = models.CharField(max_length=255)
     base_url = models.URLField(max_length=500)
     credential = models.ForeignKey(Credential, models.PROTECT, null=True, blank=True, related_name="deployments")
+    awaited_credential = models.CharField("waits for", max_length=255, blank=True, default="", editable=False)
     mode = models.CharField(max_length=16, choices=Mode.choices, default=Mode.CHAT)
     max_input_tokens = models.PositiveBigIntegerField(null=True, blank=True)
     max_output_tokens = models.PositiveBigIntegerField(null=True, blank=True)
@@ -163,6 +164,11 @@ class Deployment(models.Model):
     def listed_groups(self) -> list[str]:
         """The same, each once and in the order it was named: tools compare what they read with what they sent."""
         return list(dict.fromkeys([*(self.model_info.get("access_groups") or ()), *self.access_groups]))
+
+    @property
+    def credential_name(self) -> str:
+        """The stored credential that it is called with, or waits for; empty if it has none, or one of its own."""
+        return self.credential.name if self.credential and not self.credential.is_own else self.awaited_credential
 
     @property
     def shown_model(self) -> str:

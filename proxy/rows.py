@@ -36,8 +36,7 @@ def model_row(deployment: Deployment, own: PriceCard | None, listed: PriceCard |
 
 
 def _params(deployment: Deployment, own: PriceCard | None) -> Row:
-    credential = deployment.credential
-    named = {"litellm_credential_name": credential.name} if credential and not credential.is_own else {}
+    named = {"litellm_credential_name": name} if (name := deployment.credential_name) else {}
     return {
         **deployment.params,
         "model": deployment.shown_model,

@@ -51,7 +51,8 @@ class ModelSerializer(serializers.Serializer[Any]):
         info = values.get("model_info") or {}
         if info.get("id") and Deployment.objects.filter(public_id=info["id"]).exists():
             raise ApiError(400, f"model_info.id: a model with id '{info['id']}' exists already", param="model_info.id")
-        return plain(read_model(values["model_name"], values["litellm_params"], info, Deployment.Source.API))
+        name, params = values["model_name"], values["litellm_params"]
+        return plain(read_model(name, params, info, Deployment.Source.API, may_wait=True))
 
 
 class ModelPatchSerializer(ModelSerializer):

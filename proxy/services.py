@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from keys import vault
-from proxy import pool_services
+from proxy import pool_services, stated
 from proxy.models import Credential, Deployment, LanguageModel, Provider
 from proxy.providers import REGISTRY
 from spend import book
@@ -45,6 +45,7 @@ def store_credential(credential: Credential, secret: str, *, actor: Actor) -> Cr
     credential.envelope = vault.seal(secret, _context(credential), settings.SALT_KEY)
     credential.save(update_fields=["envelope"])
     audit.record("credential.replaced" if existed else "credential.created", credential, actor=actor)
+    _take_up(credential, actor)
     changes.publish_catalog()
     return credential
 
@@ -62,6 +63,7 @@ def change_credential(credential: Credential, secret: str, *, actor: Actor) -> C
     credential.full_clean(exclude=["envelope"])
     credential.save()
     audit.record("credential.updated", credential, actor=actor, before=audit.snapshot(stored))
+    _take_up(credential, actor)
     changes.publish_catalog()
     return credential
 
@@ -113,7 +115,7 @@ def add_deployment(
     pool_services.joined(deployment.groups)
     audit.record("model.created", deployment, actor=actor)
     changes.publish_catalog()
-    return deployment
+    return _with_awaited(deployment, actor)
 
 
 def stands_beside_others(deployment: Deployment) -> bool:
@@ -139,6 +141,7 @@ def update_deployment(deployment: Deployment, *, actor: Actor, model_name: str =
     stored = locked(deployment)
     before = audit.snapshot(stored)
     deployment.blocked = stored.blocked
+    deployment.awaited_credential = "" if deployment.credential else deployment.awaited_credential
     if model_name and model_name != stored.model.name:
         deployment.model = _model(model_name)
     deployment.updated_by = actor.label
@@ -259,6 +262,48 @@ def _refuse_foreign_credential(deployment: Deployment) -> None:
     credential = deployment.credential
     if credential is not None and credential.host != host_of(deployment.base_url):
         raise ValidationError({"credential": f"it is bound to {credential.host}, not to the host of the base URL"})
+
+
+def is_awaited(name: str) -> bool:
+    """Whether models wait for a credential of this name."""
+    return Deployment.objects.filter(awaited_credential=name).exists()
+
+
+def _take_up(credential: Credential, actor: Actor) -> None:
+    """Give a stored credential to the models that were made before it and name it; to those at its own host, that is.
+
+    The others go on waiting: a secret goes nowhere but to the host that it was stored for.
+    """
+    if credential.is_own:
+        return
+    _one_by_one()
+    rows = Deployment.objects.with_owners().filter(awaited_credential=credential.name)
+    for row in rows.select_for_update(of=("self",), no_key=True):
+        if "base_url" not in stated.columns_in(row.stated):
+            row.base_url = (credential.base_url or row.provider.base_url).rstrip("/")
+        if host_of(row.base_url) == credential.host:
+            row.credential = credential
+            update_deployment(row, actor=actor)
+
+
+def _with_awaited(deployment: Deployment, actor: Actor) -> Deployment:
+    """The deployment, with the credential that it waits for if somebody stored that meanwhile."""
+    if not deployment.awaited_credential:
+        return deployment
+    _one_by_one()
+    credential = Credential.objects.filter(name=deployment.awaited_credential, is_own=False).first()
+    if credential is not None:
+        _take_up(credential, actor)
+        deployment.refresh_from_db()
+    return deployment
+
+
+def _one_by_one() -> None:
+    """Until the transaction ends nobody else stores a credential, or makes a model that waits for one.
+
+    Otherwise two that are made at once would not see each other.
+    """
+    Provider.objects.order_by("pk").select_for_update(no_key=True).first()
 
 
 def refuse_unpriced(deployment: Deployment, now: datetime) -> None:

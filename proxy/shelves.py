@@ -215,4 +215,5 @@ def _target(row: Deployment, priced: Mapping[str, PriceCard]) -> Target | None:
         on_disconnect=row.params.get("on_disconnect") or REGISTRY[row.provider.slug].on_disconnect,
         region=str(row.params.get("region_name") or ""),
         tags=frozenset(row.params.get("tags") or ()),
+        waits=bool(row.awaited_credential),
     )

@@ -47,6 +47,8 @@ class Target:
     """Request fields that it sends where the client says nothing."""
     usual_output_tokens: int | None = None
     """What a call without an output cap gets, if it is less than the model could make."""
+    waits: bool = False
+    """Whether it names a credential that is not there yet: until then it cannot be called."""
     groups: frozenset[str] = _NONE
     """Further names by which limits may mean its model: its access groups, its aliases, and the provider's own name."""
 

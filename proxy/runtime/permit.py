@@ -182,12 +182,22 @@ def _covers(entry: str, model: str, groups: frozenset[str]) -> bool:
 
 
 def callable_targets(targets: tuple[Target, ...], model: str) -> tuple[Target, ...]:
-    """Deployments of a model that may be called: priced, or free. Raises 400."""
+    """Deployments of a model that may be called: priced or free, and not without their credential. Raises 400."""
     if not targets:
         raise errors.invalid(
             f"Invalid model name passed in model={model}. Call GET /v1/models to see what this key may use", "model"
         )
-    priced = tuple(target for target in targets if target.is_free or target.price is not None)
+    ready = tuple(target for target in targets if not target.waits)
+    if not ready:
+        raise errors.GatewayError(
+            400,
+            "credential_not_found",
+            f"the credential of model '{model}' is not stored yet, or is for another host: ask your platform admin to "
+            "store it",
+            "model",
+            {"x-should-retry": "false"},
+        )
+    priced = tuple(target for target in ready if target.is_free or target.price is not None)
     if not priced:
         raise errors.GatewayError(
             400,

@@ -127,7 +127,7 @@ def test_a_stored_secret_goes_to_its_own_host_only(api: Api) -> None:
 @pytest.mark.parametrize(
     ("params", "field"),
     [
-        ({"litellm_credential_name": "nobody"}, "litellm_params.litellm_credential_name"),
+        ({"litellm_credential_name": ["house"]}, "litellm_params.litellm_credential_name"),
         ({"api_key": SECRET}, "litellm_params.api_key"),
     ],
 )
