@@ -71,7 +71,7 @@ class VirtualKeyAdmin(LimitsAdmin):
     actions_detail = ("regenerate", "block", "unblock", "archive")
     ordering = ("-pk",)
     add_fieldsets = (
-        (None, {"fields": ("alias", ("team", "user"), ("project", "service_account"), ("organization", "expires_at"))}),
+        (None, {"fields": ("alias", ("team", "user"), ("project", "service_account"), "organization", "expires_at")}),
         BUDGET,
         LIMITS,
         (
