@@ -113,6 +113,7 @@ class VirtualKeyAdmin(LimitsAdmin):
     # --- Changes --------------------------------------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        obj.names_organization = obj.names_organization or "organization" in form.changed_data
         if change:
             services.update_key(obj, actor=actor_of(request))
         else:

@@ -102,6 +102,7 @@ class VirtualKey(Limits):
     masked = models.CharField("key", max_length=16, editable=False)
     alias = models.CharField("key alias", max_length=255, null=True, blank=True)
     organization = models.ForeignKey(Organization, models.PROTECT, related_name="keys")
+    names_organization = models.BooleanField(default=False, editable=False)
     team = models.ForeignKey(Team, models.PROTECT, related_name="keys", null=True, blank=True)
     project = models.ForeignKey(Project, models.PROTECT, related_name="keys", null=True, blank=True)
     user = models.ForeignKey(User, models.PROTECT, related_name="keys", null=True, blank=True)

@@ -111,6 +111,8 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
 
     def _place(self, key: VirtualKey) -> None:
         organization = find_organization(self.validated_data)
+        if "organization_id" in self.validated_data:
+            key.names_organization = organization is not None
         owner = key.team or (key.user if key.user and key.user.organization else None)
         if organization is None:
             if not key.organization_id:

@@ -390,5 +390,6 @@ def test_every_column_of_a_key_is_either_documented_or_internal() -> None:
         "tpm_limit", "max_parallel_requests", "raise_nano", "raise_until", "shared_budget", "allowed_models",
         "metadata", "blocked", "alias", "team", "user", "aliases", "tags", "allowed_routes", "output_cap_policy",
         "expires_at", "auto_rotate", "rotation_interval", "extras", "project", "end_user_budget",
+        "names_organization",
     }  # fmt: skip
     assert {field.name for field in VirtualKey._meta.concrete_fields} == written | set(INTERNAL)
