@@ -278,6 +278,7 @@ class Holds:
             for held, cost_nano, tokens in due
         ]
         lines = [held.lines for held, _, _ in due]
+        self._asked_platform = self._asked_platform or await overall.is_asked(self._store)
         if self._asked_platform:
             calls += overall.settlements(due)
             lines += [held.platform.lines if held.platform else () for held, _, _ in due]
@@ -387,11 +388,8 @@ class Holds:
 
 
 def _over_soft(lines: tuple[Line, ...], spent: list[str]) -> list[Line]:
-    return [
-        line
-        for line, now in zip(lines, spent, strict=False)
-        if line.soft_nano is not None and line.soft_nano <= int(now)
-    ]
+    known = zip(lines, spent, strict=False)
+    return [line for line, now in known if line.soft_nano is not None and line.soft_nano <= int(now)]
 
 
 def _injected(asking: Asking) -> int | None:

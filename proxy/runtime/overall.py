@@ -17,6 +17,7 @@ from proxy.runtime.plan import Line, Moment, Plan, plan_for
 from teams.scopes import PLATFORM, store_prefix
 
 if TYPE_CHECKING:
+    from proxy.runtime.counters import CounterStore
     from proxy.runtime.held import Held
 
 PREFIX = store_prefix(PLATFORM)
@@ -47,6 +48,14 @@ def joined(held: "Held", moment: Moment, epoch: int, reply: list[str]) -> "Held"
     place = len(held.plan.rates)
     left = (*held.left[:place], *map(int, reply[2:]), *held.left[place:])
     return replace(held, platform=Half(epoch, moment.lines, moment.slots), left=left)
+
+
+async def is_asked(store: "CounterStore") -> bool:
+    """Whether the platform's counters are in use: they may have been read with calls that did not ask for them.
+
+    Asked after those calls were posted: who reads counters only now finds them in the ledger.
+    """
+    return bool(await store.command("EXISTS", f"{PREFIX}:epoch"))
 
 
 def settlements(due: Sequence[tuple["Held", int, int]]) -> list[tuple[str, str, int, int, int, str]]:

@@ -246,6 +246,18 @@ def test_a_call_that_began_before_the_ceiling_is_settled_there_when_it_ends(
     assert workers[1].hold(tokens[1], 8) is not None
 
 
+def test_a_worker_that_never_met_the_ceiling_settles_its_calls_there_too(
+    house: House, workers: list[Worker], tokens: tuple[str, str], counters: StoreView
+) -> None:
+    held = workers[1].hold(tokens[0], 5)
+    assert held is not None
+    limit(max_budget_nano=20 * PER_TOKEN)
+    assert workers[0].hold(tokens[1], 5) is not None
+    workers[1].settle(held, workers[1].post(posting_of(held.intent, 9 * PER_TOKEN))[held.intent.hold_id], 9)
+    assert workers[0].hold(tokens[1], 7) is None, "9 of 20 tokens were spent, 5 are held"
+    assert workers[0].hold(tokens[1], 6) is not None
+
+
 def test_rates_and_slots_of_the_platform_hold_for_all_keys_together(
     house: House, workers: list[Worker], tokens: tuple[str, str], counters: StoreView
 ) -> None:
