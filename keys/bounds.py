@@ -11,7 +11,7 @@ from typing import Any
 from django.conf import settings
 
 from keys.models import VirtualKey
-from teams.access_groups import further_names, group_ids
+from teams.access_groups import beyond, group_ids
 from teams.api_types import ApiError
 from teams.budgets import MARKS, matches
 from teams.models import Limits, OrganizationMembership
@@ -157,9 +157,9 @@ def _refuse_models(wanted: Iterable[str], owner: Limits) -> None:
     if not top or _EVERYTHING.intersection(top):
         return
     named = {name for name in wanted if name not in _NARROWING and name not in top}
-    # A pattern covers what is called so, not what is called otherwise and known by such a name too.
+    # A pattern covers what is called so, not what has another name and is known by this one too.
     covered = {name for name in named if any(matches(entry, name) for entry in top)}
-    foreign = (named - covered) | further_names(covered)
+    foreign = (named - covered) | beyond(covered, top)
     if foreign:
         listed = ", ".join(sorted(foreign)[:5])
         raise ApiError(400, f"models: {owner.scope_kind.value} '{owner}' does not allow {listed}", param="models")

@@ -193,10 +193,12 @@ def find_key(value: str, *, deleted: bool = False, replaced: bool = False, locke
     token = token_from(value)
     keys = VirtualKey.objects.with_owners().exclude(public_id=MASTER_ID)
     keys = keys if deleted else keys.live()
-    keys = keys.select_for_update(no_key=True, of=("self",)) if locked else keys
     named = Q(token=token)
     if replaced:
         named |= Q(pk__in=RetiredSecret.objects.filter(token=token).values("key_id"))
+    if locked:
+        # First the lock: what is joined to a row in the statement that locks it may be older than the row.
+        list(VirtualKey.objects.select_for_update(no_key=True).filter(named).values_list("pk"))
     key = keys.filter(named).first()
     if key is None:
         raise ApiError(404, "Key not found in database", param="key")

@@ -187,4 +187,5 @@ def _row(credential: Credential) -> Row:
         "credential_values": {**credential.params, "api_key": _MASK, **address},
         "credential_info": credential.info,
         "display_name": credential.display_name or None,
+        "source": "db",
     }

@@ -161,7 +161,8 @@ def _credential(params: dict[str, Any], *, may_wait: bool) -> tuple[Credential |
         return None, ""
     if params.get("api_key"):
         raise ValidationError({"litellm_params.api_key": "send either api_key or litellm_credential_name, not both"})
-    credential = Credential.objects.filter(name=name).first() if isinstance(name, str) else None
+    shared = Credential.objects.filter(is_own=False)
+    credential = shared.filter(name=name).first() if isinstance(name, str) else None
     if credential is None and may_wait and isinstance(name, str) and len(name) <= 255:
         return None, name
     if credential is None:
@@ -225,13 +226,19 @@ def _whole(values: dict[str, Any], *names: str, default: int | None = None) -> A
     for name in names:
         if values.get(name) is not None:
             try:
-                number = int(values[name])
+                number = int(_no_switch(values[name]))
             except (TypeError, ValueError, OverflowError) as error:
                 raise ValidationError({name: "write a whole number"}) from error
             if not 0 <= number < 2**53:
                 raise ValidationError({name: "write a whole number that is not negative"})
             return number
     return default
+
+
+def _no_switch(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise TypeError
+    return value
 
 
 def refuse_secrets(values: dict[str, Any], allowed: str = "") -> None:

@@ -3,15 +3,16 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.utils import timezone
 
 from keys.models import KeyQuerySet, VirtualKey
-from proxy import pool_services
+from proxy import pool_services, shelves
 from proxy.models import AccessGroup, Deployment, Pool
+from proxy.runtime import permit
 from teams import audit, changes
-from teams.access_groups import FIELD, assigns_groups, tells_further_names
+from teams.access_groups import FIELD, assigns_groups, tells_beyond
 from teams.actors import Actor
 from teams.api_types import ApiError
 from teams.models import Team
@@ -77,11 +78,17 @@ def save_group(
     return group
 
 
-@tells_further_names
-def further_names(names: Collection[str]) -> frozenset[str]:
-    """Those of some names by which lists mean other models: groups that models are put under, and aliases."""
-    groups = frozenset().union(*(row.groups for row in Deployment.objects.all()))
-    return frozenset(names) & (groups | settings.MODEL_ALIASES.models.keys())
+@tells_beyond
+def beyond(names: Collection[str], models: Collection[str]) -> frozenset[str]:
+    """Those of some names by which a list would mean a model that the list `models` does not cover: access groups,
+    aliases, and names that providers give."""
+    catalog, found = shelves.load_catalog(timezone.now()), set[str]()
+    for team in (None, *catalog.of_team):
+        for name in {name for shelf in catalog.shelves(team) for name in shelf.names()}:
+            further = catalog.groups_of(name, team)
+            if not any(permit.covers(entry, name, further) for entry in models):
+                found |= {wanted for wanted in names if permit.covers(wanted, name, further)}
+    return frozenset(found)
 
 
 @assigns_groups

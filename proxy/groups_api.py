@@ -86,7 +86,7 @@ def _fill(name: str, body: Row, view: ManagementView, *, fresh: bool = False) ->
     changed = group_services.set_members(name, rows, actor=view.caller.actor, fresh=fresh)
     return {
         "access_group": name,
-        "model_names": sorted({row.model.name for row in rows}),
+        "model_names": list(dict.fromkeys(body.get("model_names") or sorted(row.model.name for row in rows))),
         "model_ids": body.get("model_ids"),
         "models_updated": changed,
     }

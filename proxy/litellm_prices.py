@@ -39,6 +39,7 @@ _PICO_USD = Decimal(10) ** -12
 _COST = re.compile(r"cost_per|token_cost|^tiered_pricing$")
 #: Another unit for what the prices per token cover already.
 _SAME_AGAIN = re.compile(r"_per_character|_per_gb_per_day|^(in|out)put_cost_per_million_tokens$")
+_BOTH = "give both prices, per token of input and of output (0: free)"
 _MILLIONS = ("input_cost_per_million_tokens", "output_cost_per_million_tokens")
 
 
@@ -54,8 +55,8 @@ def is_price(field: str) -> bool:
 def by_the_million(info: Mapping[str, Any], params: Mapping[str, Any]) -> dict[str, Decimal]:
     """USD per token, by LiteLLM's name, of what `model_info` or `litellm_params` price by the million tokens and
     `litellm_params` do not price by the token. Raises ValidationError naming the field."""
-    given = {field: params.get(field, info.get(field)) for field in _MILLIONS}
-    found = {field.replace("_million_tokens", "_token"): field for field in _MILLIONS if given[field] is not None}
+    given = {field: part[field] for part in (info, params) for field in _MILLIONS if part.get(field) is not None}
+    found = {field.replace("_million_tokens", "_token"): field for field in given}
     return {name: _usd(field, given[field], per=10**6) for name, field in found.items() if params.get(name) is None}
 
 
@@ -74,7 +75,9 @@ def read_price(values: Mapping[str, Any], *, has_output: bool) -> Price | None:
     if not {"input", "output", "picture"} & base.keys():
         return None
     if has_output and "output" not in base and "picture" not in base:
-        raise ValidationError({"output_cost_per_token": "give both prices, per token of input and of output (0: free)"})
+        raise ValidationError({"output_cost_per_token": _BOTH})
+    if not {"input", "picture"} & base.keys():
+        raise ValidationError({"input_cost_per_token": _BOTH})
     return Price(
         input=base.pop("input", Decimal(0)),
         output=base.pop("output", Decimal(0)),

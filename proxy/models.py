@@ -55,7 +55,7 @@ class Credential(models.Model):
         ordering = ["name"]
 
     def __str__(self) -> str:
-        return self.name
+        return self.display_name if self.is_own and self.display_name else self.name
 
 
 class LanguageModel(models.Model):
@@ -114,7 +114,7 @@ class Deployment(models.Model):
     model = models.ForeignKey(LanguageModel, models.CASCADE, related_name="deployments")
     provider = models.ForeignKey(Provider, models.PROTECT, related_name="deployments")
     upstream_model = models.CharField(max_length=255)
-    base_url = models.URLField(max_length=500)
+    base_url = models.URLField(max_length=500, blank=True)
     credential = models.ForeignKey(Credential, models.PROTECT, null=True, blank=True, related_name="deployments")
     awaited_credential = models.CharField("waits for", max_length=255, blank=True, default="", editable=False)
     mode = models.CharField(max_length=16, choices=Mode.choices, default=Mode.CHAT)

@@ -15,7 +15,7 @@ from spend import book
 from spend.models import Price
 from teams import audit, changes
 from teams.actors import Actor
-from teams.models import Team
+from teams.models import Team, new_public_id
 from teams.services import update_limits
 
 
@@ -125,8 +125,10 @@ def stands_beside_others(deployment: Deployment) -> bool:
 
 def locked(deployment: Deployment) -> Deployment:
     """The deployment as it is stored, unchanged by others until the transaction ends. Raises ValidationError."""
-    rows = Deployment.objects.with_owners().select_for_update(of=("self",), no_key=True)
-    stored = rows.filter(pk=deployment.pk).first()
+    rows = Deployment.objects.filter(pk=deployment.pk)
+    # First the lock: what is joined to a row in the statement that locks it may be older than the row.
+    list(rows.select_for_update(no_key=True).values_list("pk"))
+    stored = rows.with_owners().first()
     if stored is None:
         raise ValidationError({"id": "somebody else deleted this model meanwhile"})
     return stored
@@ -194,6 +196,8 @@ def set_own_price(deployment: Deployment, price: Price, *, actor: Actor, now: da
     current = book.cards_at(now, [price.item]).get(price.item)
     if current is not None and book.same_prices(current, book.card_of(price)):
         return None
+    deployment.updated_by = actor.label
+    deployment.save(update_fields=["updated_by", "updated_at"])
     return book.set_price(price, actor=actor)
 
 
@@ -236,9 +240,10 @@ def complete(deployment: Deployment) -> None:
     """Fill in what the provider implies. Raises ValidationError naming the field."""
     spec = REGISTRY[deployment.provider.slug]
     deployment.base_url = (deployment.base_url or deployment.provider.base_url).rstrip("/")
-    if not deployment.base_url:
+    if deployment.base_url:
+        check_address(deployment.base_url)
+    elif not deployment.awaited_credential:
         raise ValidationError({"api_base": f"provider '{spec.slug}' has no default address: set api_base"})
-    check_address(deployment.base_url)
     if deployment.max_input_tokens is None:
         found = listed_item(deployment)
         deployment.max_input_tokens = found[1] if found else None
@@ -323,7 +328,9 @@ def refuse_unpriced(deployment: Deployment, now: datetime) -> None:
 def _own_credential(deployment: Deployment) -> Credential:
     """Unsaved; it comes and goes with its deployment."""
     return Credential(
-        name=f"{deployment.model.name[:200]} {deployment.public_id}"[:255],
+        # Not made of anything that its maker chose: names of credentials are what other models are called by.
+        name=new_public_id(),
+        display_name=f"{deployment.model.name[:200]} {deployment.public_id}"[:255],
         provider=deployment.provider,
         host=host_of(deployment.base_url),
         is_own=True,

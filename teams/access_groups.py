@@ -16,8 +16,8 @@ FIELD = "access_group_ids"
 #: Gives a stored key or team exactly the groups with these ids. ApiError 400 for one that does not exist.
 Assign = Callable[[Any, list[str], Actor], None]
 _assign: list[Assign] = []
-#: Which of some names mean other models than the one of that name, if there is any.
-Tells = Callable[[Collection[str]], frozenset[str]]
+#: Which of some names mean a model that a list of models does not cover.
+Tells = Callable[[Collection[str], Collection[str]], frozenset[str]]
 _tells: list[Tells] = []
 
 
@@ -27,15 +27,15 @@ def assigns_groups(assign: Assign) -> Assign:
     return assign
 
 
-def tells_further_names(tells: Tells) -> Tells:
-    """Have `tells` answer `further_names`."""
+def tells_beyond(tells: Tells) -> Tells:
+    """Have `tells` answer `beyond`."""
     _tells.append(tells)
     return tells
 
 
-def further_names(names: Collection[str]) -> frozenset[str]:
-    """Those of some names that stand for other models: access groups, and aliases for everybody."""
-    return frozenset().union(*(tells(names) for tells in _tells)) if names else frozenset()
+def beyond(names: Collection[str], models: Collection[str]) -> frozenset[str]:
+    """Those of some names by which a list would mean a model that the list `models` does not cover."""
+    return frozenset().union(*(tells(names, models) for tells in _tells)) if names else frozenset()
 
 
 def group_ids(row: Any) -> list[str]:

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.core.exceptions import ValidationError
+from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.html import format_html_join
@@ -157,6 +158,8 @@ class SharedBudgetAdmin(TermsAdmin):
                 services.delete_budget(budget, actor=actor_of(request))
             except ValidationError as error:
                 return self.refused(request, error)
+            except IntegrityError:
+                return self.refused(request, ValidationError(f"somebody was given “{budget}” at this moment"))
             self.message_user(request, f"“{budget}” is deleted.")
             return HttpResponseRedirect(reverse("admin:teams_sharedbudget_changelist"))
         text = "Only a budget that nothing uses can be deleted."

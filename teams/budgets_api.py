@@ -94,6 +94,7 @@ class BudgetSettings(BudgetView):
 
 class BudgetDelete(BudgetView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
+    @once_more
     def post(self, request: Request) -> Response:
         budget = _budget(required_text(self.body, "id"), "id")
         row = self.row(budget, timezone.now())

@@ -235,7 +235,8 @@ def update_budget(budget: SharedBudget, *, actor: Actor, now: datetime | None = 
 
 @transaction.atomic
 def delete_budget(budget: SharedBudget, *, actor: Actor) -> None:
-    """Delete a shared budget that nothing uses. Raises ValidationError naming what still does.
+    """Delete a shared budget that nothing uses. Raises ValidationError naming what still does, and IntegrityError when
+    the transaction ends if somebody was given it meanwhile.
 
     What was deleted itself lets go of it; what it had is in the trail.
     """
@@ -250,10 +251,12 @@ def delete_budget(budget: SharedBudget, *, actor: Actor) -> None:
     if still:
         told = f"budget '{budget}' is still used by {', '.join(still)}; give them another one first"
         raise ValidationError({"id": told})
+    # Not the living ones: whoever is given it at this moment keeps it, and the database refuses the deletion.
     for _, column, rows in _handing_out(budget):
-        rows.update(**{column: None})
-    for _, rows in _sharing(budget):
-        rows.update(shared_budget=None)
+        rows.exclude(deleted_at=None).update(**{column: None})
+    for model, rows in _sharing(budget):
+        if _stays(model):
+            rows.exclude(deleted_at=None).update(shared_budget=None)
     audit.record("budget.deleted", budget, actor=actor, before=audit.snapshot(budget), after={})
     budget.delete()
 
@@ -274,8 +277,12 @@ def is_shared(budget: SharedBudget) -> bool:
 def _using(budget: SharedBudget) -> Iterator[tuple[type[Limits], models.QuerySet[Any]]]:
     """As `_sharing`, without rows that were deleted: nobody can give these another budget any more."""
     for model, rows in _sharing(budget):
-        stays = any(field.name == "deleted_at" for field in model._meta.concrete_fields)
-        yield model, rows.filter(deleted_at=None) if stays else rows
+        yield model, rows.filter(deleted_at=None) if _stays(model) else rows
+
+
+def _stays(model: type[models.Model]) -> bool:
+    """Whether rows stay when they are deleted."""
+    return any(field.name == "deleted_at" for field in model._meta.concrete_fields)
 
 
 def _sharing(budget: SharedBudget) -> Iterator[tuple[type[Limits], models.QuerySet[Any]]]:

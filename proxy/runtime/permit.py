@@ -172,12 +172,13 @@ def check_model(
 
 def allows(policy: ScopePolicy, model: str, groups: frozenset[str] = _NO_GROUPS, catalog: Catalog = _EMPTY) -> bool:
     """Whether a scope's list covers a model, by its name or by one of the access groups it is in."""
-    if not policy.models or any(_covers(entry, model, groups) for entry in policy.models):
+    if not policy.models or any(covers(entry, model, groups) for entry in policy.models):
         return True
     return any(matches(entry, model) or entry in groups for entry in catalog.granted.get(policy.scope, ()))
 
 
-def _covers(entry: str, model: str, groups: frozenset[str]) -> bool:
+def covers(entry: str, model: str, groups: frozenset[str]) -> bool:
+    """Whether an entry of a list means a model, which `groups` are further names of."""
     return entry == model or entry in groups or entry in _EVERY_MODEL or matches(entry, model)
 
 

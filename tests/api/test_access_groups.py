@@ -257,6 +257,11 @@ def test_a_pattern_passes_on_no_name_that_means_other_models(api: Api, linus: Us
     settings.MODEL_ALIASES = read_aliases({}, {"model_group_alias": {"al-alias": "beta"}})
     api.post("/access_group/new", {"access_group": "al-group", "model_names": ["beta"]})
     secret = issue(user=linus, allowed_models=["al*"])[1]
+    body = NEW | {"model_name": "hidden", "litellm_params": NEW["litellm_params"] | {"model": "openai/hidden"}}
+    assert api.post("/model/new", body).status == 200
+    wide = issue(user=linus, allowed_models=["open*"])[1]
+    assert [api.post("/key/generate", {"models": [name]}, bearer=wide).status for name in (
+        "openai/hidden", "openai/*", "openai/other")] == [400, 400, 200]  # fmt: skip
     for name, status in (("alpha", 200), ("al-alias", 400), ("al-group", 400), ("al*", 200)):
         assert api.post("/key/generate", {"models": [name]}, bearer=secret).status == status, name
     by_name = issue(user=linus, allowed_models=["al-alias", "al-group"])[1]

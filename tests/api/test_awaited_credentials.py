@@ -87,8 +87,21 @@ def test_a_models_own_secret_is_not_what_another_one_waits_for(api: Api) -> None
     make(api, credential="b b")
     given = {"model": "openai/b", "api_key": SECRET, **PRICES}
     api.post("/model/new", {"model_name": "b", "litellm_params": given, "model_info": {"id": "b"}})
-    assert Credential.objects.get().name == "b b"
     assert now() == ("", "b b", USUAL)
+    own = Credential.objects.get().name
+    another = {"model": "openai/c", "litellm_credential_name": own, **PRICES}
+    api.post("/model/new", {"model_name": "c", "litellm_params": another})
+    row = Deployment.objects.get(model__name="c")
+    assert (row.credential, row.awaited_credential) == (None, own)
+
+
+def test_a_model_of_a_provider_without_an_address_takes_that_of_the_credential_it_waits_for(api: Api) -> None:
+    params = {"model": "hosted_vllm/llama", "litellm_credential_name": "ours", **PRICES}
+    assert api.post("/model/new", {"model_name": "late", "litellm_params": params}).status == 200
+    values = {"api_key": SECRET, "api_base": "https://vllm.example.com/v1"}
+    api.post("/credentials", {"credential_name": "ours", "credential_values": values})
+    row = Deployment.objects.get(model__name="late")
+    assert (row.credential is not None, row.base_url) == (True, "https://vllm.example.com/v1")
 
 
 def test_a_waiting_model_can_be_changed_and_goes_on_waiting(api: Api) -> None:

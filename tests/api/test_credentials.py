@@ -49,6 +49,7 @@ def test_a_credential_is_stored_and_shown_without_its_secret(api: Api) -> None:
         },
         "credential_info": BODY["credential_info"],
         "display_name": None,
+        "source": "db",
     }
     assert api.get("/credentials").json == {"success": True, "credentials": [shown.json]}
     assert SECRET not in shown.text + row.envelope + str(list(AuditEvent.objects.values()))

@@ -11,7 +11,7 @@ from proxy import group_services
 from proxy import services as models
 from teams import services
 from teams.actors import MASTER
-from teams.models import Organization
+from teams.models import Organization, SharedBudget
 from tests.api.conftest import Api
 from tests.api.test_models import NEW
 from tests.factories import issue
@@ -63,6 +63,23 @@ def test_an_alias_that_another_key_gets_meanwhile_is_told_like_one_that_was_ther
     answer = api.post(path, {"key_alias": "taken"} | ({} if path == "/key/generate" else {"key": token}))
     assert (answer.status, answer.error["param"]) == (400, "key_alias")
     assert "Unique key aliases are required" in answer.error["message"]
+
+
+@pytest.mark.parametrize("field", ["budget_id", "end_user_budget_id"])
+def test_a_budget_that_is_given_out_while_it_is_deleted_stays(
+    api: Api, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    api.post("/budget/new", {"budget_id": "b", "max_budget": 1})
+    key = api.key(**{field: "b"})
+
+    def nobody_has_it_yet(budget: SharedBudget) -> list[Any]:
+        monkeypatch.undo()
+        return []
+
+    monkeypatch.setattr(services, "_using" if field == "budget_id" else "_handing_out", nobody_has_it_yet)
+    refused = api.post("/budget/delete", {"id": "b"})
+    assert (refused.status, "is still used by" in refused.text) == (400, True)
+    assert api.get("/key/info", {"key": key["key"]}).json["info"][field] == "b"
 
 
 def test_a_group_that_is_made_meanwhile_is_not_made_again(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,6 +108,10 @@ def test_prices_by_the_million_are_read_as_such(api: Api) -> None:
     assert rates(api.post("/model/update", again).json) == (Decimal("0.0000033"), Decimal("1e-7"))
     own = {"litellm_params": {"output_cost_per_token": 7e-6}, "model_info": by_million}
     assert rates(api.patch("/model/house-1/update", own).json) == (Decimal("0.0000033"), Decimal("0.000007"))
+    unsaid = {"input_cost_per_million_tokens": None}
+    assert rates(api.patch("/model/house-1/update", {"litellm_params": unsaid, "model_info": by_million}).json) == (
+        Decimal("0.0000033"), Decimal("0.000009"),
+    )  # fmt: skip
     too_fine = {"model_info": {"input_cost_per_million_tokens": "0.0000001"}}
     refused = api.patch("/model/house-1/update", too_fine)
     assert (refused.status, refused.error["param"]) == (400, "input_cost_per_million_tokens")

@@ -91,6 +91,9 @@ def test_a_price_for_one_side_is_enough_only_where_there_is_no_output() -> None:
         read({"input_cost_per_token": 1e-7})
     assert list(refusal.value.message_dict) == ["output_cost_per_token"]
     assert read_price({"mode": "chat"}, has_output=True) is None
+    with pytest.raises(ValidationError, match="give both prices") as refusal:
+        read({"input_cost_per_token": None, "output_cost_per_token": 1e-7})
+    assert list(refusal.value.message_dict) == ["input_cost_per_token"]
 
 
 def test_pictures_may_be_all_that_costs_something() -> None:
