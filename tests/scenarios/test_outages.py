@@ -163,6 +163,25 @@ def _switch(rig: Rig, name: str, fault: str) -> tuple[Callable[[], None], Callab
     return lambda: rig.faults.set(name, mode), lambda: rig.faults.set(name, "pass")
 
 
+async def test_the_management_api_is_back_as_soon_as_the_database_is(house: House) -> None:
+    """However long that was away: who waits longer after every attempt would be away for as long again."""
+
+    async def status() -> int:
+        return (await asyncio.to_thread(house.rig.http.get, "/key/list")).status_code
+
+    async with house.pace() as pace:
+        house.rig.faults.set("database", "refuse")
+        try:
+            end = time.monotonic() + 8
+            while time.monotonic() < end:
+                assert await status() == 503
+        finally:
+            house.rig.faults.set("database", "pass")
+        back = time.monotonic()
+        while await status() != 200:
+            assert time.monotonic() - back < pace.allows(BACK)
+
+
 async def _outage(
     house: House,
     caller: Caller,
