@@ -62,10 +62,19 @@ def patch(
     )
     new.deployment.stated = {**stated.kept(known, but=anew), **stated.stated_in(params)}
     plain(new)
+    if not params.get("litellm_credential_name"):
+        _leave_waiting(known, new.deployment)
     if new.price is None:
         new.deployment.is_free = known.is_free
         services.refuse_unpriced(new.deployment, now)
     return apply_to(known, new, actor=actor, now=now)
+
+
+def _leave_waiting(known: Deployment, changed: Deployment) -> None:
+    """A model that waits, as the credential of that name is for another host, does so until one of the two moves."""
+    credential = changed.credential
+    if known.awaited_credential and credential and credential.host != services.host_of(changed.base_url):
+        changed.credential, changed.awaited_credential = None, known.awaited_credential
 
 
 def _params(known: Deployment, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,6 +71,10 @@ def test_a_stated_address_stays_and_takes_no_secret_of_another_host(api: Api) ->
     assert now() == ("", "house", f"{HOUSE}/special")
     [target] = load_catalog(timezone.now()).everybody.models["m"]
     assert (target.secret, target.waits) == ("", True)
+    assert api.patch("/model/m/update", {"litellm_params": {"rpm": 5}}).status == 200
+    assert now() == ("", "house", f"{HOUSE}/special")
+    named = {"litellm_params": {"litellm_credential_name": "house"}}
+    assert api.patch("/model/m/update", named).status == 400
     moved = {"credential_values": {"api_key": SECRET, "api_base": HOUSE}}
     assert api.patch("/credentials/house", moved).status == 200
     assert now() == ("house", "", f"{HOUSE}/special")
