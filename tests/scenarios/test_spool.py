@@ -12,6 +12,8 @@ from tests.scenarios.rig.house import CALL_NANO, House, usd
 from tests.scenarios.rig.scale import SOAK, scaled
 
 RATE, OUTAGE = scaled(25, 200), scaled(4.0, 30.0)
+#: Seconds after which every worker has heard of a change.
+NEWS = 1.0
 SPOOLED = {"LATCHKEY_BUDGETS_WITHOUT_DATABASE": "spool", "LATCHKEY_SPOOL_SECONDS": str(scaled(12, 60))}
 
 
@@ -26,7 +28,7 @@ async def test_calls_without_the_database_are_in_the_ledger_afterwards_even_of_a
     stranger = house.key()
     async with house.caller() as caller:
         caller.ports = [port]
-        await caller.burst(30, lambda i: caller.call(keys[i % 2]))
+        await _known_to_every_worker(caller, keys)
         rig.faults.set("database", fault)
         await asyncio.sleep(scaled(1, 4))
         async with caller.load(RATE, lambda i: caller.call(keys[i % 2], latency=0.3, stream=i % 4 == 0)) as during:
@@ -53,6 +55,14 @@ async def test_calls_without_the_database_are_in_the_ledger_afterwards_even_of_a
 def readiness(port: int) -> tuple[int, str]:
     answer = httpx.get(f"http://127.0.0.1:{port}/health/readiness")
     return answer.status_code, answer.json()["status"]
+
+
+async def _known_to_every_worker(caller: Caller, keys: list[str]) -> None:
+    """Workers hear of new keys a moment after they can be called, and then read them once more."""
+    await asyncio.sleep(NEWS)
+    for key in keys:
+        replies = await caller.burst(15, lambda _: caller.call(key))  # noqa: B023 (awaited within the turn)
+        assert set(statuses(replies)) == {200}
 
 
 async def _back(caller: Caller, keys: list[str]) -> list[Reply]:
