@@ -22,9 +22,10 @@ MOST_WINDOWS, MOST_MODELS, LONGEST_MODEL = 8, 100, 255
 MOST_PER_MINUTE = 2**53 - 1
 #: Where a rate was written; no limit itself.
 INSIDE = "inside"
-#: By which names an amount and a duration were written, where these are not `budget_limit` and `time_period`.
+#: How clients write a model's amount and duration: the usual name, and the one of a plain budget.
+SPELLINGS = {"max_nano": ("budget_limit", "max_budget"), "duration": ("time_period", "budget_duration")}
+#: Which of them were written by the name of a plain budget.
 SPELLED = "spelled"
-OTHER_SPELLINGS = ("max_budget", "budget_duration")
 #: How a model's limits are shown; no limit themselves.
 MARKS = frozenset({INSIDE, SPELLED})
 _MODEL_LIMITS = frozenset({"max_nano", "duration", "rpm", "tpm"}) | MARKS
@@ -122,8 +123,9 @@ def _check_values(given: dict[str, Any]) -> None:
             raise BadLimits("a duration needs an amount")
     if given.get(INSIDE, ["rpm"]) not in (["rpm"], ["tpm"], ["rpm", "tpm"]):
         raise BadLimits("what is written inside the budget are rpm and tpm")
-    if not set(given.get(SPELLED, ())) <= set(OTHER_SPELLINGS):
-        raise BadLimits(f"what may be spelled otherwise are {' and '.join(OTHER_SPELLINGS)}")
+    others = [other for _, other in SPELLINGS.values()]
+    if not isinstance(spelled := given.get(SPELLED, []), list) or not all(name in others for name in spelled):
+        raise BadLimits(f"what may be spelled otherwise are {' and '.join(others)}")
     if not all(_is_whole(given[name], MOST_PER_MINUTE) for name in given.keys() & {"rpm", "tpm"}):
         raise BadLimits("a limit per minute is a whole number that is not negative")
 

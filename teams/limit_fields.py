@@ -8,9 +8,9 @@ from rest_framework import serializers
 
 from teams.api_fields import DurationField, MoneyField, WholeNumberField, wrong_type
 from teams.api_types import MISSING
-from teams.budgets import INSIDE, OTHER_SPELLINGS, SPELLED, BadLimits, check_models, check_windows
+from teams.budgets import INSIDE, SPELLED, SPELLINGS, BadLimits, check_models, check_windows
 
-_AMOUNT, _DURATION = ("budget_limit", "max_budget"), ("time_period", "budget_duration")
+_AMOUNT, _DURATION = SPELLINGS["max_nano"], SPELLINGS["duration"]
 
 
 @extend_schema_field({"type": "array", "items": {"type": "object"}})
@@ -52,9 +52,7 @@ class ModelBudgetsField(serializers.Field[dict[str, Any], Any, Any, Any]):
             raise serializers.ValidationError({model: error.detail}) from error
         stated = {name: value for name, value in read.items() if value is not None}
         spelled = [
-            theirs
-            for ours, theirs in zip(("budget_limit", "time_period"), OTHER_SPELLINGS, strict=True)
-            if limits.get(ours) is None and limits.get(theirs) is not None
+            other for usual, other in SPELLINGS.values() if limits.get(usual) is None and limits.get(other) is not None
         ]
         return stated | ({SPELLED: spelled} if spelled and stated else {})
 

@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from teams.access_groups import group_ids
-from teams.budgets import INSIDE, OTHER_SPELLINGS, SPELLED
+from teams.budgets import INSIDE, SPELLED, SPELLINGS
 from teams.models import (
     Customer,
     Limits,
@@ -92,10 +92,7 @@ def model_rates(models: Mapping[str, Mapping[str, Any]]) -> Row:
 def model_row(limits: Mapping[str, Any]) -> Row:
     """One entry of `model_max_budget`, in the words it was written in."""
     rates = {f"{name}_limit": limits[name] for name in limits.get(INSIDE, ())}
-    amount, period = (
-        theirs if theirs in limits.get(SPELLED, ()) else ours
-        for ours, theirs in zip(("budget_limit", "time_period"), OTHER_SPELLINGS, strict=True)
-    )
+    amount, period = (other if other in limits.get(SPELLED, ()) else usual for usual, other in SPELLINGS.values())
     lasts = {period: limits["duration"]} if limits.get("duration") else {}
     return {amount: usd_from_nano(limits["max_nano"]), **lasts, **rates}
 
