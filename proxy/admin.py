@@ -26,7 +26,7 @@ from teams.admin_base import (
     may_change,
     when,
 )
-from teams.admin_blocking import BlockableAdmin
+from teams.admin_blocking import STATUS_COLORS, BlockableAdmin
 from teams.admin_limits import TermsAdmin
 from teams.forms import TermsForm
 from teams.money import format_usd
@@ -167,6 +167,10 @@ class DeploymentAdmin(BlockableAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return may_change(request.user)
+
+    @display(description="Status", label=STATUS_COLORS, ordering="blocked")
+    def status(self, obj: Deployment) -> str:
+        return obj.status()
 
     @display(description="Model", ordering="model__name")
     def model_shown(self, obj: Deployment) -> str:

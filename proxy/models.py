@@ -180,6 +180,12 @@ class Deployment(models.Model):
     def is_wildcard(self) -> bool:
         return "*" in self.model.name
 
+    def status(self) -> str:
+        """One of blocked, waits, active. One that waits for its credential is not called either."""
+        if self.blocked:
+            return "blocked"
+        return "waits" if self.awaited_credential else "active"
+
 
 class AccessGroup(models.Model):
     """Models that an admin adds to what keys and teams may call, beside the models they list themselves."""

@@ -9,7 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from teams.actors import Actor
 from teams.admin_base import ServiceAdmin, action, actor_of, display
 
-STATUS_COLORS = {"active": "success", "blocked": "danger", "expired": "warning", "deleted": "default"}
+STATUS_COLORS = {
+    "active": "success", "blocked": "danger", "expired": "warning", "waits": "warning", "deleted": "default",
+}  # fmt: skip
 
 
 class BlockableAdmin(ServiceAdmin):

@@ -187,6 +187,17 @@ def test_a_new_deployment_begins_with_the_timeout_and_retries_of_the_configurati
     assert (row.timeout_seconds, row.max_retries, row.max_output_tokens) == (45, 4, 8)
 
 
+def test_a_deployment_whose_credential_is_not_stored_yet_is_shown_to_wait(browser: Client, openai: Provider) -> None:
+    row = Deployment(provider=openai, upstream_model="new", is_free=True, awaited_credential="house")
+    proxy_services.add_deployment(row, "m", actor=SYSTEM, now=timezone.now())
+    statuses = lambda: browser.get(reverse("admin:proxy_deployment_changelist")).content.decode()  # noqa: E731
+    assert "waits" in statuses()
+    house = Credential(name="house", provider=openai, host="api.openai.com")
+    proxy_services.store_credential(house, SECRET, actor=SYSTEM)
+    assert "waits" not in statuses()
+    assert "active" in statuses()
+
+
 def test_prices_are_added_and_never_changed(browser: Client) -> None:
     now = timezone.now()
     given = {"valid_from_0": f"{now:%Y-%m-%d}", "valid_from_1": f"{now:%H:%M:%S}"}
