@@ -63,6 +63,7 @@ class CounterStore:
         """How many there were. One that follows upon another within a minute is the same."""
         self._tasks: list[asyncio.Task[None]] = []
         self._when_back: deque[Callable[[], Awaitable[Any]]] = deque(maxlen=_MOST_WAITING)
+        self._owes = asyncio.Event()
 
     def start(self) -> None:
         self._lost_at = asyncio.get_running_loop().time()
@@ -135,8 +136,9 @@ class CounterStore:
         return answers
 
     def when_back(self, action: Callable[[], Awaitable[Any]]) -> None:
-        """Have something repeatable done as soon as the store answers again; what does not fit is the sweeper's."""
+        """Have something repeatable done as soon as the store does it; what does not fit is the sweeper's."""
         self._when_back.append(action)
+        self._owes.set()
 
     async def _wait_briefly(self) -> None:
         """A store that went away just now may be back at once."""
@@ -168,25 +170,31 @@ class CounterStore:
 
     async def _connect(self) -> None:
         self._lost.clear()
-        async with asyncio.timeout(max(0.25, self._patience * _TICK)):
+        patience = max(0.25, self._patience * _TICK)
+        async with asyncio.timeout(patience):
             protocol = await self._address.connect(self._on_lost)
-            try:
-                facts = await protocol.greet(self._address, [script.text for script in EVERY])
-            except BaseException:
-                protocol.abort()
-                raise
-        if self._on_server is not None:
-            await self._on_server(facts)
-        if not protocol.alive:
-            raise ConnectionError("the counter store went away again")
+        try:
+            await self._meet(protocol, patience)
+        except BaseException:
+            protocol.abort()
+            raise
         self._protocol = protocol
         self._back_at = asyncio.get_running_loop().time()
         self._ready.set()
 
-    def _on_lost(self) -> None:
-        if self._ready.is_set():
-            self._lost_at = asyncio.get_running_loop().time()
-            self.outages += self._lost_at - self._back_at > _STEADY_SECONDS
+    async def _meet(self, protocol: StoreProtocol, patience: float) -> None:
+        async with asyncio.timeout(patience):
+            facts = await protocol.greet(self._address, [script.text for script in EVERY])
+        if self._on_server is not None:
+            await self._on_server(facts)
+        if not protocol.alive:
+            raise ConnectionError("the counter store went away again")
+
+    def _on_lost(self, protocol: StoreProtocol) -> None:
+        if protocol is not self._protocol:
+            return
+        self._lost_at = asyncio.get_running_loop().time()
+        self.outages += self._lost_at - self._back_at > _STEADY_SECONDS
         self._ready.clear()
         self._protocol = None
         self._lost.set()
@@ -209,7 +217,21 @@ class CounterStore:
                 protocol.abort()
 
     async def _catch_up(self) -> None:
-        """Do what had to wait. Twice: a store that was only frozen may still work off old commands just after it."""
+        """Do what had to wait, until the connection is lost: a store may also refuse for a while and stay connected.
+
+        Twice: a store that was only frozen may still work off old commands just after it.
+        """
+        while True:
+            done = await self._pay()
+            await asyncio.sleep(1)
+            for action in done:
+                with contextlib.suppress(StoreUnavailable, BooksUnavailable):
+                    await action()
+            await self._owes.wait()
+
+    async def _pay(self) -> list[Callable[[], Awaitable[Any]]]:
+        """Whatever waits, once. Returns it when nothing waits any more."""
+        self._owes.clear()
         done = []
         while self._when_back:
             action = self._when_back.popleft()
@@ -218,9 +240,9 @@ class CounterStore:
             except (StoreUnavailable, BooksUnavailable):
                 self._when_back.append(action)
                 await asyncio.sleep(0.5)
+            except asyncio.CancelledError:
+                self._when_back.append(action)
+                raise
             else:
                 done.append(action)
-        await asyncio.sleep(1)
-        for action in done:
-            with contextlib.suppress(StoreUnavailable, BooksUnavailable):
-                await action()
+        return done

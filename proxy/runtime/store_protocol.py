@@ -15,7 +15,7 @@ Failure = hiredis.ReplyError
 
 
 class StoreProtocol(asyncio.Protocol):
-    def __init__(self, on_lost: Callable[[], None]) -> None:
+    def __init__(self, on_lost: "Callable[[StoreProtocol], None]") -> None:
         self.waiting: deque[asyncio.Future[Any]] = deque()
         self.answered = 0
         self._on_lost = on_lost
@@ -87,7 +87,7 @@ class StoreProtocol(asyncio.Protocol):
             if not future.done():
                 future.set_exception(ConnectionError())
         self.waiting.clear()
-        self._on_lost()
+        self._on_lost(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class StoreAddress:
             tls=url.startswith("rediss://"),
         )
 
-    async def connect(self, on_lost: Callable[[], None]) -> StoreProtocol:
+    async def connect(self, on_lost: "Callable[[StoreProtocol], None]") -> StoreProtocol:
         loop = asyncio.get_running_loop()
         if self.path:
             _, protocol = await loop.create_unix_connection(lambda: StoreProtocol(on_lost), self.path)
