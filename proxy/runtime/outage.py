@@ -13,7 +13,7 @@ from proxy.runtime import metrics, refusals
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
 from proxy.runtime.epochs import Epochs
-from proxy.runtime.journal import Journal
+from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.local_rates import LocalRates
 from proxy.runtime.plan import NO_LIMIT, Plan
 from spend.wire import SqlHold
@@ -121,8 +121,14 @@ class Outage:
             self._store.when_back(partial(self._epochs.raise_above, organization, epoch))
 
     async def _recount_above(self, held: "Held") -> None:
-        if held.above is not None:
-            self._recount(PLATFORM, await self._epochs.current(PLATFORM))
+        """The epoch as it is after the intent was written: counters that were read earlier do not know of it."""
+        if held.above is None:
+            return
+        try:
+            epoch = await self._epochs.current(PLATFORM)
+        except BooksUnavailable as error:
+            raise BooksUnavailable("the platform's epoch is unknown, with the intent written") from error
+        self._recount(PLATFORM, epoch)
 
     async def _by_rates(self, held: "Held", judge: Callable[[], Any]) -> list[str]:
         """This worker's share of each rate is taken first, and given back by a call that is not admitted."""

@@ -12,7 +12,9 @@ from keys.secrets import token_of
 from proxy import drift
 from proxy.runtime.config import GatewayConfig, OutagePolicy
 from proxy.runtime.counters import StoreUnavailable
+from proxy.runtime.epochs import Epochs
 from proxy.runtime.errors import GatewayError
+from proxy.runtime.journal import BooksUnavailable
 from proxy.sweeper import sweep
 from spend import services
 from spend.models import Crossing, Hold, LedgerEntry
@@ -350,6 +352,28 @@ def test_an_organization_that_sql_judges_when_the_ceiling_comes_is_judged_by_the
     now[0] += timedelta(seconds=10)
     assert cut_off.hold(tokens[0], 8) is not None
     assert cut_off.hold(tokens[0], 1) is None, "what SQL let through counts"
+
+
+@pytest.mark.parametrize("judge", ["pg_exact", "allowance"])
+def test_a_call_that_is_not_sent_as_the_platforms_epoch_is_unknown_costs_nothing(
+    house: House, server: Server, loop: asyncio.AbstractEventLoop, tokens: tuple[str, str], judge: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The database is lost just after it took the intent."""
+    config = GatewayConfig("", "", lease_seconds=LEASE, outage=OutagePolicy(judge, 0.0, 10**12))
+    cut_off, epoch_of = Worker(server, config, lambda: START, loop), Epochs.current
+
+    async def current(epochs: Epochs, organization: int) -> int:
+        if organization == PLATFORM:
+            raise BooksUnavailable("the database is away", never=True)
+        return await epoch_of(epochs, organization)
+
+    limit(soft_budget_nano=16 * PER_TOKEN)
+    cut_off.store.gone = True
+    monkeypatch.setattr(Epochs, "current", current)
+    assert cut_off.hold(tokens[0], 8) is None
+    assert [hold.state for hold in Hold.objects.all()] == [Hold.State.VOID]
+    assert not LedgerEntry.objects.exists()
 
 
 def test_lifting_the_ceiling_lets_everybody_go_on(house: House, workers: list[Worker], tokens: tuple[str, str]) -> None:
