@@ -43,7 +43,7 @@ class Attribution(models.Model):
     # Empty in most rows, and added to tables that may be long: NULL is the only value that costs nothing there.
     session_id = models.CharField(max_length=255, null=True)
     log_metadata = models.JSONField("notes of the caller", null=True)
-    degraded = models.BooleanField("admitted without the counter store", default=False)
+    degraded = models.BooleanField("admitted during an outage", default=False)
 
     class Meta:
         abstract = True

@@ -229,7 +229,7 @@ class _EpochOver(Exception):
 
 
 def _write_unwritten(intents: Sequence[Intent], *, raising: bool) -> None:
-    """Write holds that were posted before SQL heard of them (durability `fast`).
+    """Write holds that were posted before SQL heard of them (durability `fast`, or spooled).
 
     If the epoch of one is over and nobody carried it into the new one, counters may have been read without it: they
     are read once more. Raises _EpochOver unless `raising`, as two who share a lock could not both go on to write.

@@ -48,13 +48,18 @@ class Intent:
     session_id: str = ""
     log_metadata: dict[str, Any] | None = None
     written: bool = True
-    """Whether the hold row exists before the send (`strict`), or only the counter store's record (`fast`)."""
+    """Whether the hold row exists before the send. If not, the counter store has it (`fast`), or the disk (spooled)."""
 
     degraded: bool = False
-    """Admitted without the counter store, which was away."""
+    """Admitted while the counter store or the database was away."""
 
     platform_epoch: int | None = None
     """Of the counters of all organizations, if it is held there too."""
+
+    @property
+    def in_store(self) -> bool:
+        """Whether the counter store holds it. What was let through without the store is in SQL before it is sent."""
+        return not (self.degraded and self.written)
 
     @classmethod
     def from_json(cls, text: str) -> "Intent":

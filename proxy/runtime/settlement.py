@@ -150,7 +150,7 @@ class Settlement:
             faults.reach("after_settle")
         except StoreUnavailable:
             # However long the outage is, nothing is remembered of calls that the store never held.
-            if held_there := [one for one in due if not one[0].intent.degraded]:
+            if held_there := [one for one in due if one[0].intent.in_store]:
                 self._store.when_back(partial(self._settle, held_there))
 
     async def _posted(self, batch: list[_Due]) -> dict[str, int]:
