@@ -15,7 +15,7 @@ import structlog
 from keys.secrets import shown_path
 from proxy.runtime import chain, errors, health, ids, listing, metrics, relay, routes
 from proxy.runtime.config import GatewayConfig
-from proxy.runtime.counters import CounterStore, StoreUnavailable
+from proxy.runtime.counters import CounterStore
 from proxy.runtime.epochs import Epochs
 from proxy.runtime.grants import Grants
 from proxy.runtime.holds import Holds
@@ -112,10 +112,8 @@ class Gateway:
             await self._answer(request, request_id)
         except errors.GatewayError as error:
             await self._refuse(send_start, error, request_id)
-        except StoreUnavailable:
-            await self._refuse(send_start, errors.unavailable("the counter store"), request_id)
-        except BooksUnavailable:
-            await self._refuse(send_start, errors.unavailable("the database"), request_id)
+        except errors.Unavailable as away:
+            await self._refuse(send_start, away.told(), request_id)
         except Exception:
             log.exception("request failed", request_id=request_id, path=request.path)
             failure = errors.GatewayError(500, "internal_server_error", "something went wrong here; it has been logged")

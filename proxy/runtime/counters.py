@@ -13,7 +13,7 @@ from typing import Any
 
 import structlog
 
-from proxy.runtime.journal import BooksUnavailable
+from proxy.runtime.errors import Unavailable
 from proxy.runtime.scripts import EVERY, Script
 from proxy.runtime.store_protocol import Failure, StoreAddress, StoreFacts, StoreProtocol
 
@@ -25,8 +25,10 @@ _AT_ONCE = 64
 _RETRY_SECONDS = (0.02, 0.05, 0.1, 0.25, 0.5)
 
 
-class StoreUnavailable(Exception):
+class StoreUnavailable(Unavailable):
     """The counter store did not answer. Whether a command took effect is unknown, unless it was `never` sent."""
+
+    what = "the counter store"
 
     def __init__(self, reason: str, *, never: bool = False) -> None:
         super().__init__(reason)
@@ -225,7 +227,7 @@ class CounterStore:
             done = await self._pay()
             await asyncio.sleep(1)
             for action in done:
-                with contextlib.suppress(StoreUnavailable, BooksUnavailable):
+                with contextlib.suppress(Unavailable):
                     await action()
             await self._owes.wait()
 
@@ -237,7 +239,7 @@ class CounterStore:
             action = self._when_back.popleft()
             try:
                 await action()
-            except (StoreUnavailable, BooksUnavailable):
+            except Unavailable:
                 self._when_back.append(action)
                 await asyncio.sleep(0.5)
             except asyncio.CancelledError:

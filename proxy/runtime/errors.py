@@ -25,6 +25,15 @@ class GatewayError(Exception):
         return orjson.dumps({"error": error})
 
 
+class Unavailable(Exception):
+    """A dependency of ours failed, which `what` names to clients."""
+
+    what = ""
+
+    def told(self) -> GatewayError:
+        return unavailable(self.what)
+
+
 def unauthorized(message: str, kind: str = "auth_error", param: str | None = None) -> GatewayError:
     return GatewayError(401, kind, message, param, _NO_RETRY)
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import structlog
 
+from proxy.runtime.errors import Unavailable
+
 log = structlog.get_logger()
 _MOST_WAITING = 20_000
 _TICK = 0.05
@@ -27,11 +29,13 @@ _Jobs = list[tuple[Any, "asyncio.Future[Any]"]]
 _Batch = dict[str, _Jobs]
 
 
-class BooksUnavailable(Exception):
+class BooksUnavailable(Unavailable):
     """The database failed. Whether it wrote the batch is unknown, except where `never` says that it did not.
 
     `down` tells an outage from a batch that the database refused.
     """
+
+    what = "the database"
 
     def __init__(self, reason: str, *, down: bool = True, never: bool = False) -> None:
         super().__init__(reason)

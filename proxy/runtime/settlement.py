@@ -16,6 +16,7 @@ import structlog
 
 from proxy.runtime import faults
 from proxy.runtime.counters import CounterStore, StoreUnavailable
+from proxy.runtime.errors import Unavailable
 from proxy.runtime.held import Held, Settled
 from proxy.runtime.holds import Holds
 from proxy.runtime.journal import BooksUnavailable, Journal
@@ -129,7 +130,7 @@ class Settlement:
         for renew in (partial(self._holds.renew, held, until), in_sql):
             try:
                 await renew()
-            except (BooksUnavailable, StoreUnavailable) as error:
+            except Unavailable as error:
                 log.warning("leases not renewed", error=type(error).__name__, holds=len(held))
                 renewed = False
         return renewed

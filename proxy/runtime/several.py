@@ -37,7 +37,8 @@ async def serve(
     calls = [
         attempt(replace(request, send=each), replace(call, model=name)) for each, name in zip(kept, names, strict=True)
     ]
-    failures = await asyncio.gather(*calls, return_exceptions=True)
+    ends = await asyncio.gather(*calls, return_exceptions=True)
+    failures = [end.told() if isinstance(end, errors.Unavailable) else end for end in ends]
     for failure in failures:
         if failure is not None and not isinstance(failure, errors.GatewayError):
             raise failure

@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from proxy.runtime import errors, listing, permit
-from proxy.runtime.counters import StoreUnavailable
 from proxy.runtime.identify import identify, with_subprotocol_key
-from proxy.runtime.journal import BooksUnavailable
 from proxy.runtime.request import Message, Receive, Send
 
 if TYPE_CHECKING:
@@ -52,7 +50,7 @@ async def _judge(gateway: "Gateway", scope: Message) -> tuple[int, str]:
         permit.check_status(grant, grant.chain, gateway.clock())
     except errors.GatewayError as error:
         return _POLICY, error.message
-    except (StoreUnavailable, BooksUnavailable):
+    except errors.Unavailable:
         return _TRY_LATER, "not available at the moment; your key is fine, try again shortly"
     except Exception:
         log.exception("handshake failed", path=scope["path"])
