@@ -57,13 +57,16 @@ class Lane:
         self._batches: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._busy_since, self._asked_at = 0.0, 0.0
+        self._ends = False
 
     def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def put(self, kind: str, item: Any) -> "asyncio.Future[Any]":
-        """Raises BooksUnavailable if too much waits already."""
+        """Raises BooksUnavailable if too much waits already, or the thread is about to end."""
+        if self._ends:
+            raise BooksUnavailable("this worker is stopping", down=False, never=True)
         if self._count >= _MOST_WAITING:
             raise BooksUnavailable("too many requests are waiting for the database", down=False, never=True)
         future: asyncio.Future[Any] = self._loop.create_future()
@@ -86,11 +89,12 @@ class Lane:
         _fail(self._in_flight, BooksUnavailable("the database did not answer in time"))
         _fail(self._taken(), BooksUnavailable("the database did not answer in time", never=True))
 
-    def finish(self) -> None:
+    async def finish(self) -> None:
         """Do what is waiting, then end the thread; one that the database holds up is left behind."""
+        self._ends = True
         self._batches.put(self._taken())
         self._batches.put(None)
-        self._thread.join(30)
+        await asyncio.to_thread(self._thread.join, 30)
 
     def _taken(self) -> _Batch:
         batch = {kind: jobs for kind, jobs in self._waiting.items() if jobs}
@@ -148,7 +152,7 @@ class Journal:
 
     async def stop(self) -> None:
         """Finish what is waiting, then end the threads."""
-        await asyncio.gather(*(asyncio.to_thread(lane.finish) for lane in self._lanes))
+        await asyncio.gather(*(lane.finish() for lane in self._lanes))
         if self._watch is not None:
             self._watch.cancel()
 

@@ -47,6 +47,25 @@ async def test_what_arrives_while_a_batch_commits_is_the_next_batch() -> None:
     await journal.stop()
 
 
+async def test_at_the_end_what_waits_is_done_and_whoever_comes_later_is_refused() -> None:
+    table = Table()
+    journal = journal_of(table)
+    journal.start()
+    first = asyncio.create_task(journal.ask("numbers", 1))
+    await until_handed_over(table)
+    second = asyncio.create_task(journal.ask("numbers", 2))
+    await asyncio.sleep(0)
+    stopping = asyncio.create_task(journal.stop())
+    await asyncio.sleep(0)
+    with pytest.raises(BooksUnavailable) as late:
+        await asyncio.wait_for(journal.ask("numbers", 3), 5)
+    assert late.value.never
+    table.open.set()
+    assert await asyncio.wait_for(asyncio.gather(first, second), 5) == [2, 4]
+    await stopping
+    assert table.batches == [[1], [2]]
+
+
 async def test_a_silent_database_is_given_up_and_what_it_never_saw_says_so() -> None:
     table = Table()
     journal = journal_of(table, patience_seconds=0.1)
