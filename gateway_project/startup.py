@@ -21,6 +21,7 @@ from teams import platform_services
 from teams.actors import SYSTEM
 from teams.services import default_organization, ensure_admin, update_limits
 
+_DEMO_MODELS = {"latchkey-demo": "chat", "latchkey-demo-embedding": "embedding"}
 _DEMO_PRICES = {"input_cost_per_token": "0.00000015", "output_cost_per_token": "0.0000006"}
 
 
@@ -93,20 +94,21 @@ def remove_demo(*, now: datetime) -> None:
 
 
 def _demo_models(provider_url: str) -> tuple[dict[str, object], ...]:
-    names = {"latchkey-demo": "chat", "latchkey-demo-embedding": "embedding"}
     return tuple(
         {
             "model_name": name,
             "litellm_params": {"model": f"demo/{name}", "api_base": provider_url, **_DEMO_PRICES},
             "model_info": {"id": name, "mode": mode, "max_input_tokens": 32768, "max_output_tokens": 1024},
         }
-        for name, mode in names.items()
+        for name, mode in _DEMO_MODELS.items()
     )
 
 
 def _demo_key(path: Path) -> str:
     key = env.generated(path, make=lambda: secrets.generate().plaintext)
     if not VirtualKey.objects.filter(token=secrets.token_of(key)).exists():
-        row = VirtualKey(alias="demo", max_budget_nano=5 * 10**9, budget_duration="30d", rpm_limit=600)
+        # It is printed: no model that somebody pays for is its business.
+        limits = {"max_budget_nano": 5 * 10**9, "budget_duration": "30d", "rpm_limit": 600}
+        row = VirtualKey(alias="demo", allowed_models=[*_DEMO_MODELS], **limits)
         issue_key(row, actor=SYSTEM, custom=key)
     return key

@@ -57,9 +57,11 @@ def ensure_master_key(master: str) -> VirtualKey:
         },
     )
     if created or key.token != secrets.token_of(master):
+        before = None if created else audit.snapshot(key)
         key.token, key.masked = secrets.token_of(master), secrets.masked(master)
         key.save(update_fields=["token", "masked", "updated_at"])
         _seal(key)
+        audit.record("key.issued" if created else "key.regenerated", key, actor=SYSTEM, before=before)
         changes.publish(key, organization_pk=key.organization_id)
     return key
 

@@ -30,3 +30,13 @@ def test_styles_are_collected_where_there_are_none(settings: Any, tmp_path: Path
     settings.STATIC_ROOT = tmp_path / "static"
     call_command("prepare")
     assert (tmp_path / "static" / "admin").is_dir()
+
+
+@pytest.mark.django_db
+def test_another_master_key_is_in_the_audit_trail(settings: Any) -> None:
+    call_command("prepare")
+    settings.MASTER_KEY = "sk-another-master-key-0123456789"
+    call_command("prepare")
+    master = AuditEvent.objects.filter(object_id=MASTER_ID).order_by("pk")
+    assert list(master.values_list("action", flat=True)) == ["key.issued", "key.regenerated"]
+    assert settings.MASTER_KEY not in str(list(master.values()))
