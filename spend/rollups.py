@@ -93,14 +93,9 @@ def add(entries: Iterable[Sums]) -> None:
 
 def spent_between(scope: str, start: datetime | None, end: datetime | None) -> int:
     """Nano-USD posted on a scope for calls admitted in `[start, end)`; None means unbounded."""
-    rows = _rows_of(scope)
-    if start is None or end is None:
-        return rows.aggregate(total=Sum("amount_nano"))["total"] or 0
-    first, last = next_quarter(start), quarter_of(end)
-    if first >= last:
-        return _entries_between(scope, start, end)
-    whole = rows.filter(quarter__gte=first, quarter__lt=last).aggregate(total=Sum("amount_nano"))["total"] or 0
-    return whole + _entries_between(scope, start, first) + _entries_between(scope, last, end)
+    rows, ragged = _whole_quarters(scope, start, end)
+    whole: int = rows.aggregate(total=Sum("amount_nano"))["total"] or 0
+    return whole + sum(amount for edge in ragged for _, _, amount in _entry_amounts(scope, *edge))
 
 
 @contextmanager
@@ -198,10 +193,6 @@ def _pending_on(ref: CounterRef) -> tuple[tuple[str, int, float, int], ...]:
         for pk, amount, lease, scopes, model, at in rows
         if ref.has(scopes, model, at)
     )
-
-
-def _entries_between(scope: str, start: datetime, end: datetime) -> int:
-    return sum(amount for _, _, amount in _entry_amounts(scope, start, end))
 
 
 def _entry_amounts(scope: str, start: datetime, end: datetime) -> Iterator[tuple[datetime, str, int]]:

@@ -35,6 +35,13 @@ def ledger_sum(start: datetime, end: datetime) -> int:
     return entries.aggregate(total=Sum("amount_nano"))["total"] or 0
 
 
+def test_a_window_may_be_open_at_either_end(key: VirtualKey) -> None:
+    middle, everything = datetime(2026, 3, 29, 10, 7, tzinfo=UTC), rollups.spent_between(key.scope, None, None)
+    before, after = (rollups.spent_between(key.scope, *ends) for ends in ((None, middle), (middle, None)))
+    assert before == ledger_sum(datetime(2026, 3, 1, tzinfo=UTC), middle) > 0
+    assert (after > 0, before + after) == (True, everything)
+
+
 def test_rollups_add_up_to_the_ledger(key: VirtualKey) -> None:
     for scope in (key.scope, key.organization.scope):
         rows = Rollup.objects.filter(scope=scope).aggregate(Sum("amount_nano"), Sum("requests"), Sum("input_tokens"))
