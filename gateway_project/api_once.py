@@ -39,8 +39,6 @@ def once(request: Request, handler: Callable[[], Response]) -> Response:
             return response
     except answers.AskedOtherwise as error:
         raise ApiError(422, f"{HEADER}: was used for another request; use a new one", param=HEADER) from error
-    except answers.BeingAnswered as error:
-        raise ApiError(409, f"{HEADER}: the first request is not answered yet", param=HEADER) from error
 
 
 def _asked(request: Request) -> str:

@@ -20,10 +20,6 @@ class AskedOtherwise(Exception):
     """The name was used for another request."""
 
 
-class BeingAnswered(Exception):
-    """The first request under this name has no answer yet."""
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     status: int
@@ -53,8 +49,6 @@ def claim(name: str, asked: str, *, now: datetime) -> Answer | None:
         return None
     if row.asked != asked:
         raise AskedOtherwise
-    if not row.envelope:
-        raise BeingAnswered
     return Answer(row.status, vault.open_envelope(row.envelope, _context(name), [settings.SALT_KEY]))
 
 

@@ -23,10 +23,9 @@ Row = dict[str, Any]
 
 
 class GroupNew(ManagementView):
-    waits_for_workers = True
-
     """POST /access_group/new: put models under a name that lists of models may use."""
 
+    waits_for_workers = True
     detail_errors = True
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)

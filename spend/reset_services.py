@@ -17,20 +17,20 @@ from teams.windows import window_at
 
 
 @transaction.atomic
-def reset_spend(key: Limits, to_nano: int, *, actor: Actor, now: datetime) -> int:
+def reset_spend(scope: Limits, to_nano: int, *, actor: Actor, now: datetime) -> int:
     """Have the main budget of a key or a member count `to_nano` in its current window, its further windows nothing.
 
-    Returns what counted before. The ledger, and the budgets of everybody above the key, keep what was spent. Raises
+    Returns what counted before. The ledger, and the budgets of everybody above the scope, keep what was spent. Raises
     ValidationError if `to_nano` is more than what counts, or than the budget. A window of another duration that the
-    key gets later counts everything that was spent in it.
+    scope gets later counts everything that was spent in it.
     """
-    key = _locked(key)
-    before, top = sum(counted_by_slice(_main(key, now)).values()), key.effective("max_budget_nano")
+    scope = _locked(scope)
+    before, top = sum(counted_by_slice(_main(scope, now)).values()), scope.effective("max_budget_nano")
     if to_nano > before:
         raise ValidationError({"reset_to": "is more than what was spent"})
     if top is not None and to_nano > top:
         raise ValidationError({"reset_to": "is more than max_budget"})
-    return set_spend(key, to_nano, actor=actor, now=now)
+    return set_spend(scope, to_nano, actor=actor, now=now)
 
 
 @transaction.atomic

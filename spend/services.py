@@ -247,22 +247,23 @@ def _write_unwritten(intents: Sequence[Intent], *, raising: bool) -> None:
 
 
 def _locked_epochs(intents: Sequence[Intent], *, alone: bool = False) -> dict[int, tuple[int, bool]]:
-    """Epochs, and whether SQL judges, under a shared lock where the database has row locks; SQLite needs none.
+    """Epochs, and whether SQL judges, locked where the database has row locks: shared, or `alone` by who raises them.
 
-    The platform's only if it was asked, and before those of organizations: everybody locks them in this order.
+    The platform's only if it was asked or is to be raised, and before those of organizations: everybody locks them in
+    this order.
     """
     organization_pks = sorted({intent.owners.organization_id for intent in intents})
     marks = ",".join(["%s"] * len(organization_pks))
     how = "NO KEY UPDATE" if alone else "SHARE"
-    share = f" FOR {how}" if connection.features.has_select_for_update else ""
+    locked = f" FOR {how}" if connection.features.has_select_for_update else ""
     with connection.cursor() as cursor:
         epochs = {}
         if alone or any(intent.platform_epoch is not None for intent in intents):
-            cursor.execute(f"SELECT epoch FROM teams_platform{share}")  # noqa: S608
+            cursor.execute(f"SELECT epoch FROM teams_platform{locked}")  # noqa: S608
             epochs[PLATFORM] = (cursor.fetchone()[0], False)
         cursor.execute(
             "SELECT id, epoch, sql_until IS NOT NULL FROM teams_organization "  # noqa: S608
-            f"WHERE id IN ({marks}) ORDER BY id{share}",
+            f"WHERE id IN ({marks}) ORDER BY id{locked}",
             organization_pks,
         )
         return epochs | {pk: (epoch, bool(in_sql)) for pk, epoch, in_sql in cursor.fetchall()}

@@ -24,7 +24,7 @@ def forget_refusals(*, now: str | None = None, **_: object) -> int:
 
 @shared_task
 def reload_prices(**_: object) -> int | None:
-    """The same, as often as an admin has asked for."""
+    """Seed the prices again, as often as an admin has asked for."""
     return reload_services.reload_if_due(now=timezone.now())
 
 

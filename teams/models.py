@@ -351,7 +351,7 @@ class Tag(Limits):
 
 
 class PolicyChange(models.Model):
-    """Announces that a scope's policy changed; gateway workers read the newest rows every second."""
+    """Announces that a scope's policy changed; gateway workers read the newest rows a few times a second."""
 
     scope = models.CharField(max_length=64)
     at = models.DateTimeField(default=timezone.now, db_index=True)

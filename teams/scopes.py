@@ -1,8 +1,8 @@
 """Names of scopes and of everything the counter store keeps for them. Pure: no Django, no I/O.
 
 A scope is one link of the chain that governs a call, written `<kind>:<primary key>`, e.g. `team:3`.
-All counters of one organization share the hash tag `{o<pk>}`, so a cluster shards by organization
-and one script call can reach the whole chain. Those of the platform, which is above all of them, have one of their own.
+All counters of one organization share the hash tag `{o<pk>}`: one script call reaches the whole chain, and a cluster
+could shard by organization. Those of the platform, which is above all of them, have one of their own.
 """
 
 from enum import StrEnum
@@ -33,9 +33,9 @@ PLATFORM = 0
 #: The scope of the platform.
 PLATFORM_SCOPE = "platform:1"
 
-#: Changes to models, deployments and prices are announced under this scope.
 #: Public id of the organization of whatever belongs to no other one.
 DEFAULT_ORGANIZATION = "default"
+#: Changes to models, deployments and prices are announced under this scope.
 CATALOG = "catalog:0"
 
 #: The counter script compares doubles, exact up to 2**53; a single window therefore ends at $9 million.

@@ -29,7 +29,7 @@ def client() -> "redis.Redis":
 def announce_version(organization_pk: int, scope: str, version: int) -> None:
     """Tell every worker's next hold that `scope` changed.
 
-    Losing this message is safe: workers also read `PolicyChange` every second.
+    Losing this message is safe: workers also read `PolicyChange` a few times a second.
     """
     try:
         client().eval(_RAISE_ONLY, 1, f"{store_prefix(organization_pk)}:ver", scope, version)

@@ -249,6 +249,8 @@ class Holds:
                 asking.bound, asking.shared = self._clamped(asking, reply), True
             case "STALE":
                 raise StaleGrant([reply[1]])
+            case "DUP":
+                raise StoreUnavailable("it holds a call of this name")
             case kind:
                 rates = {"RPM": asking.plan.rpm, "TPM": asking.plan.tpm, "SLOTS": asking.plan.slots}[kind]
                 rate, used = rates[int(reply[1])], int(reply[2])

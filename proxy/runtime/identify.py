@@ -54,7 +54,7 @@ def with_subprotocol_key(headers: Mapping[str, str], subprotocols: Iterable[str]
 def unknown_key() -> errors.GatewayError:
     return errors.unauthorized(
         "Authentication Error, Invalid proxy server token passed: this key is not known here. Check that it was "
-        "copied whole, create one in the portal, or ask your platform admin.",
+        "copied whole, or ask your platform admin for one.",
         "token_not_found_in_db",
         "key",
     )

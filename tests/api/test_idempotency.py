@@ -99,13 +99,6 @@ def test_a_row_that_was_moved_opens_nothing(api: Api) -> None:
     assert post(api, "/key/generate", {}, name="b").status == 500
 
 
-def test_who_comes_while_the_first_is_being_answered_makes_nothing(api: Api) -> None:
-    post(api, "/key/generate", {})
-    GivenAnswer.objects.update(envelope="")
-    assert post(api, "/key/generate", {}).status == 409
-    assert VirtualKey.objects.count() == 1
-
-
 @pytest.mark.parametrize("name", ["", "x" * 256, "tab\there"])
 def test_a_bad_name_is_400(api: Api, name: str) -> None:
     answer = post(api, "/key/generate", {}, name=name)
