@@ -1,6 +1,7 @@
 """Resolving holds whose worker died. Tombstone in SQL first, then release: never the other way round."""
 
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -15,18 +16,35 @@ from teams import store
 from teams.models import Organization
 from teams.scopes import PLATFORM, store_prefix
 
+#: Organizations that the store is asked about in one round trip.
+_AT_ONCE = 1000
+
 
 def sweep(*, now: datetime) -> int:
     """Charge orphaned intents, then bring the counters in line. Repeatable; returns how many it touched."""
     client = store.client()
     # Only records of organizations stand for intents, so those are taken over before the platform's are judged.
     organizations = [*Organization.objects.values_list("pk", flat=True), PLATFORM]
-    for organization_pk in organizations:
+    for organization_pk in _with_work(client, organizations, now):
         _take_over(client, organization_pk, now)
     touched = len(services.post_orphans(_abandoned(client, now), now=now))
-    for organization_pk in organizations:
+    for organization_pk in _with_work(client, organizations, now):
         touched += _sweep_counters(client, organization_pk, now)
     return touched
+
+
+def _with_work(client: "redis.Redis", organization_pks: Sequence[int], now: datetime) -> Iterator[int]:
+    """Those with holds beyond their lease, or with epochs that ended. Many at once: most organizations are idle."""
+    for first in range(0, len(organization_pks), _AT_ONCE):
+        some = organization_pks[first : first + _AT_ONCE]
+        prefixes = [store_prefix(pk) for pk in some]
+        epochs = cast("list[str | None]", client.mget([f"{prefix}:epoch" for prefix in prefixes]))
+        asked = client.pipeline(transaction=False)
+        for prefix, epoch in zip(prefixes, epochs, strict=True):
+            asked.exists(f"{prefix}:ended")
+            asked.zcount(f"{prefix}:{epoch or 0}:holds", "-inf", int(now.timestamp() * 1000))
+        counts = asked.execute()
+        yield from (pk for pk, ended, late in zip(some, counts[::2], counts[1::2], strict=True) if ended or late)
 
 
 def _take_over(client: "redis.Redis", organization_pk: int, now: datetime) -> None:
