@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from django.conf import settings
-from django.db.models import QuerySet
 
 from keys import secrets
 from keys.grants import Grant, ModelRate, Owners, ScopePolicy
 from keys.models import MASTER_ID, RetiredSecret, VirtualKey
+from teams.first_named import make_customer, make_tags
 from teams.models import (
     Customer,
     Limits,
@@ -21,7 +21,6 @@ from teams.models import (
     Terms,
     User,
 )
-from teams.people_defaults import complete_customer
 from teams.tag_limits import tags_of
 
 
@@ -180,7 +179,8 @@ def is_service_account(key_pk: int) -> bool:
 def load_known_customer(organization_id: int, public_id: str) -> ScopePolicy | None:
     """The policy of an end user, if there is one of this name."""
     epoch = _epoch(organization_id)
-    customer = _customers(organization_id).filter(public_id=public_id).first()
+    live = Customer.objects.live().select_related("shared_budget")
+    customer = live.filter(organization_id=organization_id, public_id=public_id).first()
     return policy_of(customer, epoch=epoch) if customer else None
 
 
@@ -193,17 +193,8 @@ def load_customer(organization_id: int, public_id: str, budget: int | None = Non
     known = load_known_customer(organization_id, public_id)
     if known is not None or settings.GENERAL_SETTINGS.get("validate_end_user_id_in_db"):
         return known
-    epoch = _epoch(organization_id)
-    new = complete_customer(Customer(organization_id=organization_id, public_id=public_id), budget)
-    given = {"max_budget_nano": new.max_budget_nano, "shared_budget": new.shared_budget}
-    customer, _ = _customers(organization_id).get_or_create(
-        public_id=public_id, organization_id=organization_id, defaults=given
-    )
-    return policy_of(customer, epoch=epoch)
-
-
-def _customers(organization_id: int) -> QuerySet[Customer]:
-    return Customer.objects.live().select_related("shared_budget").filter(organization_id=organization_id)
+    make_customer(organization_id, public_id, budget)
+    return load_known_customer(organization_id, public_id)
 
 
 def load_tags(organization_id: int, names: Iterable[str]) -> dict[str, ScopePolicy]:
@@ -211,9 +202,8 @@ def load_tags(organization_id: int, names: Iterable[str]) -> dict[str, ScopePoli
     wanted, epoch = set(names), _epoch(organization_id)
     named = Tag.objects.select_related("shared_budget").filter(organization_id=organization_id, name__in=wanted)
     tags = list(named)
-    if new := sorted(wanted - {tag.name for tag in tags}):
-        rows = [Tag(organization_id=organization_id, name=name) for name in new]
-        Tag.objects.bulk_create(rows, ignore_conflicts=True)
+    if new := wanted - {tag.name for tag in tags}:
+        make_tags(organization_id, new)
         tags = list(named.all())
     return {tag.name: policy_of(tag, epoch=epoch) for tag in tags}
 
