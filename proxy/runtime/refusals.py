@@ -124,7 +124,9 @@ def _end(line: Line, now: datetime) -> tuple[str, int | None]:
         return f"It is a {window.duration} budget: room comes back as spending grows old.", window.slice_seconds
     if window.end is None:
         return "It is a lifetime budget and does not renew.", None
-    return f"Its window ends at {window.end.isoformat()}.", int((window.end - now).total_seconds()) + 1
+    # "over 1d budget" is what clients look for who set several windows.
+    told = f"It would be over {window.duration} budget. Its window ends at {window.end.isoformat()}."
+    return told, int((window.end - now).total_seconds()) + 1
 
 
 def _usd(nano: int) -> str:

@@ -50,6 +50,12 @@ def test_a_budget_names_its_scope_its_end_and_who_can_raise_it(latchkey: Running
     assert ("0.0003375" in message) is (scope not in HIDDEN)
 
 
+def test_of_several_windows_the_one_that_is_full_is_named(latchkey: Running, books: Books) -> None:
+    windows = [{"budget_duration": "1h", "max_budget": 1}, {"budget_duration": "1d", "max_budget": 0.000001}]
+    key = latchkey.new_key(budget_limits=windows)
+    assert "over 1d budget" in _error(latchkey, key)[0]["message"]
+
+
 def test_the_budget_of_one_model_is_named_with_the_model(latchkey: Running, books: Books) -> None:
     key = latchkey.new_key(model_max_budget={"gpt-b*": {"budget_limit": 0.000001, "time_period": "1d"}})
     message = _error(latchkey, key)[0]["message"]
