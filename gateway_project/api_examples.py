@@ -264,6 +264,7 @@ _SPEND = (
     _get("/global/spend/logs", "What everybody spent per day"),
     _get("/global/spend/teams", "What teams spent per day"),
     _get("/global/spend/all_tag_names", "Tags that calls had"),
+    _get("/global/all_end_users", "Customers that calls were made for"),
     _get("/global/spend/report", "What teams, customers or keys spent per day", _DAYS | {"group_by": "team"}),
     _get("/global/spend/keys", "Keys that spent most", {"limit": "10"}),
     _get("/global/spend/models", "Models that cost most", {"limit": "10"}),

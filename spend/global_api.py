@@ -151,6 +151,16 @@ class GlobalTagNames(SpendView):
         return Response({"tag_names": list(tags)})
 
 
+class GlobalEndUserNames(SpendView):
+    """GET /global/all_end_users: everybody that calls were made for."""
+
+    @_SHOWN
+    def get(self, request: Request) -> Response:
+        seen = totals.seen(self.caller).filter(customer_id__gt=0).values_list("customer_id", flat=True).distinct()
+        named = labels.customer_labels(seen)
+        return Response({"end_users": sorted(named[pk].name for pk in seen if pk in named)})
+
+
 class GlobalSpendEndUsers(SpendView):
     """POST /global/spend/end_users {api_key?, startTime?, endTime?}: customers by what they spent."""
 

@@ -146,6 +146,7 @@ def test_customers_by_what_they_spent(api: Api, keys: list[VirtualKey]) -> None:
     row = {"end_user": "acme", "total_count": 1, "total_spend": Decimal("0.0000003")}
     assert api.post("/global/spend/end_users", body).json == [row]
     assert api.post("/global/spend/end_users", body | {"api_key": keys[0].token}).json == []
+    assert api.get("/global/all_end_users").json == {"end_users": ["acme"]}
 
 
 def test_a_team_by_its_people(api: Api, keys: list[VirtualKey], search: Team, grace: User) -> None:
