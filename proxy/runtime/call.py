@@ -47,7 +47,7 @@ def read_call(route: Route, raw: bytes, path_model: str, headers: dict[str, str]
     except strict_json.NotStrictJSON as error:
         raise errors.invalid(str(error)) from error
     falls_back = not _boolean(body, "disable_fallbacks")
-    fallbacks = wishes.fallbacks(body)
+    fallbacks = wishes.fallbacks(body, path_model)
     foreign_fields.refuse_checks(body)
     session_id = wishes.session(body, headers)
     foreign_fields.drop(body)

@@ -125,7 +125,7 @@ def _end(line: Line, now: datetime) -> tuple[str, int | None]:
     if window.end is None:
         return "It is a lifetime budget and does not renew.", None
     # "over 1d budget" is what clients look for who set several windows.
-    told = f"It would be over {window.duration} budget. Its window ends at {window.end.isoformat()}."
+    told = f"The call would be over {window.duration} budget. Its window ends at {window.end.isoformat()}."
     return told, int((window.end - now).total_seconds()) + 1
 
 

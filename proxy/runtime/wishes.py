@@ -49,12 +49,14 @@ def tags(body: dict[str, Any], headers: Mapping[str, str], rules: GateRules) -> 
     return tuple(dict.fromkeys(text(tag, "metadata.tags") for tag in named))
 
 
-def fallbacks(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+def fallbacks(body: dict[str, Any], path_model: str = "") -> list[dict[str, Any]]:
     """What a client names for when the model that it calls fails: models, each with what then changes in the body.
 
     Raises 400.
     """
+    override = body.pop("router_settings_override", None)
     given = body.get("fallbacks")
+    given = _of_override(override, path_model or body.get("model")) if given is None else given
     if given is None:
         return []
     refusal = errors.invalid('fallbacks must be a list of models, each a name or {"model": name, ...}', "fallbacks")
@@ -64,6 +66,19 @@ def fallbacks(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     if not all(isinstance(one, dict) and isinstance(one.get("model"), str) for one in named):
         raise refusal
     return named
+
+
+def _of_override(override: Any, model: Any) -> Any:
+    """`{"fallbacks": [{"gpt-4o": ["gpt-4o-mini"]}]}`, as a configuration file has them: those of the model called."""
+    if override is None:
+        return None
+    lists = override.get("fallbacks") or [] if isinstance(override, dict) else None
+    if not isinstance(lists, list) or not all(isinstance(one, dict) for one in lists):
+        raise errors.invalid(
+            'router_settings_override must be an object such as {"fallbacks": [{"model": ["another"]}]}',
+            "router_settings_override",
+        )
+    return next((one[model] for one in lists if isinstance(model, str) and model in one), None)
 
 
 def timeout(body: dict[str, Any], headers: Mapping[str, str], *, stream: bool) -> float | None:

@@ -121,6 +121,17 @@ def test_fallbacks_that_name_no_models_are_refused(latchkey: Running, books: Boo
     assert (refused.status_code, refused.json()["error"]["param"]) == (400, "fallbacks")
 
 
+def test_clients_may_name_them_as_the_routers_settings_do(latchkey: Running, books: Books) -> None:
+    key = latchkey.new_key(models=["gpt-down", "gpt-books"])
+    lists = [{"another": ["gpt-free"]}, {"gpt-down": ["gpt-books"]}]
+    answer = latchkey.chat(key, model="gpt-down", router_settings_override={"fallbacks": lists, "num_retries": 2})
+    assert (answer.status_code, answer.headers["x-litellm-model-group"]) == (200, "gpt-books")
+    assert "router_settings_override" not in books.bodies[-1]
+    for bad in ("fallbacks", {"fallbacks": {"gpt-down": ["gpt-books"]}}, {"fallbacks": ["gpt-books"]}):
+        refused = latchkey.chat(key, model="gpt-down", router_settings_override=bad)
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "router_settings_override")
+
+
 def test_the_list_of_models_tells_fallbacks_that_the_key_may_call(latchkey: Running, books: Books) -> None:
     name = failing(latchkey, books, "gpt-free", "gpt-books")
     key = latchkey.new_key(models=[name, "gpt-books"])
