@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from keys.secrets import shown_path
-from proxy.runtime import chain, errors, health, ids, listing, metrics, relay, routes
+from proxy.runtime import admission, chain, errors, health, ids, listing, metrics, relay, routes
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore
 from proxy.runtime.epochs import Epochs
@@ -134,7 +134,7 @@ class Gateway:
     async def _cut_revoked(self, scopes: set[str]) -> None:
         if self.config.cut_revoked_streams:
             for stream in self.streams.touching(scopes):
-                await chain.cut_if_refused(self, stream)
+                await admission.cut_if_refused(self, stream)
 
     async def _cut_expired(self) -> None:
         """Keys expire without anybody announcing it."""
@@ -142,7 +142,7 @@ class Gateway:
             await asyncio.sleep(0.5)
             for stream in self.streams.all():
                 if self.grants.is_over(stream.token):
-                    await chain.cut_if_refused(self, stream)
+                    await admission.cut_if_refused(self, stream)
 
     async def settled_shortly(self) -> None:
         """Before a budget refuses: wait a moment for calls that are over but not yet settled."""
