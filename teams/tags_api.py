@@ -71,9 +71,23 @@ class TagNew(TagsView):
         body = TagSerializer(data=self.body)
         body.is_valid(raise_exception=True)
         with transaction.atomic():
-            tag = services.create_tag(body.tag(), actor=self.caller.actor)
+            seen = self._seen(body.validated_data["name"])
+            if seen is None:
+                tag = services.create_tag(body.tag(), actor=self.caller.actor)
+            else:
+                tag = patched(seen, TagSerializer, self.body, self.caller.actor)
             self.assign_sent(tag, replace=False)
         return Response({"message": f"Tag {tag.name} created successfully", "tag": self.rows([tag])[0]})
+
+    def _seen(self, name: str) -> Tag | None:
+        """The tag of this name if calls alone have named it, locked, so that one of two requests makes it.
+
+        What was spent with it goes on to count.
+        """
+        organization = find_organization(self.body) or services.default_organization()
+        rows = Tag.objects.filter(organization=organization, name=name)
+        found = rows.select_for_update(no_key=True).first()
+        return None if found is None or rows.filter(_MADE).exists() else found
 
 
 class TagUpdate(TagsView):

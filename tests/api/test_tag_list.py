@@ -70,6 +70,14 @@ def test_what_calls_are_the_first_to_name_is_made_once_somebody_changes_it(api: 
     assert spent(api, **DAY)["later"] == 0
 
 
+def test_what_only_calls_have_named_may_be_made_once(api: Api, key: VirtualKey) -> None:
+    made = api.post("/tag/new", {"name": "seen", "description": "by hand", "max_budget": 5})
+    assert (made.status, made.json["message"]) == (200, "Tag seen created successfully")
+    again = api.post("/tag/new", {"name": "seen", "max_budget": 9})
+    assert (again.status, again.json["detail"]["error"]) == (400, "name: Tag seen already exists")
+    assert api.post("/tag/info", {"names": ["seen"]}).json["seen"]["max_budget"] == 5
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
