@@ -109,7 +109,7 @@ def master_person() -> User:
     """Whom LiteLLM's clients know as the holder of the master key; made when first needed, and signs in nowhere."""
     person = User(public_id=MASTER.label, username=MASTER.label, alias="master key", role=User.Role.PROXY_ADMIN)
     return found_or_made(
-        lambda: User.objects.filter(public_id=MASTER.label).first(), lambda: create_user(person, actor=SYSTEM)
+        lambda: User.objects.live().filter(public_id=MASTER.label).first(), lambda: create_user(person, actor=SYSTEM)
     )
 
 

@@ -120,6 +120,14 @@ def test_who_makes_a_team_leads_it_also_the_holder_of_the_master_key(api: Api, a
     assert not User.objects.get(public_id="default_user_id").has_usable_password()
 
 
+def test_the_holder_of_the_master_key_leads_new_teams_also_after_it_was_deleted(api: Api) -> None:
+    api.post("/team/new", {})
+    assert api.post("/user/delete", {"user_ids": ["default_user_id"]}).status == 200
+    team = api.post("/team/new", {}).json["team_id"]
+    shown = api.get("/user/info", {"user_id": "default_user_id"}).json
+    assert (shown["user_info"]["user_role"], [row["team_id"] for row in shown["teams"]]) == ("proxy_admin", [team])
+
+
 def test_a_platform_admin_can_be_kept_out_of_the_teams_it_makes(api: Api, ada: User, settings: Any) -> None:
     settings.LITELLM_SETTINGS = {"disable_auto_add_proxy_admin_to_teams": True}
     assert api.post("/team/new", {}, bearer=key_of(ada)).json["admins"] == []
