@@ -51,10 +51,10 @@ def over_budget(message: str, status: int, retry_after: int | None, scope: str) 
     return GatewayError(status, BUDGET_EXCEEDED, message, None, headers, scope)
 
 
-def rate_limited(message: str, kind: str, retry_after: int | None, reset_at: str) -> GatewayError:
-    """`retry_after` in seconds; None where the same call would be refused again."""
-    again = {"x-should-retry": "false"} if retry_after is None else {"retry-after": str(retry_after)}
-    headers = {**again, "rate_limit_type": kind, "reset_at": reset_at}
+def rate_limited(message: str, kind: str, retry_after: int, reset_at: str, *, again: bool = True) -> GatewayError:
+    """`retry_after` in seconds, until the limit is whole again; not `again` if the same call is refused then too."""
+    headers = {"retry-after": str(retry_after), "rate_limit_type": kind, "reset_at": reset_at}
+    headers |= {} if again else _NO_RETRY
     return GatewayError(429, "rate_limit_error", message, None, headers)
 
 

@@ -94,7 +94,7 @@ def rate_limited(kind: str, rate: Rate, used: int, now: datetime, least: int = 0
     if kind != "TPM" or least <= rate.limit:
         return errors.rate_limited(message, KINDS[kind], wait, again.isoformat())
     message += f". This call may use {least} tokens, more than the limit allows in any minute: lower max_tokens"
-    return errors.rate_limited(message, KINDS[kind], None, again.isoformat())
+    return errors.rate_limited(message, KINDS[kind], wait, again.isoformat(), again=False)
 
 
 def rate_scope(rate: Rate) -> str:
