@@ -31,11 +31,10 @@ class PricedView(ManagementView):
     """An endpoint about the price of a model."""
 
     def target(self, model: str) -> Target:
-        """A deployment of ours, else the model as the price list knows it. ApiError 400."""
-        now = timezone.now()
-        targets = shelves.targets_of(model, self.caller.key_team, now)
-        if targets:
-            return next((target for target in targets if target.is_free or target.price), targets[0])
+        """A deployment of ours, else the model as the price list knows it, or as answers call it. ApiError 400."""
+        now, team = timezone.now(), self.caller.key_team
+        if targets := shelves.targets_of(model, team, now):
+            return _first_priced(targets)
         slug, _, name = model.rpartition("/")
         for provider in [slug] if slug in REGISTRY else REGISTRY:
             prices = REGISTRY[provider].prices
@@ -44,6 +43,8 @@ class PricedView(ManagementView):
             if found and card:
                 marked = Markup.over(settings.MARKUPS).card_for(provider, card)
                 return _listed(model, provider, found[1], marked)
+        if targets := shelves.targets_behind(model, team, now):
+            return _first_priced(targets)
         raise ApiError(400, f"model: neither the models nor the price list here know '{model[:100]}'", param="model")
 
 
@@ -138,6 +139,10 @@ def _costs(used: Usage, card: PriceCard | None) -> dict[str, Decimal]:
         "input_cost_per_token": usd_from_pico(paid.input),
         "output_cost_per_token": usd_from_pico(paid.output),
     }
+
+
+def _first_priced(targets: tuple[Target, ...]) -> Target:
+    return next((target for target in targets if target.is_free or target.price), targets[0])
 
 
 def _priced(target: Target) -> PriceCard:

@@ -94,6 +94,14 @@ def targets_of(model: str, team: int | None, now: datetime) -> tuple[Target, ...
     return ()
 
 
+def targets_behind(upstream: str, team: int | None, now: datetime) -> tuple[Target, ...]:
+    """What may have given an answer that bears the provider's own name of a model; a team's own first."""
+    rows = list(_rows().filter(upstream_model=upstream).exclude(model__name__contains="*"))
+    rows = [row for owner in dict.fromkeys((team, None)) for row in rows if row.team_id == owner]
+    priced = _prices(rows, now)
+    return tuple(target for row in rows if (target := _target(row, priced)) is not None)
+
+
 def team_view(
     public_id: str, user_pk: int | None, is_master: bool
 ) -> tuple[tuple[ScopePolicy, ...], int, dict[str, str]] | None:

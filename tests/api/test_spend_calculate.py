@@ -36,6 +36,17 @@ def test_an_answer_costs_what_was_charged_for_it(api: Api, model: str) -> None:
         assert api.post("/spend/calculate", body).json == {"cost": Decimal("0.00002")}
 
 
+def test_an_answer_is_known_by_the_name_that_its_provider_gives_the_model(api: Api, model: str) -> None:
+    usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
+    params = {
+        "model": "openai/my-tuned-model", "api_key": "sk-upstream", "input_cost_per_token": 0.000003,
+        "output_cost_per_token": 0,
+    }  # fmt: skip
+    api.post("/model/new", {"model_name": "tuned", "litellm_params": params})
+    answer = api.post("/spend/calculate", {"completion_response": {"model": "my-tuned-model", "usage": usage}})
+    assert answer.json == {"cost": Decimal("0.00003")}
+
+
 def test_a_prompt_costs_at_most_what_the_gateway_would_hold(api: Api, model: str) -> None:
     shown = api.post("/spend/calculate", {"model": model, "messages": SAID, "max_tokens": 100}).json
     assert 0 < shown["cost"] < Decimal("0.0001")
