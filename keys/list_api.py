@@ -44,8 +44,7 @@ _COMPUTED = ("spend", "budget_reset_at")
 _COUNTED, _MOST = (*_COMPUTED, "total_spend", "last_active"), 10_000
 _STATUSES = ("active", "expired", "revoked", "blocked", "deleted")
 _EXACT = {
-    "user_id": "user__public_id", "team_id": "team__public_id", "organization_id": "organization__public_id",
-    "project_id": "project__public_id",
+    "team_id": "team__public_id", "organization_id": "organization__public_id", "project_id": "project__public_id",
 }  # fmt: skip
 
 
@@ -62,7 +61,7 @@ class KeyList(KeyView):
         page = whole_number(query, "page", 1, top=10**9)
         size = whole_number(query, "size", 10, top=100)
         name, order = _sort_of(query)
-        keys = _filtered(_reached(self.caller, query), query)
+        keys = _filtered(_reached(self.caller, query), query, self.caller)
         if query.get("access_group_id"):
             keys = self.granted(keys, query["access_group_id"])
         total = keys.count()
@@ -178,10 +177,23 @@ def _refuse_foreign(caller: Caller, query: Any, name: str) -> None:
         raise ApiError(403, f"{name}: you may not list the keys of this one", param=name)
 
 
-def _filtered(keys: KeyQuerySet, query: Any) -> KeyQuerySet:
+def _of_person(query: Any, caller: Caller) -> Q:
+    """Keys of whom `user_id` names, and as far as they are asked for those that it made, and of one's own teams."""
+    wanted = query["user_id"]
+    found = Q(user__public_id=wanted)
+    if _is_true(query, "include_created_by_keys"):
+        found |= Q(created_by=wanted)
+    if _is_true(query, "include_team_keys") and wanted == caller.user_id and not caller.reads_all:
+        found |= Q(team__isnull=False)
+    return found
+
+
+def _filtered(keys: KeyQuerySet, query: Any, caller: Caller) -> KeyQuerySet:
     keys = _with_status(keys.with_owners(), query.get("status") or "")
     if query.get("agent_id"):  # there are no agents, so no key has one
         return keys.none()
+    if query.get("user_id"):
+        keys = keys.filter(_of_person(query, caller))
     for name, column in _EXACT.items():
         if query.get(name):
             keys = keys.filter(**{column: query[name]})

@@ -122,6 +122,26 @@ def test_a_person_finds_the_keys_it_made(api: Api, grace: User, linus: User, sea
     assert made["token"] in api.get("/key/list", {"include_created_by_keys": "true"}, bearer=bearer).json["keys"]
 
 
+def test_a_list_of_ones_own_keys_may_have_those_one_made_and_those_of_ones_teams(
+    api: Api, grace: User, linus: User, search: Team
+) -> None:
+    bearer, own = bearer_of(grace), {"user_id": grace.public_id}
+    [mine] = api.get("/key/list", own, bearer=bearer).json["keys"]
+    services.add_member(Membership(team=search, user=linus), actor=SYSTEM)
+    made = api.post("/key/generate", {"team_id": search.public_id, "user_id": linus.public_id}, bearer=bearer).json
+    found = {mine, made["token"]}
+    issue(user=linus)
+    for asked, seen in (({}, {mine}), ({"include_created_by_keys": "true"}, found)):
+        for who in (bearer, None):
+            assert set(api.get("/key/list", {**own, **asked}, bearer=who).json["keys"]) == seen
+    of_team = issue(team=search)[0].token
+    with_team = {**own, "include_team_keys": "true"}
+    assert set(api.get("/key/list", with_team, bearer=bearer).json["keys"]) == {*found, of_team}
+    assert api.get("/key/list", with_team).json["keys"] == [mine]
+    foreign = {"user_id": linus.public_id, "include_team_keys": "true"}
+    assert api.get("/key/list", foreign, bearer=bearer).json["keys"] == [made["token"]]
+
+
 def test_a_leader_leaves_the_teams_keys_out(api: Api, grace: User, search: Team) -> None:
     team_key, bearer = issue(team=search)[0], bearer_of(grace)
     assert team_key.token in api.get("/key/list", bearer=bearer).json["keys"]
