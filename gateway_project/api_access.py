@@ -20,6 +20,12 @@ from teams.callers import Caller, Standing
 if TYPE_CHECKING:
     from rest_framework.views import APIView
 
+#: Groups of paths that `allowed_routes` may name, beside those that an Access says something about.
+_ROUTE_GROUPS = {
+    "key_management_routes": ("/key/*", "/v2/key/*"),
+    "spend_tracking_routes": ("/spend/*",),
+    "global_spend_tracking_routes": ("/global/spend", "/global/spend/*"),
+}
 _LEADERS = frozenset({Standing.ADMIN, Standing.ORG_ADMIN, Standing.TEAM_ADMIN})
 _PEOPLE = frozenset({*_LEADERS, Standing.MEMBER, Standing.USER})
 
@@ -112,6 +118,7 @@ def _refuse_narrowed(caller: Caller, access: Access, called: str) -> None:
     if not allowed:
         return
     groups = {"management_routes", *(("info_routes",) if access.info else ())}
+    groups |= {name for name, paths in _ROUTE_GROUPS.items() if any(matches(path, called) for path in paths)}
     if any(entry in groups or matches(entry, called) for entry in allowed):
         return
     raise ApiError(

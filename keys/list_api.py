@@ -17,7 +17,7 @@ from keys.rows import key_row, owner_row, status_of
 from keys.serializers import token_from
 from teams.access_groups import RELATION
 from teams.actors import MASTER, SYSTEM
-from teams.api_base import ApiError, ManagementView, unwired, whole_number
+from teams.api_base import ApiError, ManagementView, flag, unwired, whole_number
 from teams.api_fields import DayOrInstantField
 from teams.callers import Caller
 from teams.limit_serializers import end_of
@@ -69,7 +69,7 @@ class KeyList(KeyView):
             raise ApiError(
                 400, f"sort_by: at most {_MOST} keys can be ordered by {name}; narrow the list", param="sort_by"
             )
-        full = _is_true(query, "return_full_object") or "user" in query.getlist("expand")
+        full = flag(query, "return_full_object") or "user" in query.getlist("expand")
         chosen = slice((page - 1) * size, page * size)
         rows = self._page(keys, name, order, chosen, full=full)
         return Response(
@@ -154,7 +154,7 @@ def _reached(caller: Caller, query: Any) -> KeyQuerySet:
     if query.get("include_team_keys", "").lower() == "false" and not query.get("team_id"):
         keys = keys.filter(Q(user=caller.user_pk) | Q(pk=caller.key_pk))
     # Somebody may be called like the holder of the master key, or like the system.
-    if _is_true(query, "include_created_by_keys") and caller.user_id not in ("", MASTER.label, SYSTEM.label):
+    if flag(query, "include_created_by_keys") and caller.user_id not in ("", MASTER.label, SYSTEM.label):
         keys = VirtualKey.objects.filter(Q(pk__in=keys.values("pk")) | Q(created_by=caller.user_id))
     return keys
 
@@ -181,9 +181,9 @@ def _of_person(query: Any, caller: Caller) -> Q:
     """Keys of whom `user_id` names, and as far as they are asked for those that it made, and of one's own teams."""
     wanted = query["user_id"]
     found = Q(user__public_id=wanted)
-    if _is_true(query, "include_created_by_keys"):
+    if flag(query, "include_created_by_keys"):
         found |= Q(created_by=wanted)
-    if _is_true(query, "include_team_keys") and wanted == caller.user_id and not caller.reads_all:
+    if flag(query, "include_team_keys") and wanted == caller.user_id and not caller.reads_all:
         found |= Q(team__isnull=False)
     return found
 
@@ -200,7 +200,7 @@ def _filtered(keys: KeyQuerySet, query: Any, caller: Caller) -> KeyQuerySet:
     if query.get("key_hash"):
         keys = keys.filter(token=token_from(query["key_hash"]))
     if query.get("key_alias"):
-        lookup = "alias__icontains" if _is_true(query, "substring_matching") else "alias"
+        lookup = "alias__icontains" if flag(query, "substring_matching") else "alias"
         keys = keys.filter(**{lookup: query["key_alias"]})
     if query.get("search"):
         keys = keys.filter(Q(alias__icontains=query["search"]) | Q(token=token_from(query["search"])))
@@ -245,7 +245,3 @@ def _sort_of(query: Any) -> tuple[str, str]:
 
 def _as_they_are(keys: KeyQuerySet) -> KeyQuerySet:
     return keys
-
-
-def _is_true(query: Any, name: str) -> bool:
-    return str(query.get(name, "")).lower() in ("true", "1")

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from proxy.models import Deployment
 from proxy.rows import Row, group_rows, model_rows
 from proxy.wildcards import spelled_out
-from teams.api_base import ApiError, ManagementView, whole_number
+from teams.api_base import ApiError, ManagementView, flag, whole_number
 
 _SORTS: dict[str, Callable[[Row], Any]] = {
     "model_name": lambda row: row["model_name"],
@@ -53,7 +53,7 @@ class ModelInfoPaged(ManagementView):
         if order not in ("asc", "desc"):
             raise ApiError(400, "sortOrder: write asc or desc", param="sortOrder")
         rows.sort(key=_SORTS[sort], reverse=order == "desc")
-        if (query.get("debug") or "").lower() == "true":
+        if flag(query, "debug"):
             rows = [row | {"openai_client": "one for all models of a worker"} for row in rows]
         return Response(
             {

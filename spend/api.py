@@ -17,7 +17,7 @@ from spend.logs import MOST, ROUTE, Log, common, filtered, key_pks, of_request, 
 from spend.query import Days, Query, day, instant, refuse_odd_range
 from spend.sessions import sessions
 from spend.shares import Shares
-from teams.api_base import ApiError, ManagementView, required_text, whole_number
+from teams.api_base import ApiError, ManagementView, flag, required_text, whole_number
 from teams.callers import Caller
 from teams.models import User
 from teams.money import usd_from_nano
@@ -34,7 +34,7 @@ class SpendLogs(ManagementView):
         first, last = day(query, "start_date"), day(query, "end_date")
         if first and last:
             refuse_odd_range(first, last)
-            if query.get("summarize", "true").lower() != "false" and not query.get("request_id"):
+            if flag(query, "summarize", default=True) and not query.get("request_id"):
                 return Response(per_day(_shares(self.caller, Days(first, last), query), Days(first, last)))
         log = common(Log.of(self.caller), query)
         if first or last:
@@ -54,7 +54,7 @@ class SpendLogsPaged(ManagementView):
         query = request.query_params
         start, end = instant(query, "start_date"), instant(query, "end_date", last=True)
         log = filtered(Log.of(self.caller).between(start, end + timedelta(microseconds=1)), query)
-        by_session = (query.get("group_by_session") or "").lower() in ("true", "1")
+        by_session = flag(query, "group_by_session")
         return Response(_page(log.cut() if by_session else log, query, *order_of(query), by_session=by_session))
 
 

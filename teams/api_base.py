@@ -21,11 +21,13 @@ from teams.models import Limits
 
 __all__ = [
     "ApiError", "Caller", "CrossingReader", "ManagementView", "ScopeView", "SpendReader", "WindowReader",
-    "listed", "once_more", "required_names", "required_text", "unwired", "whole_number",
+    "flag", "listed", "once_more", "required_names", "required_text", "unwired", "whole_number",
 ]  # fmt: skip
 
 P = ParamSpec("P")
 MOST_NAMES = 500
+_YES, _NO = ("true", "1", "yes", "y", "on", "t"), ("false", "0", "no", "n", "off", "f")
+_WORDS = dict.fromkeys(_YES, True) | dict.fromkeys(_NO, False)
 
 #: Nano-USD spent in the current budget window of each scope, by scope name. Spend is known only above this
 #: app, so the router hands the function to the views: policy flows down, facts flow up.
@@ -160,3 +162,13 @@ def whole_number(values: Mapping[str, str], name: str, default: int, *, top: int
     if not value.isascii() or not value.isdigit() or not 1 <= int(value[:12]) <= top:
         raise Misshapen(name, f"write a whole number between 1 and {top}", where="query")
     return int(value)
+
+
+def flag(values: Mapping[str, str], name: str, *, default: bool = False) -> bool:
+    """A query parameter that says yes or no, in the words that FastAPI takes; Misshapen naming it."""
+    value = values.get(name, "").lower()
+    if not value:
+        return default
+    if value not in _WORDS:
+        raise Misshapen(name, "write true or false", where="query")
+    return _WORDS[value]

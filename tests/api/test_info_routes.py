@@ -36,3 +36,15 @@ def test_a_key_that_only_reads_changes_nothing(api: Api, ada: User) -> None:
     reading = issue(user=ada, allowed_routes=["info_routes"])[1]
     for path in ("/key/generate", "/team/new", "/user/new", "/budget/new"):
         assert api.post(path, {}, bearer=reading).status == 403
+
+
+def test_a_key_may_be_narrowed_to_a_group_of_routes(api: Api, ada: User) -> None:
+    keys = issue(user=ada, allowed_routes=["key_management_routes"])[1]
+    assert api.get("/key/list", bearer=keys).status == 200
+    assert api.post("/key/generate", {}, bearer=keys).status == 200
+    assert api.get("/spend/logs", bearer=keys).status == 403
+    assert api.get("/team/list", bearer=keys).status == 403
+    spend = issue(user=ada, allowed_routes=["spend_tracking_routes", "global_spend_tracking_routes"])[1]
+    assert api.get("/spend/logs", bearer=spend).status == 200
+    assert api.get("/global/spend", bearer=spend).status == 200
+    assert api.get("/key/list", bearer=spend).status == 403

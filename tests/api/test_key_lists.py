@@ -247,3 +247,8 @@ def test_a_new_secret_is_counted(api: Api) -> None:
     again = api.post(f"/key/{made['token']}/regenerate", {"key_alias": "x", "grace_period": "1h"}).json
     assert (again["rotation_count"], again["key_alias"]) == (1, "x")
     assert again["last_rotation_at"] is not None
+
+
+@pytest.mark.parametrize(("word", "status"), [("yes", 200), ("True", 200), ("", 200), ("perhaps", 422)])
+def test_what_asks_for_yes_or_no_takes_the_usual_words(api: Api, word: str, status: int) -> None:
+    assert api.get("/key/list", {"return_full_object": word}).status == status
