@@ -6,6 +6,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.db import transaction
 
 from gateway_project import environment as env
 from keys import secrets
@@ -19,6 +20,7 @@ from proxy.services import sync_providers
 from spend.book import seed_prices
 from teams import platform_services
 from teams.actors import SYSTEM
+from teams.models import Organization
 from teams.services import default_organization, ensure_admin, update_limits
 
 _DEMO_MODELS = {"latchkey-demo": "chat", "latchkey-demo-embedding": "embedding"}
@@ -63,10 +65,13 @@ def prepare_demo(provider_url: str, *, now: datetime) -> Demo:
     return Demo(password if is_valid else None, _demo_key(folder / "demo_key"))
 
 
+@transaction.atomic
 def _set_zone(zone: str) -> None:
     """The default organization's windows begin where the configuration file says, if it says so."""
-    organization = default_organization()
-    if zone and organization.timezone != zone:
+    if not zone:
+        return
+    organization = Organization.objects.select_for_update(no_key=True).get(pk=default_organization().pk)
+    if organization.timezone != zone:
         organization.timezone = zone
         update_limits(organization, actor=SYSTEM)
 

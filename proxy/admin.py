@@ -4,6 +4,7 @@ from itertools import chain
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.db import connection
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
@@ -14,6 +15,7 @@ from proxy.models import Credential, Deployment, LanguageModel, Pool, Provider
 from spend import book
 from spend.forms import per_million
 from spend.pricing import usd_from_pico
+from teams import platform_services
 from teams.actors import Actor
 from teams.admin_base import (
     AutocompleteSelectFilter,
@@ -222,6 +224,12 @@ class PoolAdmin(TermsAdmin):
         return pool_services.save_pool(obj, actor=actor, now=timezone.now())
 
     update = create
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The platform is locked before any pool, here as in the service: else two would wait for each other."""
+        if request.method == "POST" and connection.in_atomic_block:
+            platform_services.platform(locked=True)
+        return super().get_object(request, object_id, from_field)
 
     def remove(self, obj: Pool, actor: Actor) -> None:
         pool_services.delete_pool(obj, actor=actor)

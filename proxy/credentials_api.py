@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import transaction
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -129,11 +130,12 @@ class CredentialChange(ManagementView):
 
     @extend_schema(request=CredentialPatchSerializer, responses=OpenApiTypes.OBJECT)
     def patch(self, request: Request, name: str) -> Response:
-        credential = _named(name)
-        body = CredentialPatchSerializer(data=self.body)
+        known, body = _named(name), CredentialPatchSerializer(data=self.body)
         body.is_valid(raise_exception=True)
-        body.fill_name(credential)
-        services.change_credential(credential, body.fill(credential), actor=self.caller.actor)
+        with transaction.atomic():
+            credential = services.locked_credential(known)
+            body.fill_name(credential)
+            services.change_credential(credential, body.fill(credential), actor=self.caller.actor)
         return Response({"success": True, "message": "Credential updated successfully"})
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)

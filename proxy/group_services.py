@@ -57,13 +57,24 @@ def set_members(name: str, wanted: Iterable[Deployment], *, actor: Actor, fresh:
     return changed
 
 
+def locked(group: AccessGroup) -> AccessGroup:
+    """The group as it is stored, unchanged by others until the transaction ends. Raises ValidationError."""
+    stored = AccessGroup.objects.select_for_update(no_key=True).filter(pk=group.pk).first()
+    if stored is None:
+        raise ValidationError({"access_group_id": "somebody else deleted this access group meanwhile"})
+    return stored
+
+
 @transaction.atomic
 def save_group(
     group: AccessGroup, *, teams: Iterable[Team] | None, keys: Iterable[VirtualKey] | None, actor: Actor
 ) -> AccessGroup:
-    """Save a new or changed group; None leaves its teams or keys as they are. In force within a second."""
+    """Save a new or changed group; None leaves its teams or keys as they are. In force within a second.
+
+    Whoever changes only some of it starts from `locked`. Raises ValidationError naming the field.
+    """
     created = group.pk is None
-    before = {} if created else _snapshot(AccessGroup.objects.get(pk=group.pk))
+    before = {} if created else _snapshot(locked(group))
     group.created_by = group.created_by or actor.label
     group.updated_by = actor.label
     group.full_clean()

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django.db import transaction
 from django.db.models import Q
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -201,7 +202,9 @@ class GrantView(GrantsView):
     @extend_schema(request=GrantSerializer, responses=OpenApiTypes.OBJECT)
     @once_more
     def put(self, request: Request, group_id: str) -> Response:
-        return Response(self._saved(_grant(group_id)))
+        known = _grant(group_id)
+        with transaction.atomic():
+            return Response(self._saved(group_services.locked(known)))
 
     patch = put
 

@@ -28,6 +28,8 @@ def apply_to(known: Deployment, new: NewModel, *, actor: Actor, now: datetime) -
     columns = (*_COMPARED, "credential_id") if new.deployment.credential_id else _COMPARED
     columns = columns if known.source == Deployment.Source.CONFIG else (*columns, "access_groups")
     if new.name != known.model.name or any(getattr(known, n) != getattr(new.deployment, n) for n in columns):
+        # The configuration file is applied while others change models: what it does not say stays as they left it.
+        known = services.locked(known)
         for name in columns:
             setattr(known, name, getattr(new.deployment, name))
         # First the secret, which may have to be bound to another host than before.

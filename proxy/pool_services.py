@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 
 from proxy.models import Deployment, Pool
 from proxy.providers import REGISTRY
@@ -28,7 +29,10 @@ class Spending(NamedTuple):
 
 @transaction.atomic
 def save_pool(pool: Pool, *, actor: Actor, now: datetime) -> Pool:
-    """Save a new or changed one; in force at the next call. Raises ValidationError naming the field."""
+    """Save a new or changed one; in force at the next call. Raises ValidationError naming the field.
+
+    Whoever changes only some of it starts from a locked one: see `find`.
+    """
     platform_services.platform(locked=True)
     stored = Pool.objects.select_for_update(no_key=True).get(pk=pool.pk) if pool.pk else None
     before = audit.snapshot(stored) if stored else {}
@@ -57,8 +61,15 @@ def delete_pool(pool: Pool, *, actor: Actor) -> None:
     pool.delete()
 
 
-def find(kind: Pool.Kind, name: str) -> Pool | None:
-    return Pool.objects.filter(kind=kind, name=name).first()
+def find(kind: Pool.Kind, name: str, *, locked: bool = False) -> Pool | None:
+    """Locked, it stays as it is until the transaction ends, and so does the platform, which is locked before pools."""
+    rows = _locked() if locked else Pool.objects.all()
+    return rows.filter(kind=kind, name=name).first()
+
+
+def _locked() -> QuerySet[Pool]:
+    platform_services.platform(locked=True)
+    return Pool.objects.select_for_update(no_key=True)
 
 
 def joined(groups: Collection[str]) -> None:
@@ -74,7 +85,7 @@ def joined(groups: Collection[str]) -> None:
 @transaction.atomic
 def apply_file(values: Mapping[str, dict[str, Any]], *, actor: Actor, now: datetime) -> None:
     """Have the providers' budgets that the configuration file names, at every start; those it names no more go."""
-    known = {pool.name: pool for pool in Pool.objects.filter(kind=Pool.Kind.PROVIDER)}
+    known = {pool.name: pool for pool in _locked().filter(kind=Pool.Kind.PROVIDER)}
     for gone in [pool for name, pool in known.items() if pool.is_from_file and name not in values]:
         delete_pool(gone, actor=actor)
     for name, columns in values.items():

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -54,14 +55,17 @@ class GroupBudget(ManagementView):
 
     @extend_schema(request=PoolSerializer, responses=OpenApiTypes.OBJECT)
     def put(self, request: Request, group: str) -> Response:
-        pool = _pool_of(group) or Pool(kind=Pool.Kind.ACCESS_GROUP, name=group)
+        _pool_of(group)
         unknown = self.body.keys() - _FIELDS.keys()
         if unknown:
             told = "is no limit of an access group; send max_budget, soft_budget and budget_duration"
             raise ApiError(400, f"{min(unknown)[:64]}: {told}", param=min(unknown)[:64])
         body = PoolSerializer(data=self.body)
         body.is_valid(raise_exception=True)
-        pool_services.save_pool(body.apply(pool), actor=self.caller.actor, now=timezone.now())
+        with transaction.atomic():
+            known = pool_services.find(Pool.Kind.ACCESS_GROUP, group, locked=True)
+            pool = body.apply(known or Pool(kind=Pool.Kind.ACCESS_GROUP, name=group))
+            pool_services.save_pool(pool, actor=self.caller.actor, now=timezone.now())
         return Response(_group_row(group))
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)

@@ -52,20 +52,33 @@ def store_credential(credential: Credential, secret: str, *, actor: Actor) -> Cr
 
 @transaction.atomic
 def change_credential(credential: Credential, secret: str, *, actor: Actor) -> Credential:
-    """Save a changed credential; without a new secret it keeps its own, which goes to the same host as before."""
+    """Save a changed credential; without a new secret it keeps its own, which goes to the same host as before.
+
+    Whoever changes only some of it starts from `locked_credential`. Raises ValidationError naming the field.
+    """
     if any(host_of(row.base_url) != credential.host for row in credential.deployments.all()):
         raise ValidationError({"host": "models still use this credential at its present host; change them first"})
     if secret:
         return store_credential(credential, secret, actor=actor)
-    stored = Credential.objects.get(pk=credential.pk)
+    stored = locked_credential(credential)
     if stored.host != credential.host:
         raise ValidationError({"host": f"the stored secret is bound to {stored.host}; send it again for another host"})
     credential.full_clean(exclude=["envelope"])
+    # Whoever read the credential before somebody else replaced its secret does not bring the old one back.
+    credential.envelope = stored.envelope
     credential.save()
     audit.record("credential.updated", credential, actor=actor, before=audit.snapshot(stored))
     _take_up(credential, actor)
     changes.publish_catalog()
     return credential
+
+
+def locked_credential(credential: Credential) -> Credential:
+    """The credential as it is stored, unchanged by others until the transaction ends. Raises ValidationError."""
+    stored = Credential.objects.select_for_update(no_key=True).filter(pk=credential.pk).first()
+    if stored is None:
+        raise ValidationError({"credential": "somebody else deleted this credential meanwhile"})
+    return stored
 
 
 def reveal(credential: Credential) -> str:
@@ -185,6 +198,8 @@ def keep_secret(deployment: Deployment, secret: str, *, actor: Actor) -> None:
         return
     if credential is None or not credential.is_own:
         credential = _own_credential(deployment)
+    else:
+        credential = locked_credential(credential)
     credential.provider, credential.host = deployment.provider, host
     deployment.credential = store_credential(credential, secret, actor=actor)
     deployment.save(update_fields=["credential", "updated_at"])

@@ -81,7 +81,7 @@ class PlaceAdd(PlaceView):
         known = find_person(entry.get("user_id"), entry.get("user_email"))
         if known is None:
             user = person_of(entry.get("user_id"), entry.get("user_email"), organization, actor)
-            place = organization.memberships.filter(user=user).first()
+            place = organization.memberships.select_for_update(no_key=True).filter(user=user).first()
             if place is not None:
                 place.role = entry["role"]
                 return services.update_limits(_limited(place, limits), actor=actor)

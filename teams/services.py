@@ -131,10 +131,13 @@ def add_member(membership: Membership, *, actor: Actor) -> Membership:
 
 
 def member_budget_of(team: Team) -> SharedBudget:
-    """The budget of a team's members to change: the team's, or a new one like it if anything else uses that too."""
-    budget = team.member_budget
-    if budget is None:
+    """The budget of a team's members to change: the team's, or a new one like it if anything else uses that too.
+
+    Others do not change it until the transaction ends.
+    """
+    if team.member_budget_id is None:
         return SharedBudget()
+    budget = SharedBudget.objects.select_for_update(no_key=True).get(pk=team.member_budget_id)
     outside = any(rows.exclude(**_inside(model, team)).exists() for model, rows in _using(budget))
     if not outside and not Team.objects.live().filter(member_budget=budget).exclude(pk=team.pk).exists():
         return budget
@@ -157,7 +160,8 @@ def share_member_budget(team: Team, budget: SharedBudget, *, actor: Actor) -> Sh
 
 def _hand_on(team: Team, before: int | None, actor: Actor) -> None:
     """Members who had the team's former budget, or none, get its new one."""
-    for membership in team.memberships.filter(shared_budget=before).select_related("team"):
+    rows = team.memberships.filter(shared_budget=before).select_related("team").order_by("pk")
+    for membership in rows.select_for_update(of=("self",), no_key=True):
         membership.shared_budget = team.member_budget
         update_limits(membership, actor=actor)
 

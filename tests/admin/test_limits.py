@@ -1,18 +1,21 @@
 """Budgets and limits of every kind as people type and read them."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from django.db.models import QuerySet
 from django.test import Client
 from django.urls import reverse
 
 from keys.models import VirtualKey
 from keys.services import update_key
+from proxy.models import Pool
 from spend import services as ledger
 from spend.wire import Crossing
 from teams import platform_services, services
 from teams.actors import SYSTEM
-from teams.models import AuditEvent, Organization, SharedBudget, Tag, Team
+from teams.models import AuditEvent, Organization, Platform, SharedBudget, Tag, Team
 from tests.admin.conftest import form_of
 from tests.admin.test_forms import add, change, errors
 from tests.factories import NOON, intent_for, posting_of
@@ -155,3 +158,23 @@ def test_the_platform_has_a_page_and_no_second_row(browser: Client) -> None:
     assert AuditEvent.objects.filter(action="platform.updated").count() == 1
     assert b"$1,000.00 / 30d" in browser.get(reverse("admin:teams_platform_changelist")).content
     assert browser.get(reverse("admin:teams_platform_add")).status_code == 403
+
+
+def test_the_platform_is_locked_before_any_pool(
+    browser: Client, providers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the service does it that every other door goes through: else two would wait for each other."""
+    locked: list[type] = []
+    plain = QuerySet.select_for_update
+
+    def lock(rows: Any, *args: Any, **how: Any) -> Any:
+        locked.append(rows.model)
+        return plain(rows, *args, **how)
+
+    monkeypatch.setattr(QuerySet, "select_for_update", lock)
+    add(browser, "proxy_pool", kind="provider", name="openai", max_budget_nano="5")
+    pool = Pool.objects.get()
+    locked.clear()
+    change(browser, "proxy_pool", pool.pk, max_budget_nano="6")
+    pool.refresh_from_db()
+    assert (pool.max_budget_nano, locked[:2]) == (6 * 10**9, [Platform, Pool])
