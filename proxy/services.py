@@ -8,15 +8,14 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from keys import vault
-from proxy import pool_services, stated
+from proxy import pool_services, stated, team_lists
 from proxy.models import Credential, Deployment, LanguageModel, Provider
 from proxy.providers import REGISTRY
 from spend import book
 from spend.models import Price
 from teams import audit, changes
 from teams.actors import Actor
-from teams.models import Team, new_public_id
-from teams.services import update_limits
+from teams.models import new_public_id
 
 
 @transaction.atomic
@@ -28,16 +27,21 @@ def sync_providers() -> None:
 
 
 @transaction.atomic
-def store_credential(credential: Credential, secret: str, *, actor: Actor) -> Credential:
+def store_credential(
+    credential: Credential, secret: str, *, actor: Actor, moving: Deployment | None = None
+) -> Credential:
     """Save a credential with its secret, encrypted for this row and host; replaces an earlier secret.
 
-    The stored secret is never read back by any door; a masked value echoed by a client is refused.
+    The stored secret is never read back by any door; a masked value echoed by a client is refused. So is another host
+    while models use the present one, but for the `moving` one. Raises ValidationError naming the field.
     """
     if not secret or set(secret) <= {"*", "•"} or "…" in secret:
         raise ValidationError({"secret": "paste the whole secret; a masked value is not accepted"})
     if not secret.isascii() or not secret.isprintable():
         raise ValidationError({"secret": "a secret has printable ASCII characters only: it travels in a header"})
     existed = credential.pk is not None
+    if existed:
+        _refuse_left_behind(credential, locked_credential(credential).host, moving)
     if credential.base_url and host_of(credential.base_url) != credential.host:
         credential.base_url = ""
     credential.full_clean(exclude=["envelope"])
@@ -56,11 +60,10 @@ def change_credential(credential: Credential, secret: str, *, actor: Actor) -> C
 
     Whoever changes only some of it starts from `locked_credential`. Raises ValidationError naming the field.
     """
-    if any(host_of(row.base_url) != credential.host for row in credential.deployments.all()):
-        raise ValidationError({"host": "models still use this credential at its present host; change them first"})
     if secret:
         return store_credential(credential, secret, actor=actor)
     stored = locked_credential(credential)
+    _refuse_left_behind(credential, stored.host)
     if stored.host != credential.host:
         raise ValidationError({"host": f"the stored secret is bound to {stored.host}; send it again for another host"})
     credential.full_clean(exclude=["envelope"])
@@ -79,6 +82,17 @@ def locked_credential(credential: Credential) -> Credential:
     if stored is None:
         raise ValidationError({"credential": "somebody else deleted this credential meanwhile"})
     return stored
+
+
+def _refuse_left_behind(credential: Credential, before: str, moving: Deployment | None = None) -> None:
+    """Models at the host `before` would silently not be called any more."""
+    if credential.host != before and _leaves_behind(credential, credential.host, moving):
+        raise ValidationError({"host": "models still use this credential at its present host; change them first"})
+
+
+def _leaves_behind(credential: Credential, host: str, moving: Deployment | None) -> bool:
+    others = credential.deployments.exclude(pk=moving.pk) if moving else credential.deployments.all()
+    return any(host_of(row.base_url) != host for row in others)
 
 
 def reveal(credential: Credential) -> str:
@@ -124,7 +138,7 @@ def add_deployment(
     deployment.save(force_insert=True)
     if price is not None:
         set_own_price(deployment, price, actor=actor, now=now)
-    _list_with_team(deployment, actor)
+    team_lists.join(deployment, actor)
     pool_services.joined(deployment.groups)
     audit.record("model.created", deployment, actor=actor)
     changes.publish_catalog()
@@ -165,8 +179,8 @@ def update_deployment(deployment: Deployment, *, actor: Actor, model_name: str =
     deployment.save()
     is_elsewhere = (stored.model_id, stored.team_id) != (deployment.model_id, deployment.team_id)
     if is_elsewhere:
-        _unlist_with_team(stored, actor)
-        _list_with_team(deployment, actor)
+        team_lists.leave(stored, actor)
+        team_lists.join(deployment, actor)
         _forget_unserved(stored)
     pool_services.joined(deployment.groups if is_elsewhere else deployment.groups - stored.groups)
     audit.record("model.updated", deployment, actor=actor, before=before)
@@ -196,12 +210,12 @@ def keep_secret(deployment: Deployment, secret: str, *, actor: Actor) -> None:
         return
     if credential is not None and credential.host == host and reveal(credential) == secret:
         return
-    if credential is None or not credential.is_own:
+    if credential is None or not credential.is_own or _leaves_behind(credential, host, deployment):
         credential = _own_credential(deployment)
     else:
         credential = locked_credential(credential)
     credential.provider, credential.host = deployment.provider, host
-    deployment.credential = store_credential(credential, secret, actor=actor)
+    deployment.credential = store_credential(credential, secret, actor=actor, moving=deployment)
     deployment.save(update_fields=["credential", "updated_at"])
 
 
@@ -221,7 +235,7 @@ def delete_deployment(deployment: Deployment, *, actor: Actor) -> None:
     """Remove a deployment; a model that no deployment serves any more disappears with it."""
     audit.record("model.deleted", deployment, actor=actor, before=audit.snapshot(deployment), after={})
     credential = deployment.credential
-    _unlist_with_team(deployment, actor)
+    team_lists.leave(deployment, actor)
     deployment.delete()
     _forget_unserved(deployment)
     if credential is not None and credential.is_own and not credential.deployments.exists():
@@ -363,28 +377,6 @@ def _forget_unserved(deployment: Deployment) -> None:
     """A public name that no deployment serves any more is no model."""
     if not Deployment.objects.filter(model=deployment.model_id).exists():
         LanguageModel.objects.filter(pk=deployment.model_id).delete()
-
-
-def _list_with_team(deployment: Deployment, actor: Actor) -> None:
-    """A team may call its own models; one that may call everything goes on to do so."""
-    if deployment.team_id is None:
-        return
-    team, name = Team.objects.select_for_update(no_key=True).get(pk=deployment.team_id), deployment.model.name
-    if name not in team.allowed_models:
-        team.allowed_models = [*(team.allowed_models or ["all-proxy-models"]), name]
-        update_limits(team, actor=actor)
-
-
-def _unlist_with_team(deployment: Deployment, actor: Actor) -> None:
-    """Its last deployment of a name takes the name off the team's list, which never becomes one of everything."""
-    if deployment.team_id is None:
-        return
-    others = Deployment.objects.filter(team=deployment.team_id, model=deployment.model_id).exclude(pk=deployment.pk)
-    team = Team.objects.select_for_update(no_key=True).get(pk=deployment.team_id)
-    left = [name for name in team.allowed_models if name != deployment.model.name]
-    if left != team.allowed_models and not others.exists():
-        team.allowed_models = left or ["no-default-models"]
-        update_limits(team, actor=actor)
 
 
 def _context(credential: Credential) -> str:

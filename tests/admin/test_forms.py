@@ -142,6 +142,19 @@ def test_a_credential_goes_in_and_never_comes_out(browser: Client, openai: Provi
     assert SECRET not in str(list(AuditEvent.objects.values()))
 
 
+def test_a_credential_whose_models_stay_behind_keeps_its_host(browser: Client, openai: Provider) -> None:
+    add(browser, "proxy_credential", name="main", provider=openai.pk, secret=SECRET)
+    row = Credential.objects.get()
+    used = Deployment(provider=openai, upstream_model="m", is_free=True, credential=row)
+    proxy_services.add_deployment(used, "m", actor=SYSTEM, now=timezone.now())
+    answer = change(browser, "proxy_credential", row.pk, host="llm.example.com", secret="sk-other-0123456789")
+    assert errors(answer) == {"host": ["models still use this credential at its present host; change them first"]}
+    stored = Credential.objects.get()
+    assert (stored.host, proxy_services.reveal(stored)) == ("api.openai.com", SECRET)
+    change(browser, "proxy_credential", row.pk, secret="sk-other-0123456789")
+    assert proxy_services.reveal(Credential.objects.get()) == "sk-other-0123456789"
+
+
 def test_a_deployment_from_model_to_price(browser: Client, openai: Provider) -> None:
     name = "proxy_deployment"
     answer = add(browser, name, model_name="m", provider=openai.pk, upstream_model="brand-new")

@@ -64,6 +64,20 @@ def test_a_new_secret_replaces_the_old_one_and_is_not_echoed(api: Api, house: De
     assert fresh not in answer.text + str(list(AuditEvent.objects.values()))
 
 
+def test_a_model_that_moves_leaves_its_secret_to_others_that_use_it(api: Api, house: Deployment) -> None:
+    other = Deployment(
+        provider=house.provider, upstream_model="o", base_url=house.base_url, credential=house.credential, is_free=True
+    )
+    services.add_deployment(other, "other", actor=SYSTEM, now=NOON)
+    fresh = "sk-another-provider-secret"
+    answer = patch(api, {"litellm_params": {"api_key": fresh, "api_base": "https://other.example.com/v1"}})
+    assert answer.status == 200, answer.text
+    kept, moved = (Deployment.objects.get(pk=row.pk).credential for row in (other, house))
+    assert kept is not None and moved is not None
+    assert (kept.host, services.reveal(kept)) == ("llm.example.com", SECRET)
+    assert (moved.host, services.reveal(moved)) == ("other.example.com", fresh)
+
+
 def test_another_host_needs_the_secret_again(api: Api, house: Deployment) -> None:
     answer = patch(api, {"litellm_params": {"api_base": "https://evil.example.com/v1"}})
     assert answer.status == 400
