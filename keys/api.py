@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from keys import making, rights, rotation, services
 from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import info_row, issued_row, key_row
-from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key
+from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, locked_keys, token_from
 from teams.api_base import (
     ApiError,
     Caller,
@@ -128,20 +128,30 @@ class KeyUpdate(KeyView, SpendView):
 class KeyDelete(ManagementView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        found = self._named()
-        if not found:
-            raise ApiError(404, "No keys found", param="keys")
-        rights.refuse_unmanaged(self.caller, [key for _, key in found], "/key/delete")
         with transaction.atomic():
+            found = self._named()
+            if not found:
+                raise ApiError(404, "No keys found", param="keys")
+            rights.refuse_unmanaged(self.caller, [key for _, key in found], "/key/delete")
             for _, key in found:
                 services.delete_key(key, actor=self.caller.actor)
         return Response({"deleted_keys": [sent for sent, _ in found]})
 
     def _named(self) -> Sequence[tuple[str, VirtualKey]]:
-        """By both lists, as clients send both; one that is null or empty beside the other names nothing."""
+        """Each key that exists, locked, beside the text that named it.
+
+        By both lists, as clients send both; one that is null or empty beside the other names nothing.
+        """
         given = [field for field in ("keys", "key_aliases") if self.body.get(field)]
         named = {field: required_names(self.body, field) for field in given or ["keys"]}
-        return [*_by_key(named.get("keys", [])), *_by_name(named.get("key_aliases", []))]
+        tokens = [(sent, token_from(sent)) for sent in named.get("keys", [])]
+        aliases = dict.fromkeys(named.get("key_aliases", []))
+        keys = locked_keys({token for _, token in tokens}, aliases)
+        by_token, by_alias = {key.token: key for key in keys}, {key.alias: key for key in keys}
+        return [
+            *((sent, by_token[token]) for sent, token in tokens if token in by_token),
+            *((alias, by_alias[alias]) for alias in aliases if alias in by_alias),
+        ]
 
 
 class KeyBlocking(KeyView):
@@ -152,9 +162,10 @@ class KeyBlocking(KeyView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         route = "/key/block" if self.blocked else "/key/unblock"
-        key = rights.led_key(self.caller, required_text(self.body, "key"), route)
-        change = services.block_key if self.blocked else services.unblock_key
-        change(key, actor=self.caller.actor)
+        named, change = required_text(self.body, "key"), services.block_key if self.blocked else services.unblock_key
+        with transaction.atomic():
+            key = rights.led_key(self.caller, named, route, locked=True)
+            change(key, actor=self.caller.actor)
         return Response(self.row(VirtualKey.objects.with_owners().get(pk=key.pk), timezone.now()))
 
 
@@ -222,19 +233,3 @@ def named_key(body: dict[str, Any]) -> str:
     if key is None:
         raise ApiError(404, "Key not found in database", param="key_alias")
     return key.token
-
-
-def _by_key(names: list[str]) -> Sequence[tuple[str, VirtualKey]]:
-    """Each key that exists, beside the text that named it."""
-    found = []
-    for sent in names:
-        try:
-            found.append((sent, find_key(sent)))
-        except ApiError:
-            continue
-    return found
-
-
-def _by_name(aliases: list[str]) -> Sequence[tuple[str, VirtualKey]]:
-    keys = {key.alias: key for key in VirtualKey.objects.live().filter(alias__in=aliases)}
-    return [(alias, keys[alias]) for alias in dict.fromkeys(aliases) if alias in keys]

@@ -1,6 +1,7 @@
 """Request bodies about keys: from the contract's names to model fields, validated."""
 
 import hmac
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -203,6 +204,14 @@ def find_key(value: str, *, deleted: bool = False, replaced: bool = False, locke
     if key is None:
         raise ApiError(404, "Key not found in database", param="key")
     return key
+
+
+def locked_keys(tokens: Collection[str], aliases: Collection[str] = ()) -> list[VirtualKey]:
+    """Living keys by hash or alias, kept as they are until the end of the transaction; unknown ones are left out."""
+    keys = VirtualKey.objects.live().filter(Q(token__in=tokens) | Q(alias__in=aliases))
+    # First the lock, as above; and in one order, so that nobody waits for somebody who waits in turn.
+    list(keys.order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    return list(keys.with_owners())
 
 
 def _person(public_id: str, actor: Actor) -> User:

@@ -4,12 +4,11 @@ from itertools import chain
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db import connection
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
-from proxy import pool_services, services, stated
+from proxy import pool_services, services, stated, team_lists
 from proxy.forms import CredentialForm, DeploymentForm
 from proxy.models import Credential, Deployment, LanguageModel, Pool, Provider
 from spend import book
@@ -164,6 +163,9 @@ class DeploymentAdmin(BlockableAdmin):
     def set_blocked(self, obj: Deployment, blocked: bool, actor: Actor) -> Deployment:
         return services.set_blocked(obj, blocked, actor=actor)
 
+    def lock_above(self, obj: Deployment) -> None:
+        team_lists.lock(Deployment.objects.filter(pk=obj.pk))
+
     def remove(self, obj: Deployment, actor: Actor) -> None:
         services.delete_deployment(obj, actor=actor)
 
@@ -225,11 +227,8 @@ class PoolAdmin(TermsAdmin):
 
     update = create
 
-    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """The platform is locked before any pool, here as in the service: else two would wait for each other."""
-        if request.method == "POST" and connection.in_atomic_block:
-            platform_services.platform(locked=True)
-        return super().get_object(request, object_id, from_field)
+    def lock_above(self, obj: Pool) -> None:
+        platform_services.platform(locked=True)
 
     def remove(self, obj: Pool, actor: Actor) -> None:
         pool_services.delete_pool(obj, actor=actor)

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from proxy import merging, services
+from proxy import merging, services, team_lists
 from proxy.lent_secrets import holds_lent, is_borrowed, is_offered, own_terms
 from proxy.models import Deployment
 from proxy.rows import model_rows
@@ -65,14 +65,14 @@ class ModelUpdate(ManagementView):
         return self._change(model_id, status=404)
 
     def _change(self, public_id: str, *, status: int) -> Response:
-        deployment = _found(self.caller, public_id, status=status)
-        if deployment.source == Deployment.Source.CONFIG:
-            raise ApiError(400, _IN_FILE, param="model_id")
-        body = ModelPatchSerializer(data=self.body, partial=True)
-        body.is_valid(raise_exception=True)
-        given, before = body.validated_data, deployment.base_url
-        _refuse_foreign(self.caller, given, deployment)
         with transaction.atomic():
+            deployment = _found(self.caller, public_id, status=status)
+            if deployment.source == Deployment.Source.CONFIG:
+                raise ApiError(400, _IN_FILE, param="model_id")
+            body = ModelPatchSerializer(data=self.body, partial=True)
+            body.is_valid(raise_exception=True)
+            given, before = body.validated_data, deployment.base_url
+            _refuse_foreign(self.caller, given, deployment)
             changed = merging.patch(
                 deployment,
                 given.get("model_name") or "",
@@ -101,11 +101,12 @@ class ModelDelete(ManagementView):
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        deployment = _found(self.caller, required_text(self.body, "id"), status=400)
-        if deployment.source == Deployment.Source.CONFIG:
-            raise ApiError(400, "id: this model is defined in the configuration file; remove it there", param="id")
-        public_id = deployment.public_id
-        services.delete_deployment(deployment, actor=self.caller.actor)
+        with transaction.atomic():
+            deployment = _found(self.caller, required_text(self.body, "id"), status=400)
+            if deployment.source == Deployment.Source.CONFIG:
+                raise ApiError(400, "id: this model is defined in the configuration file; remove it there", param="id")
+            public_id = deployment.public_id
+            services.delete_deployment(deployment, actor=self.caller.actor)
         return Response({"message": f"Model: {public_id} deleted successfully"})
 
 
@@ -118,18 +119,21 @@ class ModelBlocking(ManagementView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         field = "model_id" if self.body.get("model_id") is not None else "id"
-        deployment = _found(self.caller, required_text(self.body, field), status=404)
-        changed = services.set_blocked(deployment, self.blocked, actor=self.caller.actor)
+        with transaction.atomic():
+            deployment = _found(self.caller, required_text(self.body, field), status=404)
+            changed = services.set_blocked(deployment, self.blocked, actor=self.caller.actor)
         return Response(_row(changed) | {"blocked": changed.blocked})
 
 
 def _found(caller: Caller, public_id: str, *, status: int) -> Deployment:
-    """The named deployment. ApiError if there is none, 403 if the caller may not change it."""
-    rows = Deployment.objects.with_owners()
-    deployment = rows.managed_by(caller).filter(public_id=public_id).first()
+    """The named deployment, locked until the transaction ends. ApiError if there is none, 403 if the caller may not
+    change it: as it is then, and not as it was before somebody else moved it to another team."""
+    rows = Deployment.objects.with_owners().filter(public_id=public_id)
+    team_lists.lock(rows)
+    deployment = rows.managed_by(caller).first()
     if deployment is not None:
         return deployment
-    if rows.visible_to(caller).filter(public_id=public_id).exists():
+    if rows.visible_to(caller).exists():
         raise _forbidden()
     raise ApiError(status, f"Model with id={public_id[:128]} not found in db", param="id")
 

@@ -154,7 +154,7 @@ def locked(deployment: Deployment) -> Deployment:
     """The deployment as it is stored, unchanged by others until the transaction ends. Raises ValidationError."""
     rows = Deployment.objects.filter(pk=deployment.pk)
     # First the lock: what is joined to a row in the statement that locks it may be older than the row.
-    list(rows.select_for_update(no_key=True).values_list("pk"))
+    list(rows.order_by("pk").select_for_update(no_key=True).values_list("pk"))
     stored = rows.with_owners().first()
     if stored is None:
         raise ValidationError({"id": "somebody else deleted this model meanwhile"})

@@ -1,9 +1,21 @@
 """A team's list of models follows the models that the team has of its own."""
 
+from django.db.models import QuerySet
+
 from proxy.models import Deployment
 from teams.actors import Actor
 from teams.models import Team
 from teams.services import update_limits
+
+
+def lock(deployments: QuerySet[Deployment]) -> None:
+    """Keep deployments, and the teams that have them, as they are until the transaction ends.
+
+    The teams first: whoever deletes one locks it before its models, and so does whoever takes a model off its list.
+    """
+    teams = Team.objects.filter(pk__in=deployments.order_by().values("team"))
+    list(teams.order_by("pk").select_for_update(no_key=True).values_list("pk"))
+    list(deployments.order_by("pk").select_for_update(no_key=True).values_list("pk"))
 
 
 def join(deployment: Deployment, actor: Actor) -> None:

@@ -222,8 +222,13 @@ class ServiceAdmin(BaseAdmin):
         obj = super().get_object(request, object_id, from_field)
         if obj is None or request.method != "POST" or not connection.in_atomic_block:
             return obj
-        list(self.model._default_manager.select_for_update(no_key=True).filter(pk=obj.pk).values_list("pk"))
+        self.lock_above(obj)
+        rows = self.model._default_manager.filter(pk=obj.pk).order_by("pk")
+        list(rows.select_for_update(no_key=True).values_list("pk"))
         return super().get_object(request, object_id, from_field)
+
+    def lock_above(self, obj: Any) -> None:
+        """Hook: lock what services lock before such a row; in another order two would wait for each other."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         fixed = self.fields_at_creation if obj is not None else ()
