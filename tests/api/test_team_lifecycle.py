@@ -195,8 +195,18 @@ def test_many_join_at_once_and_each_failure_is_named(api: Api, search: Team, gra
     assert counts == [3, 1, 2]
     assert [result["success"] for result in answer.json["results"]] == [True, False, False]
     assert "already in team" in answer.json["results"][1]["error"]
-    everybody = api.post("/team/bulk_member_add", {"team_id": search.public_id, "all_users": True})
-    assert everybody.status == 400 or everybody.json["failed_additions"] == 0
+
+
+def test_everybody_joins_who_is_not_in_the_team_yet(api: Api, search: Team, grace: User, linus: User) -> None:
+    person("eve")
+    sent = {"team_id": search.public_id, "all_users": True}
+    answer = api.post("/team/bulk_member_add", sent)
+    assert answer.status == 200, answer.text
+    assert (answer.json["successful_additions"], answer.json["failed_additions"]) == (2, 0)
+    members = Membership.objects.filter(team=search).values_list("user__public_id", flat=True)
+    assert set(members) == {grace.public_id, linus.public_id, "eve"}
+    again = api.post("/team/bulk_member_add", sent)
+    assert (again.status, "members: write a list" in again.told) == (400, True)
 
 
 def test_somebody_reads_the_own_place_in_a_team(api: Api, search: Team, grace: User) -> None:

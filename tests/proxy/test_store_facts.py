@@ -41,10 +41,12 @@ def test_a_server_that_drops_entries_when_it_is_full_is_known_as_such() -> None:
 def test_a_server_without_an_append_only_file_is_known_as_such() -> None:
     client = store.client()
     before = client.config_get("appendonly")["appendonly"]
-    for told in ("yes", "no"):
-        client.config_set("appendonly", told)
-        assert asyncio.run(_met()).keeps_file == (told == "yes")
-    client.config_set("appendonly", before)
+    try:
+        for told in ("yes", "no"):
+            client.config_set("appendonly", told)
+            assert asyncio.run(_met()).keeps_file == (told == "yes")
+    finally:
+        client.config_set("appendonly", before)
 
 
 def test_a_server_that_hides_its_run_id_is_not_trusted() -> None:
