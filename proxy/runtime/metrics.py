@@ -65,7 +65,7 @@ async def serve(gateway: "Gateway", request: Request) -> None:
     config = gateway.config
     if not (config.rules.open_metrics and config.rules.may_come_from(request.client)):
         await _check(gateway, request)
-    await relay.send_whole(request.send, 200, text(), {"content-type": CONTENT_TYPE_LATEST})
+    await relay.send_whole(request.send, 200, await text(), {"content-type": CONTENT_TYPE_LATEST})
 
 
 async def _check(gateway: "Gateway", request: Request) -> None:
@@ -86,9 +86,17 @@ def _opens(grant: Grant, now: datetime) -> bool:
     return allowed and grant.is_admin and grant.owners.team_id is None
 
 
-def text() -> bytes:
-    """Counts of all workers of this machine, which share them twice a second; without a shared folder, of this one."""
+async def text() -> bytes:
+    """Counts of all workers of this machine, which share them twice a second; without a shared folder, of this one.
+
+    They are collected in a thread: streams of other callers would wait while the files of many workers are read.
+    """
     share()
+    return await asyncio.to_thread(_collected)
+
+
+def _collected() -> bytes:
+    """Reads files and locked values alone; what only the event loop may touch was shared before."""
     if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
