@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -12,7 +13,9 @@ from django.utils.safestring import SafeString
 
 from keys import services
 from keys.forms import KeyForm, RegenerateForm
+from keys.making import ABOVE, above, fill_bounds
 from keys.models import VirtualKey
+from keys.rights import COLUMNS, changed_columns
 from teams.actors import Actor
 from teams.admin_base import (
     ActionVariant,
@@ -114,10 +117,22 @@ class VirtualKeyAdmin(LimitsAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         obj.names_organization = obj.names_organization or "organization" in form.changed_data
+        self._keep_to_bounds(obj, change)
         if change:
             services.update_key(obj, actor=actor_of(request))
         else:
             setattr(request, ISSUED, services.issue_key(obj, actor=actor_of(request)))
+
+    @staticmethod
+    def _keep_to_bounds(key: VirtualKey, change: bool) -> None:
+        """Raises ValidationError naming what is above its upper bound, which a new key gets where it sets nothing."""
+        now, changed = timezone.now(), COLUMNS
+        if change:
+            changed = changed_columns(key, VirtualKey.objects.get(pk=key.pk))
+        else:
+            fill_bounds(key, now=now)
+        if wrong := above(key, changed, now=now):
+            raise ValidationError(dict.fromkeys(wrong, ABOVE))
 
     def trail_ids(self, obj: VirtualKey) -> list[str]:
         return [*super().trail_ids(obj), *obj.retired_secrets.public_ids()]

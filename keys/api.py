@@ -50,24 +50,14 @@ class KeyGenerate(KeyView, OpeningView):
     @extend_schema(request=NewKeySerializer, responses=OpenApiTypes.OBJECT)
     @once_more
     def post(self, request: Request) -> Response:
-        rights.judge_fields(self.caller, self.body)
-        return self.issued(rights.with_owner(self.caller, self.body), VirtualKey(), "/key/generate")
+        return self.issued(rights.with_owner(self.caller, self.body), VirtualKey(), rights.MAKE)
 
     def issued(self, sent: dict[str, Any], key: VirtualKey, route: str) -> Response:
-        sent, now, actor = making.with_defaults(sent), timezone.now(), self.caller.actor
-        making.judge_request(self.caller, sent)
-        opening, body = self.opening(sent), NewKeySerializer(data=sent)
-        body.is_valid(raise_exception=True)
+        opening, form, now = self.opening(sent), making.judged(self.caller, sent), timezone.now()
         with transaction.atomic():
-            body.fill(key, actor=actor, now=now)
-            rights.judge_new(self.caller, key, route=route)
-            making.judge_team_role(self.caller, key)
-            making.fill_bounds(key, now=now)
-            making.refuse_above(key, rights.COLUMNS, now=now)
-            secret = services.issue_key(key, actor=actor, custom=body.validated_data.get("key"))
+            secret = making.issue(self.caller, form, key, now=now, route=route)
             self.open_with(key, opening)
-            rights.assign_groups(self.caller, key, sent)
-        return Response(issued_row(key, secret, self.spent([key]), now, duration=body.validated_data.get("duration")))
+        return Response(issued_row(key, secret, self.spent([key]), now, duration=form.validated_data.get("duration")))
 
 
 class ServiceAccountGenerate(KeyGenerate):
@@ -76,7 +66,6 @@ class ServiceAccountGenerate(KeyGenerate):
     @extend_schema(request=NewKeySerializer, responses=OpenApiTypes.OBJECT)
     @once_more
     def post(self, request: Request) -> Response:
-        rights.judge_fields(self.caller, self.body)
         if not self.body.get("team_id"):
             raise ApiError(400, "team_id: name the team that the service account belongs to", param="team_id")
         metadata = self.body.get("metadata") or {}

@@ -4,10 +4,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminSelectWidget
 
+from keys.key_rules import wrong_alias
 from keys.models import VirtualKey
 from teams.forms import LimitsForm, LinesField
 from teams.models import Membership
@@ -36,6 +38,12 @@ class KeyForm(LimitsForm):
         for name in helps.keys() & self.fields.keys():
             self.fields[name].help_text = helps[name]
             self.fields[name].required = False
+
+    def clean_alias(self) -> str | None:
+        alias: str | None = self.cleaned_data["alias"]
+        if alias and "alias" in self.changed_data and (wrong := wrong_alias(alias, settings.KEY_RULES.alias)):
+            raise ValidationError(wrong)
+        return alias
 
     def clean_expires_at(self) -> datetime | None:
         expires: datetime | None = self.cleaned_data["expires_at"]

@@ -60,6 +60,13 @@ class KeyRules:
     """Whether the calls of a person's team keys count in the person's own budgets too."""
 
 
+def wrong_alias(alias: str, pattern: re.Pattern[str] | None) -> str:
+    """What is wrong with the form of an alias; '' if nothing is."""
+    if not alias.isprintable() or ".." in alias:
+        return "must not contain control characters or '..'"
+    return f"must have the form {pattern.pattern}" if pattern and not pattern.fullmatch(alias) else ""
+
+
 def read_key_rules(general: Mapping[str, Any], litellm: Mapping[str, Any]) -> KeyRules:
     """Raises BadKeyRule."""
     given = {name: value for name, value in {**litellm, **general}.items() if name in NAMES and value is not None}

@@ -1,20 +1,32 @@
-"""What the configuration file says about making keys, applied to requests. The rules are read in `keys.key_rules`."""
+"""The one door of requests that make a key, and what the configuration file says about it. The rules are read in
+`keys.key_rules`.
+
+The admin's form has no request that somebody could be asked about; it keeps to the upper bounds.
+"""
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from asgiref.sync import async_to_sync
 from django.conf import settings
+from django.db import transaction
 from django.utils.module_loading import import_string
 
+from keys import rights, services
 from keys.key_rules import KeyRules
 from keys.models import VirtualKey
+from keys.serializers import NewKeySerializer
 from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.windows import duration_delta
+
+#: What is said of a limit that `above` names.
+ABOVE = "is above its upper bound (upperbound_key_generate_params)"
+#: What clients call the columns that have an upper bound, where that is something else.
+_NAMES = {"max_budget_nano": "max_budget", "expires_at": "duration"}
 
 
 class Asked(Mapping[str, Any]):
@@ -48,13 +60,44 @@ def rules() -> KeyRules:
     return found
 
 
-def with_defaults(body: Mapping[str, Any]) -> dict[str, Any]:
+def _with_defaults(body: Mapping[str, Any]) -> dict[str, Any]:
     """The body of a new key with `default_key_generate_params` where it says nothing."""
     missing = {name: value for name, value in rules().defaults.items() if body.get(name) in (None, [], {})}
     return {**body, **missing}
 
 
-def judge_request(caller: Caller, body: Mapping[str, Any]) -> None:
+def judged(caller: Caller, sent: Mapping[str, Any], *, within: Mapping[str, Any] | None = None) -> NewKeySerializer:
+    """What is sent about a new key, validated, if the caller may say it and the configuration file lets it pass.
+
+    `within` is the whole request where that is about more than the key, and then `default_key_generate_params` fill in
+    nothing. Call it before the transaction: the function of `custom_key_generate` may take its time. ApiError 400 or
+    403, ValidationError naming the field.
+    """
+    rights.judge_fields(caller, sent)
+    said = _with_defaults(sent) if within is None else dict(sent)
+    _judge_request(caller, said if within is None else within)
+    form = NewKeySerializer(data=said)
+    form.is_valid(raise_exception=True)
+    return form
+
+
+@transaction.atomic
+def issue(caller: Caller, form: NewKeySerializer, key: VirtualKey, *, now: datetime, route: str = rights.MAKE) -> str:
+    """Fill an unsaved key with what `judged` let pass, save it, and return its secret.
+
+    ApiError 400, 401 or 403 for more than the caller has or the upper bounds are, ValidationError naming the field.
+    """
+    form.fill(key, actor=caller.actor, now=now)
+    rights.judge_new(caller, key, route=route)
+    _judge_team_role(caller, key)
+    fill_bounds(key, now=now)
+    refuse_above(key, rights.COLUMNS, now=now)
+    secret = services.issue_key(key, actor=caller.actor, custom=form.validated_data.get("key"))
+    rights.assign_groups(caller, key, form.initial_data)
+    return secret
+
+
+def _judge_request(caller: Caller, body: Mapping[str, Any]) -> None:
     """ApiError 400 or 403 unless `key_generation_settings` and the function of `custom_key_generate` let it pass."""
     is_team_key = bool(body.get("team_id"))
     makers = rules().team if is_team_key else rules().personal
@@ -69,7 +112,7 @@ def judge_request(caller: Caller, body: Mapping[str, Any]) -> None:
     _ask(body)
 
 
-def judge_team_role(caller: Caller, key: VirtualKey) -> None:
+def _judge_team_role(caller: Caller, key: VirtualKey) -> None:
     """ApiError 400 unless the caller's role in the key's team may make its keys."""
     roles = rules().team.roles
     if roles is None or key.team is None or caller.is_admin:
@@ -93,24 +136,26 @@ def fill_bounds(key: VirtualKey, *, now: datetime) -> None:
         key.expires_at = now + duration_delta(bounds.duration)
 
 
-def refuse_above(key: VirtualKey, changed: frozenset[str], *, now: datetime) -> None:
+def refuse_above(key: VirtualKey, changed: Collection[str], *, now: datetime) -> None:
     """ApiError 400 naming a changed field of the key that is above its upper bound, or lifts it."""
-    bounds = rules()
-    tops = {**bounds.numbers, "max_budget_nano": bounds.max_budget_nano}
-    above = {
-        "max_budget" if column == "max_budget_nano" else column: column in changed
-        and top is not None
-        and (key.effective(column) is None or key.effective(column) > top)
+    for column in above(key, changed, now=now):
+        name = _NAMES.get(column, column)
+        raise ApiError(400, f"{name}: {ABOVE}", param=name)
+
+
+def above(key: VirtualKey, changed: Collection[str], *, now: datetime) -> list[str]:
+    """Those of the changed columns that are above their upper bound, or lift it."""
+    bounds, duration = rules(), key.schedule[0]
+    tops = {"max_budget_nano": bounds.max_budget_nano, **bounds.numbers}
+    found = {
+        column: top is not None and (key.effective(column) is None or key.effective(column) > top)
         for column, top in tops.items()
     }
-    if "budget_duration" in changed and bounds.budget_duration:
-        own = key.schedule[0]
-        above["budget_duration"] = not own or _length(own) > _length(bounds.budget_duration)
-    if "expires_at" in changed and bounds.duration:
-        above["duration"] = key.expires_at is None or key.expires_at > now + duration_delta(bounds.duration)
-    for name, is_above in above.items():
-        if is_above:
-            raise ApiError(400, f"{name}: is above its upper bound (upperbound_key_generate_params)", param=name)
+    if bounds.budget_duration:
+        found["budget_duration"] = not duration or _length(duration) > _length(bounds.budget_duration)
+    if bounds.duration:
+        found["expires_at"] = key.expires_at is None or key.expires_at > now + duration_delta(bounds.duration)
+    return [column for column, is_above in found.items() if is_above and column in changed]
 
 
 @lru_cache(maxsize=4)

@@ -43,7 +43,8 @@ _SHARED = frozenset(
     {"max_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit", "tpm_limit",
      "max_parallel_requests", "soft_budget_nano"}
 )  # fmt: skip
-_MAKE = "/key/generate"
+#: The route that makes keys, where no other one is named.
+MAKE = "/key/generate"
 
 
 def leads(caller: Caller, key: VirtualKey) -> bool:
@@ -126,7 +127,7 @@ def judge_fields(caller: Caller, body: Mapping[str, Any], stored: VirtualKey | N
         raise ApiError(403, "key_type: only proxy admins may make keys of the type management", param="key_type")
 
 
-def judge_new(caller: Caller, key: VirtualKey, *, route: str = _MAKE) -> None:
+def judge_new(caller: Caller, key: VirtualKey, *, route: str = MAKE) -> None:
     """Judge an unsaved, filled key; what it leaves open is filled with the limits of the calling key."""
     if caller.is_admin:
         return
@@ -235,7 +236,7 @@ def _judge_move(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
             raise ApiError(403, "team_id: only admins may take a key out of every team", param="team_id")
     if key.user_id is None and stored.user_id is not None and not leads(caller, stored):
         raise ApiError(403, "user_id: only admins may take a key from its owner", param="user_id")
-    _judge_place(caller, key, _MAKE)
+    _judge_place(caller, key, MAKE)
     _refuse_stronger_owner(caller, key)
 
 

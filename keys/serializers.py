@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from keys import secrets
 from keys.extras import ROUTES_OF_TYPE, ExtrasSerializer, refuse_promises
+from keys.key_rules import wrong_alias
 from keys.models import MASTER_ID, RetiredSecret, VirtualKey
 from keys.services import is_guest
 from teams.actors import Actor
@@ -59,11 +60,8 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
     def validate_key_alias(self, value: str | None) -> str | None:
         if not value:
             return None
-        if not value.isprintable() or ".." in value:
-            raise serializers.ValidationError("must not contain control characters or '..'")
-        pattern = settings.KEY_RULES.alias
-        if pattern is not None and not pattern.fullmatch(value):
-            raise serializers.ValidationError(f"must have the form {pattern.pattern}")
+        if wrong := wrong_alias(value, settings.KEY_RULES.alias):
+            raise serializers.ValidationError(wrong)
         others = VirtualKey.objects.live().filter(alias=value)
         if self.instance is not None:
             others = others.exclude(pk=self.instance.pk)

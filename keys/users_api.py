@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from keys import rights, services
+from keys import making
 from keys.api import KeyGenerate, KeyView
 from keys.extras import KEY_REFUSED
 from keys.models import KeyQuerySet, VirtualKey
@@ -66,6 +66,7 @@ class UserNew(KeyView, OpeningView):
         body.is_valid(raise_exception=True)
         user, organizations = body.user(), body.homes()
         self._refuse_foreign(user, organizations)
+        first_key = self._first_key(user) if body.validated_data["auto_create_key"] else None
         with transaction.atomic():
             people.create_user(user, actor=actor)
             self.open_with(user, opening)
@@ -74,7 +75,7 @@ class UserNew(KeyView, OpeningView):
             for place in body.memberships(user):
                 self._refuse_team(place.team)
                 people.add_member(place, actor=actor)
-            made = self._first_key(user) if body.validated_data["auto_create_key"] else _NO_KEY
+            made = _NO_KEY if first_key is None else self._issued(first_key)
         [row] = person_rows([user], self.caller, self.spent, timezone.now())
         return Response({**row, "organizations": [one.public_id for one in organizations], **made})
 
@@ -102,19 +103,17 @@ class UserNew(KeyView, OpeningView):
         if not self.caller.manages_team(team.pk, team.organization_id):
             raise ApiError(403, f"teams: you do not lead team {team.public_id}", param="teams")
 
-    def _first_key(self, user: User) -> dict[str, Any]:
-        """The person's first key; the person's own budget governs it, or the team's if it is for a team."""
-        sent = {name: self.body[name] for name in _KEY_FIELDS if name in self.body}
+    def _first_key(self, user: User) -> NewKeySerializer:
+        """What the request says of the person's first key; the person's own budget governs it, or a team's its own."""
+        sent = {name: self.body[name] for name in _KEY_FIELDS if name in self.body} | {"user_id": user.public_id}
         if isinstance(sent.get("metadata"), dict):
             # Limits in it are the person's, who is held to them by every key.
             sent["metadata"] = {name: sent["metadata"][name] for name in sent["metadata"].keys() - {*INSIDE_METADATA}}
-        rights.judge_fields(self.caller, sent)
-        body, now, actor = NewKeySerializer(data=sent), timezone.now(), self.caller.actor
-        body.is_valid(raise_exception=True)
-        key = VirtualKey(user=user)
-        body.fill(key, actor=actor, now=now)
-        rights.judge_new(self.caller, key)
-        secret = services.issue_key(key, actor=actor, custom=body.validated_data.get("key"))
+        return making.judged(self.caller, sent, within={**self.body, "user_id": user.public_id})
+
+    def _issued(self, first_key: NewKeySerializer) -> dict[str, Any]:
+        key = VirtualKey()
+        secret = making.issue(self.caller, first_key, key, now=timezone.now())
         return {
             "key": secret,
             "key_name": key.masked,

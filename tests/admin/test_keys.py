@@ -1,10 +1,13 @@
 """Virtual keys: shown once, never deleted for good, a fixed number of queries."""
 
+from typing import Any
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from keys import secrets, services
+from keys.key_rules import read_key_rules
 from keys.models import RetiredSecret, VirtualKey
 from teams.actors import SYSTEM
 from teams.models import AuditEvent, Team, User
@@ -43,6 +46,24 @@ def test_a_bad_amount_is_an_error_beside_its_field(browser: Client, search: Team
     answer = create(browser, alias="app", team=search.pk, max_budget_nano=amount)
     assert message in answer.context["adminform"].form.errors["max_budget_nano"][0]
     assert not VirtualKey.objects.exists()
+
+
+def test_upper_bounds_hold_in_the_admin_too(browser: Client, search: Team, settings: Any) -> None:
+    bounds = {"max_budget": 10, "rpm_limit": 5, "duration": "30d"}
+    settings.KEY_RULES = read_key_rules({"key_alias_pattern": "[a-z]+"}, {"upperbound_key_generate_params": bounds})
+    wide = {"alias": "app", "team": search.pk, "rpm_limit": "6", "expires_at_0": "2126-01-01", "expires_at_1": "00:00"}
+    errors = create(browser, **wide).context["adminform"].form.errors
+    assert errors.keys() == {"rpm_limit", "expires_at"}
+    assert "above its upper bound" in errors["expires_at"][0]
+    assert "must have the form" in str(create(browser, alias="app-1").context["adminform"].form.errors["alias"])
+    create(browser, alias="app", team=search.pk, rpm_limit="4")
+    key = VirtualKey.objects.get()
+    assert (key.max_budget_nano, key.rpm_limit, key.expires_at is None) == (10 * 10**9, 4, False)
+    page = reverse("admin:keys_virtualkey_change", args=[key.pk])
+    answer = browser.post(page, form_of(browser.get(page)) | {"max_budget_nano": ""})
+    assert answer.context["adminform"].form.errors.keys() == {"max_budget_nano"}
+    settings.KEY_RULES = read_key_rules({}, {"upperbound_key_generate_params": {"rpm_limit": 3}})
+    assert browser.post(page, form_of(browser.get(page)) | {"alias": "other"}).status_code == 302
 
 
 def test_an_alias_can_be_taken_only_once(browser: Client, key: VirtualKey, search: Team) -> None:

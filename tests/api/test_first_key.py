@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from keys.key_rules import read_key_rules
 from keys.models import VirtualKey
 from teams.models import User
 from tests.api.conftest import Api
@@ -62,3 +63,37 @@ def test_what_a_key_refuses_makes_nobody(api: Api, field: str) -> None:
     answer = api.post("/user/new", {"user_id": "mia", field: "x"})
     assert (answer.status in (400, 422), answer.fault) == (True, field)
     assert not User.objects.filter(public_id="mia").exists()
+
+
+@pytest.mark.parametrize(
+    ("rule", "body", "status", "named"),
+    [
+        ({"upperbound_key_generate_params": {"duration": "30d"}}, {"duration": "3650d"}, 400, "duration"),
+        ({"key_generation_settings": {"personal_key_generation": {"required_params": ["tags"]}}}, {}, 400, "tags"),
+        ({"key_generation_settings": {"personal_key_generation": {"allowed_user_roles": ["proxy_admin"]}}}, {}, 400,
+         None),
+        ({"custom_key_generate": "tests.api.test_key_rules.refuses_big_budgets"}, {"max_budget": 6}, 403, None),
+    ],
+)  # fmt: skip
+def test_what_the_file_says_of_new_keys_holds_for_it_too(
+    api: Api, settings: Any, rule: dict[str, Any], body: dict[str, Any], status: int, named: str | None
+) -> None:
+    boss = person("boss")
+    organization_of("north", boss)
+    bearer = key_of(boss)
+    settings.KEY_RULES = read_key_rules({}, rule)
+    body = {"user_id": "mia", "organizations": ["north"], **body}
+    answer = api.post("/user/new", body, bearer=bearer)
+    assert (answer.status, answer.error["param"]) == (status, named), answer.text
+    assert not User.objects.filter(public_id="mia").exists()
+    assert api.post("/user/new", {**body, "auto_create_key": False}, bearer=bearer).status == 200
+
+
+def test_it_gets_the_upper_bounds_and_no_defaults(api: Api, settings: Any) -> None:
+    bounds, defaults = {"max_budget": 10, "duration": "30d"}, {"models": ["a"], "rpm_limit": 7}
+    rules = {"upperbound_key_generate_params": bounds, "default_key_generate_params": defaults}
+    settings.KEY_RULES = read_key_rules({}, rules)
+    made = api.post("/user/new", {"user_id": "mia", "max_budget": 100}).json
+    key = VirtualKey.objects.get(user__public_id="mia")
+    assert (made["max_budget"], key.max_budget_nano, key.expires_at is None) == (100, 10 * 10**9, False)
+    assert (key.allowed_models, key.rpm_limit) == ([], None)
