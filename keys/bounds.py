@@ -4,27 +4,21 @@ The chain enforces the limits of owners at every call. Here a wider limit is ref
 that is itself limited passes its limits on, so that it is never the way to a key without them.
 """
 
-from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 
 from keys.models import VirtualKey
-from teams.access_groups import beyond, group_ids
+from teams.access_groups import group_ids
 from teams.api_types import ApiError
-from teams.budgets import MARKS, matches
+from teams.budgets import MARKS
+from teams.field_rights import refuse_models
 from teams.models import Limits, OrganizationMembership
+from teams.narrowing import NUMBERS
 from teams.tag_limits import limited_tags
-from teams.windows import duration_delta
+from teams.windows import length_of
 
-#: Column, name in the API.
-_NUMBERS = (
-    ("max_budget_nano", "max_budget"),
-    ("rpm_limit", "rpm_limit"),
-    ("tpm_limit", "tpm_limit"),
-    ("max_parallel_requests", "max_parallel_requests"),
-)
 #: What an owner needs `self_serve_budget_policy` for. Column, name in the API.
 _BUDGETS = (
     ("max_budget_nano", "max_budget"),
@@ -36,10 +30,6 @@ _BUDGETS = (
     ("raise_nano", "temp_budget_increase"),
     ("raise_until", "temp_budget_expiry"),
 )
-#: They narrow to what the owner may call anyway.
-_NARROWING = frozenset({"all-team-models", "no-default-models"})
-_EVERYTHING = frozenset({"*", "all-proxy-models"})
-_FOR_EVER = timedelta(days=100_000)
 
 
 def inherit(key: VirtualKey, minter: VirtualKey) -> None:
@@ -63,22 +53,11 @@ def inherit(key: VirtualKey, minter: VirtualKey) -> None:
     key.expires_at = key.expires_at or minter.expires_at
 
 
-def refuse_beyond_owners(key: VirtualKey, owners: Iterable[Limits], changed: frozenset[str]) -> None:
-    """ApiError 400 naming a limit that is wider than that of who the key belongs to. Nothing set is no wider."""
-    for owner in owners:
-        for column, name in _NUMBERS:
-            top, wanted = owner.effective(column), key.effective(column)
-            if column in changed and None not in (top, wanted) and wanted > top:
-                raise _beyond(name, f"{owner.scope_kind.value} '{owner}'")
-        top, soft = owner.effective("max_budget_nano"), key.effective("soft_budget_nano")
-        if "soft_budget_nano" in changed and None not in (top, soft) and soft > top:
-            raise _beyond("soft_budget", f"{owner.scope_kind.value} '{owner}'")
-        if "allowed_models" in changed:
-            _refuse_models(key.allowed_models, owner)
-
-
 def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset[str]) -> None:
-    """ApiError 400 naming a limit that is wider than the calling key's, or that lifts one which the calling key has."""
+    """ApiError 400 naming a limit that is wider than the calling key's, or that lifts one which the calling key has.
+
+    That one does not stand above the key: what a list means by whatever is above it is no narrower than the list.
+    """
     checks = {
         "budget_duration": changed & {"max_budget_nano", "budget_duration"} and _is_shorter(key, minter),
         "models": "allowed_models" in changed and minter.allowed_models and not key.allowed_models,
@@ -93,14 +72,14 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
         "tags": "tags" in changed and _takes_off(key, minter),
         "enforced_params": "metadata" in changed and not set(minter.enforced_params) <= set(key.enforced_params),
     }
-    for column, name in _NUMBERS:
+    for column, name in NUMBERS.items():
         top, wanted = minter.effective(column), key.effective(column)
         checks[name] = column in changed and top is not None and (wanted is None or wanted > top)
     for name, is_beyond in checks.items():
         if is_beyond:
             raise _beyond(name, "the key that calls")
     if "allowed_models" in changed:
-        _refuse_models(key.allowed_models, minter)
+        refuse_models(key.allowed_models, minter)
 
 
 def refuse_own_budget(key: VirtualKey, stored: VirtualKey) -> None:
@@ -152,22 +131,10 @@ def _opens_more(key: VirtualKey, minter: VirtualKey) -> bool:
     return bool(minter.allowed_models and key.pk and not set(group_ids(key)) <= set(group_ids(minter)))
 
 
-def _refuse_models(wanted: Iterable[str], owner: Limits) -> None:
-    top = owner.allowed_models
-    if not top or _EVERYTHING.intersection(top):
-        return
-    named = {name for name in wanted if name not in _NARROWING and name not in top}
-    # A pattern covers what is called so, not what has another name and is known by this one too.
-    covered = {name for name in named if any(matches(entry, name) for entry in top)}
-    foreign = (named - covered) | beyond(covered, top)
-    if foreign:
-        listed = ", ".join(sorted(foreign)[:5])
-        raise ApiError(400, f"models: {owner.scope_kind.value} '{owner}' does not allow {listed}", param="models")
-
-
 def _is_shorter(key: VirtualKey, minter: VirtualKey) -> bool:
     """Whether the budget comes anew more often than the calling key's."""
-    return minter.effective("max_budget_nano") is not None and _length(key.schedule[0]) < _length(minter.schedule[0])
+    own, top = key.schedule[0], minter.schedule[0]
+    return minter.effective("max_budget_nano") is not None and length_of(own) < length_of(top)
 
 
 def _outlives(key: VirtualKey, minter: VirtualKey) -> bool:
@@ -207,10 +174,6 @@ def _lowers(column: str, key: VirtualKey, stored: VirtualKey) -> bool:
         return _within_models(key.model_limits, stored.model_limits)
     # A duration without an amount limits nothing; with one, a first amount brings its own.
     return column == "budget_duration" and stored.effective("max_budget_nano") is None
-
-
-def _length(duration: str) -> timedelta:
-    return duration_delta(duration.removeprefix("rolling ")) if duration else _FOR_EVER
 
 
 def _beyond(name: str, whose: str) -> ApiError:

@@ -6,7 +6,7 @@ The admin's form has no request that somebody could be asked about; it keeps to 
 
 import inspect
 from collections.abc import Collection, Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -21,7 +21,7 @@ from keys.models import VirtualKey
 from keys.serializers import NewKeySerializer
 from teams.api_types import ApiError
 from teams.callers import Caller
-from teams.windows import duration_delta
+from teams.windows import duration_delta, length_of
 
 #: What is said of a limit that `above` names.
 ABOVE = "is above its upper bound (upperbound_key_generate_params)"
@@ -152,7 +152,7 @@ def above(key: VirtualKey, changed: Collection[str], *, now: datetime) -> list[s
         for column, top in tops.items()
     }
     if bounds.budget_duration:
-        found["budget_duration"] = not duration or _length(duration) > _length(bounds.budget_duration)
+        found["budget_duration"] = not duration or length_of(duration) > length_of(bounds.budget_duration)
     if bounds.duration:
         found["expires_at"] = key.expires_at is None or key.expires_at > now + duration_delta(bounds.duration)
     return [column for column, is_above in found.items() if is_above and column in changed]
@@ -173,7 +173,3 @@ def _ask(body: Mapping[str, Any]) -> None:
     if not isinstance(verdict, Mapping) or verdict.get("decision") is not True:
         message = verdict.get("message") if isinstance(verdict, Mapping) else None
         raise ApiError(403, str(message or "this key may not be made: the function of custom_key_generate refused it"))
-
-
-def _length(duration: str) -> timedelta:
-    return duration_delta(duration.removeprefix("rolling "))

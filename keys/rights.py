@@ -7,20 +7,14 @@ what a caller may write is judged by comparing the row before with the row after
 from collections.abc import Mapping
 from typing import Any
 
-from keys.bounds import (
-    inherit,
-    owners_of,
-    refuse_beyond_minter,
-    refuse_beyond_owners,
-    refuse_own_budget,
-    refuse_taking_off,
-)
+from keys.bounds import inherit, owners_of, refuse_beyond_minter, refuse_own_budget, refuse_taking_off
 from keys.models import VirtualKey
 from keys.serializers import find_key, no_project
 from keys.services import is_guest, place
 from teams.access_groups import FIELD, assign_sent
 from teams.api_types import ApiError
 from teams.callers import Caller
+from teams.field_rights import refuse_wider
 from teams.models import Membership, Project, Team
 from teams.reach import caller_of
 
@@ -140,7 +134,7 @@ def judge_new(caller: Caller, key: VirtualKey, *, route: str = MAKE) -> None:
         inherit(key, minter)
         refuse_beyond_minter(key, minter, COLUMNS)
         _judge_routes(key, minter)
-    refuse_beyond_owners(key, owners_of(key), COLUMNS)
+    _refuse_beyond_owners(key, VirtualKey())
 
 
 def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
@@ -160,11 +154,16 @@ def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
     if not is_leader:
         refuse_own_budget(key, stored)
         refuse_taking_off(key, stored)
-    changed = changed_columns(key, stored)
     minter = _minter(caller)
     if minter is not None:
-        refuse_beyond_minter(key, minter, changed)
-    refuse_beyond_owners(key, owners_of(key), changed)
+        refuse_beyond_minter(key, minter, changed_columns(key, stored))
+    _refuse_beyond_owners(key, stored)
+
+
+def _refuse_beyond_owners(key: VirtualKey, stored: VirtualKey) -> None:
+    """ApiError 400 naming what a change of `stored` sets beyond what an owner of the key has."""
+    for owner in owners_of(key):
+        refuse_wider(key, owner, stored)
 
 
 def changed_columns(key: VirtualKey, stored: VirtualKey) -> frozenset[str]:

@@ -17,13 +17,13 @@ from teams.access_groups import assign_sent
 from teams.api_base import ApiError, ManagementView, ScopeView, once_more, required_names, required_text
 from teams.api_types import MISSING, Misshapen
 from teams.callers import MEMBER_ROUTES
-from teams.field_rights import never_raised, unless_above
+from teams.field_rights import never_raised, refuse_wider, unless_above
 from teams.finding import available_teams, managed_team, owned_team, person_of, shown_team
 from teams.models import Membership, SharedBudget, Team, User
 from teams.promises import refuse_promises
 from teams.rows import Row, team_row
 from teams.scope_serializers import TeamPatchSerializer, TeamUpdateSerializer, patched
-from teams.serializers import PermissionsField, TeamSerializer, find_team, member_budget, refuse_beyond
+from teams.serializers import PermissionsField, TeamSerializer, find_team, member_budget
 from teams.spend_field import OpeningView, SpendView
 
 
@@ -89,7 +89,8 @@ class TeamNew(TeamView, OpeningView):
                 f"Passed organization_id: {wanted}. Ask its admin, or name one that you administer",
                 param="organization_id",
             )
-        refuse_beyond(User.objects.get(public_id=caller.user_id, deleted_at=None), team, "your own account")
+        maker = User.objects.get(public_id=caller.user_id, deleted_at=None)
+        refuse_wider(team, maker, Team(), below=False)
 
 
 class TeamUpdate(TeamView, SpendView):

@@ -1,17 +1,14 @@
-"""Which fields somebody may change who may change the rest of an object. Pure of views; raises ApiError 403."""
+"""Which fields somebody may change who may change the rest of an object (ApiError 403), and how far (400). No views."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+from teams.access_groups import beyond
 from teams.api_types import ApiError
 from teams.models import Limits, Team, Terms
+from teams.narrowing import NUMBERS, uncovered, wider
 from teams.tag_limits import limited_tags, tags_of
 
-#: Columns of which a lower value, or one where there was none, is less than before.
-_AMOUNTS = {
-    "max_budget_nano": "max_budget", "rpm_limit": "rpm_limit", "tpm_limit": "tpm_limit",
-    "max_parallel_requests": "max_parallel_requests",
-}  # fmt: skip
 #: Columns that are not compared by size: any other value needs who is above.
 _FIXED = {
     "budget_duration": "budget_duration", "budget_limits": "budget_limits", "model_limits": "model_max_budget",
@@ -22,7 +19,7 @@ _FIXED = {
 
 def never_raised(before: Terms, after: Terms) -> None:
     """Whoever a limit holds may lower it, not raise it, be it the scope's own or of its shared budget: ApiError 403."""
-    for column, name in _AMOUNTS.items():
+    for column, name in NUMBERS.items():
         old, new = before.effective(column), after.effective(column)
         if old is not None and (new is None or new > old):
             raise _refused(name)
@@ -38,7 +35,7 @@ def never_raised(before: Terms, after: Terms) -> None:
 def never_widened(before: Limits, after: Limits) -> None:
     """As above, and what is open stays as narrow as it is: models, and the time zone in which windows end."""
     never_raised(before, after)
-    if before.allowed_models and not (after.allowed_models and set(after.allowed_models) <= set(before.allowed_models)):
+    if before.allowed_models and (not after.allowed_models or foreign_models(after.allowed_models, before)):
         raise _refused("models")
     if getattr(before, "timezone", "") != getattr(after, "timezone", ""):
         raise _refused("timezone")
@@ -47,6 +44,35 @@ def never_widened(before: Limits, after: Limits) -> None:
 def unless_above(above: bool) -> Callable[[Any, Any], None] | None:
     """The check of a change by somebody who is above the object (none), or whom it holds."""
     return None if above else never_raised
+
+
+def refuse_wider(child: Limits, above: Limits, stored: Limits, *, below: bool = True) -> None:
+    """A child only ever narrows: ApiError 400 naming what it has beyond what `above` has, and had not in `stored`.
+
+    `below` says that `above` is a part of its chain, and not only of whoever makes it.
+    """
+    if name := wider(child, above, stored):
+        told = f"{name}: is beyond what {_called(above)} has; write a value within it"
+        raise ApiError(400, told, param=name)
+    if not set(child.allowed_models) <= set(stored.allowed_models):
+        refuse_models(child.allowed_models, above, below=below)
+
+
+def refuse_models(wanted: Iterable[str], owner: Limits, *, below: bool = False) -> None:
+    """ApiError 400 naming entries of a list of models that go beyond the owner's, see `foreign_models`."""
+    if foreign := foreign_models(wanted, owner, below=below):
+        told = f"models: {_called(owner)} does not allow {', '.join(sorted(foreign)[:5])}"
+        raise ApiError(400, told, param="models")
+
+
+def foreign_models(wanted: Iterable[str], owner: Limits, *, below: bool = False) -> set[str]:
+    """Entries that open more than the owner's list does; what is `below` it is held to that list at every call too."""
+    foreign, by_pattern = uncovered(wanted, owner.allowed_models, below=below)
+    return foreign | beyond(by_pattern, owner.allowed_models)
+
+
+def _called(owner: Limits) -> str:
+    return f"{owner._meta.verbose_name} '{owner}'"
 
 
 def _refused(name: str) -> ApiError:

@@ -1,6 +1,7 @@
 """Request bodies about organizations, members, customers and tags, and changes to teams and people."""
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, ClassVar, TypeVar
 
 from django.conf import settings
@@ -11,6 +12,7 @@ from teams import services
 from teams.actors import Actor
 from teams.api_fields import AliasesField, MailField, MoneyField, NamesField, TextField, ValidityField
 from teams.api_types import ApiError
+from teams.field_rights import refuse_wider
 from teams.limit_serializers import LimitsSerializer
 from teams.merge_patch import merge_patch
 from teams.models import Customer, Limits, Membership, Organization, OrganizationMembership, Project, Tag, Team, User
@@ -24,7 +26,6 @@ from teams.serializers import (
     TaggedSerializer,
     TeamSerializer,
     find_organization,
-    refuse_beyond,
     taken,
 )
 from teams.services import default_organization
@@ -93,13 +94,14 @@ class TeamUpdateSerializer(TaggedSerializer):
     columns = LimitsSerializer.columns | TEAM_COLUMNS
 
     def apply(self, instance: Any, **how: Any) -> Any:
+        stored = copy(instance)
         team: Team = super().apply(instance, **how)
         soft, hard = team.soft_budget_nano, team.max_budget_nano
         sent = self.validated_data.keys() & {"soft_budget_nano", "max_budget_nano"}
         if sent and soft is not None and hard is not None and soft >= hard:
             raise serializers.ValidationError({"soft_budget": "must be lower than max_budget"})
         team.organization = find_organization(self.validated_data) or team.organization
-        refuse_beyond(team.organization, team, f"organization '{team.organization}'")
+        refuse_wider(team, team.organization, stored)
         return team
 
 
@@ -221,12 +223,13 @@ class ProjectSerializer(TaggedSerializer):
     columns = LimitsSerializer.columns | {"name", "description"}
 
     def apply(self, instance: Any, **how: Any) -> Any:
+        stored = copy(instance)
         project: Project = super().apply(instance, **how)
         soft, hard = project.soft_budget_nano, project.max_budget_nano
         sent = self.validated_data.keys() & {"soft_budget_nano", "max_budget_nano"}
         if sent and soft is not None and hard is not None and soft >= hard:
             raise serializers.ValidationError({"soft_budget": "must be lower than max_budget"})
-        refuse_beyond(project.team, project, f"team '{project.team}'")
+        refuse_wider(project, project.team, stored)
         return project
 
     def project(self, team: Team) -> Project:

@@ -17,8 +17,9 @@ from teams.api_fields import (
 )
 from teams.api_types import ApiError
 from teams.callers import MEMBER_ROUTES
+from teams.field_rights import refuse_wider
 from teams.limit_serializers import LimitsSerializer, TermsSerializer
-from teams.models import Limits, Membership, Organization, SharedBudget, Team, User
+from teams.models import Membership, Organization, SharedBudget, Team, User
 from teams.people_defaults import complete_person
 from teams.rows import zone_of
 from teams.services import default_zone, member_budget_of
@@ -142,7 +143,7 @@ class TeamSerializer(TaggedSerializer):
         organization = find_organization(self.validated_data)
         if organization is not None:
             team.organization = organization
-            refuse_beyond(organization, team, f"organization '{organization}'")
+            refuse_wider(team, organization, Team())
         self.refuse_other_reset(team, default_zone() if organization is None else zone_of(team))
         team.full_clean(exclude=["organization"] if organization is None else [])
         return team
@@ -259,30 +260,6 @@ def free_username(wanted: str) -> str:
     if len(wanted) <= 150 and not User.objects.filter(username=wanted).exists():
         return wanted
     return User().public_id
-
-
-def refuse_beyond(above: Limits, team: Limits, whose: str) -> None:
-    """A child only ever narrows: ApiError 400 naming the limit that is wider than the one `above`."""
-    for column, name in (("max_budget_nano", "max_budget"), ("rpm_limit", "rpm_limit"), ("tpm_limit", "tpm_limit")):
-        top, wanted = above.effective(column), getattr(team, column)
-        if top is not None and wanted is not None and wanted > top:
-            raise ApiError(400, f"{name}: is above the limit of {whose}", param=name)
-    tops = {window["duration"]: window["max_nano"] for window in above.effective("budget_limits")}
-    ceiling = above.effective("max_budget_nano")
-    for window in team.budget_limits:
-        top = min(filter(_is_set, (tops.get(window["duration"]), ceiling)), default=None)
-        if top is not None and window["max_nano"] > top:
-            raise ApiError(
-                400, f"budget_limits: {window['duration']} is above the limit of {whose}", param="budget_limits"
-            )
-    foreign = set(team.allowed_models) - set(above.allowed_models)
-    if above.allowed_models and foreign and "*" not in above.allowed_models:
-        listed = ", ".join(sorted(foreign)[:5])
-        raise ApiError(400, f"models: {whose} does not allow {listed}", param="models")
-
-
-def _is_set(amount: int | None) -> bool:
-    return amount is not None
 
 
 def taken(user: User) -> str:

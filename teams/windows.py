@@ -83,6 +83,11 @@ def duration_delta(text: str) -> timedelta:
     return timedelta(days=30) if unit == "mo" else timedelta(seconds=count * _SECONDS[unit])
 
 
+def length_of(duration: str) -> timedelta:
+    """How long a budget lasts: one without a duration for ever, a rolling one as long as its window."""
+    return duration_delta(duration.removeprefix(_ROLLING)) if duration else timedelta.max
+
+
 def window_at(duration: str, at: datetime, *, zone: ZoneInfo, anchor: datetime) -> Window:
     """The window of `duration` that contains the aware instant `at`.
 

@@ -10,6 +10,7 @@ from proxy.alias_rules import read_aliases
 from proxy.models import AccessGroup, Deployment
 from teams.models import AuditEvent, PolicyChange, Team, User
 from tests.api.conftest import Answer, Api
+from tests.api.people import organization_of
 from tests.api.test_models import NEW
 from tests.factories import issue
 
@@ -264,6 +265,9 @@ def test_a_pattern_passes_on_no_name_that_means_other_models(api: Api, linus: Us
         "openai/hidden", "openai/*", "openai/other")] == [400, 400, 200]  # fmt: skip
     for name, status in (("alpha", 200), ("al-alias", 400), ("al-group", 400), ("al*", 200)):
         assert api.post("/key/generate", {"models": [name]}, bearer=secret).status == status, name
+    organization_of("north", allowed_models=["al*"])
+    for name, status in (("alpha", 200), ("al-alias", 400), ("al-group", 400)):
+        assert api.post("/team/new", {"organization_id": "north", "models": [name]}).status == status, name
     by_name = issue(user=linus, allowed_models=["al-alias", "al-group"])[1]
     assert api.post("/key/generate", {"models": ["al-alias", "al-group"]}, bearer=by_name).status == 200
 
