@@ -18,7 +18,7 @@ from rest_framework.views import APIView, set_rollback
 
 from keys.secrets import shown_path
 from teams.api_base import ApiError, ManagementView
-from teams.api_types import MISSING, WRONG_TYPE, Misshapen, kind_of
+from teams.api_types import CONTRADICTS, MISSING, WRONG_TYPE, Misshapen, kind_of
 
 log = structlog.get_logger()
 
@@ -105,7 +105,7 @@ def _refusal(exc: Exception) -> ApiError:
         return ApiError(403, "not allowed")
     if isinstance(exc, IntegrityError | ProtectedError | DataError):
         log.warning("a change was refused by the database", error=type(exc).__name__)
-        return ApiError(400, "this contradicts what is stored already, or another change made at the same time")
+        return ApiError(400, CONTRADICTS)
     log.exception("management API failed", exc_info=exc)
     return ApiError(500, "Internal server error")
 

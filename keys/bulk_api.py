@@ -1,6 +1,6 @@
 """Endpoints about many keys at once: each key is changed for itself, and what was refused is listed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError as ModelValidationError
@@ -19,7 +19,7 @@ from keys.rights import assign_groups, described_key, managed_key, not_granted
 from keys.rows import key_row, status_of
 from keys.serializers import KeySerializer, token_from
 from teams.api_base import MOST_NAMES, ApiError, listed, required_names, required_text
-from teams.api_types import MISSING, Misshapen
+from teams.api_types import MISSING, Misshapen, reason_of
 from teams.models import Team
 
 _BULK_UPDATE = "/key/bulk_update"
@@ -43,7 +43,7 @@ class KeyBulkUpdate(KeyView):
             try:
                 done.append({"key": named, "key_info": self._change(patch, team)})
             except (APIException, ModelValidationError, IntegrityError) as refusal:
-                failed.append({"key": named, "key_info": self._unchanged(patch), "failed_reason": _reason(refusal)})
+                failed.append({"key": named, "key_info": self._unchanged(patch), "failed_reason": reason_of(refusal)})
         return {"total_requested": len(patches), "successful_updates": done, "failed_updates": failed}
 
     def _unchanged(self, patch: dict[str, Any]) -> dict[str, Any] | None:
@@ -147,25 +147,3 @@ def _patches(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     if len(patches) > MOST_NAMES:
         raise ApiError(400, f"keys: at most {MOST_NAMES} at a time", param="keys")
     return patches
-
-
-def _reason(refusal: Exception) -> str:
-    if isinstance(refusal, IntegrityError):
-        return "this contradicts what is stored already, or another change made at the same time"
-    if isinstance(refusal, ModelValidationError):
-        return "; ".join(refusal.messages)
-    if isinstance(refusal, ApiError):
-        return refusal.message
-    return "; ".join(_told(refusal.detail)) if isinstance(refusal, APIException) else str(refusal)
-
-
-def _told(detail: Any, field: str = "") -> Iterator[str]:
-    """Every message of a refusal, after the name of the field that it is about."""
-    if isinstance(detail, Mapping):
-        for name, inner in detail.items():
-            yield from _told(inner, f"{field}.{name}" if field else str(name))
-    elif isinstance(detail, list | tuple):
-        for inner in detail:
-            yield from _told(inner, field)
-    else:
-        yield f"{field}: {detail}" if field else str(detail)

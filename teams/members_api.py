@@ -14,6 +14,7 @@ from rest_framework.response import Response
 
 from teams import departures, services
 from teams.api_base import ApiError, ScopeView, SpendReader, listed, required_text, unwired
+from teams.api_types import reason_of
 from teams.callers import Caller
 from teams.field_rights import unless_above
 from teams.finding import available_teams, find_member, managed_team, may_join, person_of, shown_team
@@ -122,7 +123,7 @@ class MemberAddMany(MembersView):
         except (ApiError, ValidationError, ModelValidationError, IntegrityError) as error:
             return who | {
                 "success": False,
-                "error": said(error),
+                "error": reason_of(error),
                 "updated_user": None,
                 "updated_team_membership": None,
             }
@@ -197,19 +198,3 @@ def _add(team: Team, entry: Mapping[str, Any], limits: MembershipSerializer, cal
     limits.refuse_other_reset(member, zone_of(member))
     member.full_clean()
     return services.add_member(member, actor=caller.actor)
-
-
-def said(error: ApiError | ValidationError | ModelValidationError | IntegrityError) -> str:
-    """What one entry of many was refused for."""
-    if isinstance(error, ApiError):
-        return error.message
-    if isinstance(error, IntegrityError):
-        return "somebody else changed the same at the same time"
-    detail = error.detail if isinstance(error, ValidationError) else error.messages
-    return "; ".join(_texts(detail))
-
-
-def _texts(detail: Any) -> list[str]:
-    if isinstance(detail, dict):
-        detail = list(detail.values())
-    return [text for inner in detail for text in _texts(inner)] if isinstance(detail, list) else [str(detail)]

@@ -96,10 +96,6 @@ class TeamUpdateSerializer(TaggedSerializer):
     def apply(self, instance: Any, **how: Any) -> Any:
         stored = copy(instance)
         team: Team = super().apply(instance, **how)
-        soft, hard = team.soft_budget_nano, team.max_budget_nano
-        sent = self.validated_data.keys() & {"soft_budget_nano", "max_budget_nano"}
-        if sent and soft is not None and hard is not None and soft >= hard:
-            raise serializers.ValidationError({"soft_budget": "must be lower than max_budget"})
         team.organization = find_organization(self.validated_data) or team.organization
         refuse_wider(team, team.organization, stored)
         return team
@@ -225,10 +221,6 @@ class ProjectSerializer(TaggedSerializer):
     def apply(self, instance: Any, **how: Any) -> Any:
         stored = copy(instance)
         project: Project = super().apply(instance, **how)
-        soft, hard = project.soft_budget_nano, project.max_budget_nano
-        sent = self.validated_data.keys() & {"soft_budget_nano", "max_budget_nano"}
-        if sent and soft is not None and hard is not None and soft >= hard:
-            raise serializers.ValidationError({"soft_budget": "must be lower than max_budget"})
         refuse_wider(project, project.team, stored)
         return project
 

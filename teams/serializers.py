@@ -90,7 +90,11 @@ class MemberSerializer(ObjectSerializer):
 
 
 class TaggedSerializer(LimitsSerializer):
-    """A team's `tags` are kept in `metadata`, where clients of LiteLLM read them; every call of the team has them."""
+    """What teams and projects have in common.
+
+    Their `tags` are kept in `metadata`, where clients of LiteLLM read them; every call below has them. Their soft
+    budget is lower than the hard one; other scopes may have any, as in LiteLLM.
+    """
 
     tags = NamesField(required=False, allow_null=True)
 
@@ -102,6 +106,10 @@ class TaggedSerializer(LimitsSerializer):
         elif before and "tags" not in team.metadata:
             # They are a field of their own: other metadata takes no tag off.
             team.metadata = {**team.metadata, "tags": before}
+        soft, hard = team.soft_budget_nano, team.max_budget_nano
+        sent = self.validated_data.keys() & {"soft_budget_nano", "max_budget_nano"}
+        if sent and soft is not None and hard is not None and soft >= hard:
+            raise serializers.ValidationError({"soft_budget": "must be lower than max_budget"})
         return team
 
 
@@ -130,12 +138,6 @@ class TeamSerializer(TaggedSerializer):
             which = "belonged to a deleted team" if known.deleted_at else "already exists"
             raise serializers.ValidationError(f"Team id = {value} {which}. Please use a different team id.")
         return value
-
-    def validate(self, attrs: Fields) -> Fields:
-        soft, hard = attrs.get("soft_budget_nano"), attrs.get("max_budget_nano")
-        if soft is not None and hard is not None and soft >= hard:
-            raise serializers.ValidationError({"soft_budget": "must be lower than max_budget"})
-        return attrs
 
     def team(self) -> Team:
         """An unsaved, validated team."""

@@ -16,9 +16,9 @@ from rest_framework.response import Response
 
 from teams import departures, services
 from teams.api_base import ApiError, ManagementView, ScopeView, listed, required_names, required_text, whole_number
+from teams.api_types import reason_of
 from teams.callers import Caller
 from teams.finding import managed_person
-from teams.members_api import said
 from teams.models import Membership, User
 from teams.person_rows import person_rows
 from teams.rows import Row
@@ -104,7 +104,7 @@ class UserUpdateMany(SpendView):
                 user = changed(self.caller, entry)
                 self.set_spend(user, entry, timezone.now())
         except (ApiError, ValidationError, ModelValidationError, IntegrityError) as error:
-            return who | {"success": False, "error": said(error), "updated_user": None}
+            return who | {"success": False, "error": reason_of(error), "updated_user": None}
         [row] = person_rows([user], self.caller, self.spent, timezone.now())
         return {"user_id": user.public_id, "user_email": user.email or None, "success": True, "error": None} | {
             "updated_user": row

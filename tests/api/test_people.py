@@ -126,6 +126,7 @@ def test_many_people_are_changed_at_once(api: Api, linus: User, grace: User) -> 
     answer = api.post("/user/bulk_update", {"users": users}).json
     assert (answer["total_requested"], answer["successful_updates"], answer["failed_updates"]) == (3, 1, 2)
     assert [result["success"] for result in answer["results"]] == [True, False, False]
+    assert answer["results"][2]["error"].startswith("rpm_limit: ")
     answer = api.post("/user/bulk_update", {"all_users": True, "user_updates": {"max_budget": 4}}).json
     assert answer["failed_updates"] == 0
     assert set(User.objects.values_list("max_budget_nano", flat=True)) == {4 * 10**9}

@@ -146,6 +146,13 @@ def test_a_bad_limit_is_refused_on_every_scope_and_changes_nothing(
     assert not AuditEvent.objects.filter(action__endswith=".updated").exists()
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_only_a_team_has_its_soft_budget_below_the_hard_one(api: Api, way: str) -> None:
+    """As in LiteLLM, whose clients write the other scopes as they like; projects are like teams."""
+    answer = WAYS[way](api, {"max_budget": 5, "soft_budget": 5})
+    assert answer.status == (400 if way in ("/team/new", "/team/update") else 200), answer.text
+
+
 def test_an_organization_is_made_changed_and_shown(api: Api) -> None:
     body = {"organization_alias": "North", "organization_id": "north", "max_budget": 9, "timezone": "Europe/Oslo"}
     made = api.post("/organization/new", body).json

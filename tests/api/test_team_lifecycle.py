@@ -195,6 +195,7 @@ def test_many_join_at_once_and_each_failure_is_named(api: Api, search: Team, gra
     assert counts == [3, 1, 2]
     assert [result["success"] for result in answer.json["results"]] == [True, False, False]
     assert "already in team" in answer.json["results"][1]["error"]
+    assert answer.json["results"][2]["error"].startswith("member.role: ")
 
 
 def test_everybody_joins_who_is_not_in_the_team_yet(api: Api, search: Team, grace: User, linus: User) -> None:
