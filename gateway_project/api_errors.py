@@ -19,6 +19,7 @@ from rest_framework.views import APIView, set_rollback
 from keys.secrets import shown_path
 from teams.api_base import ApiError, ManagementView
 from teams.api_types import CONTRADICTS, MISSING, WRONG_TYPE, Misshapen, kind_of
+from teams.columns import BESIDE, TERMS
 
 log = structlog.get_logger()
 
@@ -27,11 +28,8 @@ _API_NAMES = {
     "alias": "key_alias",
     "allowed_models": "models",
     "expires_at": "expires",
-    "max_budget_nano": "max_budget",
-    "soft_budget_nano": "soft_budget",
-    "model_limits": "model_max_budget",
-    "raise_nano": "temp_budget_increase",
-    "raise_until": "temp_budget_expiry",
+    **TERMS,
+    **BESIDE,
     "shared_budget": "budget_id",
     "organization": "organization_id",
     "project": "project_id",

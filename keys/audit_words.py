@@ -6,17 +6,17 @@ from typing import Any
 
 from django.db import models
 
+from teams.columns import BESIDE
 from teams.models import AuditEvent, Organization, Project, SharedBudget, Team, User
 from teams.rows import Row, model_budgets, model_rates, usd, windows
 
 #: Of no use to who reads the trail from outside; `object_id` says what an event is about.
 _OURS = frozenset({"id", "epoch", "sql_until", "expiry_noted_at"})
 _WORDS = {
+    **BESIDE,
     "allowed_models": "models",
     "expires_at": "expires",
     "raise": "temp_budget_increase",
-    "raise_until": "temp_budget_expiry",
-    "shared_budget_id": "budget_id",
     "member_budget_id": "team_member_budget_id",
     "member_permissions": "team_member_permissions",
     "member_key_duration": "team_member_key_duration",

@@ -13,23 +13,11 @@ from keys.models import VirtualKey
 from teams.access_groups import group_ids
 from teams.api_types import ApiError
 from teams.budgets import MARKS
+from teams.columns import BUDGETS, NUMBERS
 from teams.field_rights import refuse_models
 from teams.models import Limits, OrganizationMembership
-from teams.narrowing import NUMBERS
 from teams.tag_limits import limited_tags
 from teams.windows import length_of
-
-#: What an owner needs `self_serve_budget_policy` for. Column, name in the API.
-_BUDGETS = (
-    ("max_budget_nano", "max_budget"),
-    ("soft_budget_nano", "soft_budget"),
-    ("budget_duration", "budget_duration"),
-    ("budget_limits", "budget_limits"),
-    ("model_limits", "model_max_budget"),
-    ("shared_budget_id", "budget_id"),
-    ("raise_nano", "temp_budget_increase"),
-    ("raise_until", "temp_budget_expiry"),
-)
 
 
 def inherit(key: VirtualKey, minter: VirtualKey) -> None:
@@ -84,7 +72,7 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
 
 def refuse_own_budget(key: VirtualKey, stored: VirtualKey) -> None:
     """ApiError 403 unless `self_serve_budget_policy` lets an owner change the budget of an own key like this."""
-    changed = [(column, name) for column, name in _BUDGETS if getattr(key, column) != getattr(stored, column)]
+    changed = [(column, name) for column, name in BUDGETS.items() if getattr(key, column) != getattr(stored, column)]
     if not changed:
         return
     policy = settings.KEY_RULES.policy

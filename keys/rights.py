@@ -14,6 +14,7 @@ from keys.services import is_guest, place
 from teams.access_groups import FIELD, assign_sent
 from teams.api_types import ApiError
 from teams.callers import Caller
+from teams.columns import TERMS
 from teams.field_rights import refuse_wider
 from teams.models import Membership, Project, Team
 from teams.reach import caller_of
@@ -25,18 +26,10 @@ ADMIN_FIELDS = (
     "default_estimated_output_tokens_per_model", "spend",
 )  # fmt: skip
 #: Columns about limits.
-COLUMNS = frozenset(
-    {
-        "max_budget_nano", "soft_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit",
-        "tpm_limit", "max_parallel_requests", "allowed_models", "expires_at", "allowed_routes", "shared_budget_id",
-        "raise_nano", "project_id", "tags", "metadata", "end_user_budget_id",
-    }
-)  # fmt: skip
-#: A shared budget stands in for all of these.
-_SHARED = frozenset(
-    {"max_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit", "tpm_limit",
-     "max_parallel_requests", "soft_budget_nano"}
-)  # fmt: skip
+COLUMNS = frozenset(TERMS) | {
+    "allowed_models", "expires_at", "allowed_routes", "shared_budget_id", "raise_nano", "project_id", "tags",
+    "metadata", "end_user_budget_id",
+}  # fmt: skip
 #: The route that makes keys, where no other one is named.
 MAKE = "/key/generate"
 
@@ -169,7 +162,7 @@ def _refuse_beyond_owners(key: VirtualKey, stored: VirtualKey) -> None:
 def changed_columns(key: VirtualKey, stored: VirtualKey) -> frozenset[str]:
     """Columns about limits that differ; another shared budget may change all that it stands for."""
     changed = frozenset(column for column in COLUMNS if getattr(key, column) != getattr(stored, column))
-    return changed | (_SHARED if "shared_budget_id" in changed else frozenset())
+    return changed | (frozenset(TERMS) if "shared_budget_id" in changed else frozenset())
 
 
 def assign_groups(caller: Caller, key: VirtualKey, body: Mapping[str, Any]) -> bool:

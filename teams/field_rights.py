@@ -5,16 +5,13 @@ from typing import Any
 
 from teams.access_groups import beyond
 from teams.api_types import ApiError
+from teams.columns import FIXED, NUMBERS
 from teams.models import Limits, Team, Terms
-from teams.narrowing import NUMBERS, uncovered, wider
+from teams.narrowing import uncovered, wider
 from teams.tag_limits import limited_tags, tags_of
 
-#: Columns that are not compared by size: any other value needs who is above.
-_FIXED = {
-    "budget_duration": "budget_duration", "budget_limits": "budget_limits", "model_limits": "model_max_budget",
-    "shared_budget_id": "budget_id", "raise_nano": "temp_budget_increase", "raise_until": "temp_budget_expiry",
-    "blocked": "blocked", "organization_id": "organization_id",
-}  # fmt: skip
+#: Columns of which any other value needs who is above.
+_FIXED = FIXED | {"blocked": "blocked", "organization_id": "organization_id"}
 
 
 def never_raised(before: Terms, after: Terms) -> None:

@@ -8,18 +8,12 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from teams.budgets import matches
+from teams.columns import NUMBERS
 from teams.windows import length_of
 
 if TYPE_CHECKING:
     from teams.terms import Limits, Terms
 
-#: Limits that are compared by size. Column, name in the API.
-NUMBERS = {
-    "max_budget_nano": "max_budget",
-    "rpm_limit": "rpm_limit",
-    "tpm_limit": "tpm_limit",
-    "max_parallel_requests": "max_parallel_requests",
-}
 #: Entries of a list of models that cover everything which the lists above cover.
 _EVERYTHING = frozenset({"*", "all-proxy-models", "all-team-models"})
 _NOTHING = "no-default-models"

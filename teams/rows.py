@@ -92,9 +92,10 @@ def model_rates(models: Mapping[str, Mapping[str, Any]]) -> Row:
 def model_row(limits: Mapping[str, Any]) -> Row:
     """One entry of `model_max_budget`, in the words it was written in."""
     rates = {f"{name}_limit": limits[name] for name in limits.get(INSIDE, ())}
-    amount, period = (other if other in limits.get(SPELLED, ()) else usual for usual, other in SPELLINGS.values())
-    lasts = {period: limits["duration"]} if limits.get("duration") else {}
-    return {amount: usd_from_nano(limits["max_nano"]), **lasts, **rates}
+    spelled = limits.get(SPELLED, ())
+    name = {column: other if other in spelled else usual for column, (usual, other) in SPELLINGS.items()}
+    lasts = {name["duration"]: limits["duration"]} if limits.get("duration") else {}
+    return {name["max_nano"]: usd_from_nano(limits["max_nano"]), **lasts, **rates}
 
 
 def limits_row(limits: Limits, spent_nano: int, now: datetime) -> Row:

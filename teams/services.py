@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from teams import audit, changes
 from teams.actors import MASTER, SYSTEM, Actor
+from teams.columns import TERMS
 from teams.models import (
     Customer,
     Limits,
@@ -28,11 +29,6 @@ from teams.scopes import DEFAULT_ORGANIZATION
 
 T = TypeVar("T", bound=models.Model)
 L = TypeVar("L", bound=Limits)
-#: Columns that say how much and how fast.
-TERMS = (
-    "max_budget_nano", "soft_budget_nano", "budget_duration", "budget_limits", "model_limits", "rpm_limit", "tpm_limit",
-    "max_parallel_requests",
-)  # fmt: skip
 #: Columns by which a row gives a shared budget to others, and to whom.
 _HANDED_OUT = {"member_budget": "members", "end_user_budget": "customers"}
 
