@@ -20,6 +20,7 @@ from proxy.runtime.epochs import Epochs
 from proxy.runtime.grants import Grants
 from proxy.runtime.holds import Holds
 from proxy.runtime.journal import BooksUnavailable, Journal
+from proxy.runtime.releases import Releases
 from proxy.runtime.request import Receive, Request, Send
 from proxy.runtime.settlement import Settlement
 from proxy.runtime.spooling import Spooling
@@ -59,8 +60,9 @@ class Gateway:
         self.upstream: UpstreamClient = upstream or AiohttpClient()
         self.grants = Grants(journal, clock)
         self.spooling = Spooling(journal, self.store, self.grants, config, clock)
-        self.holds = Holds(self.store, journal, self.epochs, config, clock, self.spooling)
-        self.settlement = Settlement(journal, self.store, self.holds, config.lease_seconds, clock, self.spooling)
+        releases = Releases(self.store, journal, config.workers, clock)
+        self.holds = Holds(self.store, journal, self.epochs, config, clock, self.spooling, releases)
+        self.settlement = Settlement(journal, self.store, releases, config.lease_seconds, clock, self.spooling)
         self.turned_away = TurnedAway(journal, clock)
         self.streams = Streams(
             stall_seconds=config.client_stall_seconds,

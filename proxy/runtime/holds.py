@@ -3,9 +3,7 @@
 What follows from each answer of the hold script is listed in `Holds._mend`.
 """
 
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -13,19 +11,19 @@ from typing import Any
 import orjson
 
 from keys.grants import ScopePolicy
-from proxy.runtime import clamp, faults, ids, outage, overall, posting, refusals, scripts
+from proxy.runtime import clamp, faults, ids, outage, overall, refusals, scripts
 from proxy.runtime.config import GatewayConfig
 from proxy.runtime.counters import CounterStore, StoreUnavailable
 from proxy.runtime.epochs import Epochs
 from proxy.runtime.errors import unavailable
 from proxy.runtime.estimate import Estimate, estimate
-from proxy.runtime.held import Admission, Asking, Held, IntentUnknown, Settled, StaleGrant
+from proxy.runtime.held import Admission, Asking, Held, IntentUnknown, StaleGrant
 from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.loads import Loads
 from proxy.runtime.outage import Outage
-from proxy.runtime.plan import NO_LIMIT, Line, plan_for
+from proxy.runtime.plan import NO_LIMIT, plan_for
+from proxy.runtime.releases import Releases
 from proxy.runtime.spooling import Spooling
-from proxy.runtime.unsettled import Unsettled
 from spend.pricing import worst_case
 from spend.wire import Intent
 from teams.scopes import PLATFORM, store_prefix
@@ -43,13 +41,13 @@ class Holds:
         config: GatewayConfig,
         clock: Callable[[], datetime],
         spooling: Spooling,
+        releases: Releases,
     ) -> None:
         self._store, self._journal, self._epochs, self._spooling = store, journal, epochs, spooling
         self._config, self._clock = config, clock
         self._lease = timedelta(seconds=config.lease_seconds)
         self._loads = Loads(store, journal, epochs, durability=config.durability)
-        self._outage, self._asked_platform = Outage(store, journal, epochs, config, clock), False
-        self.unsettled = Unsettled()
+        self._outage, self._releases = Outage(store, journal, epochs, config, releases.rates, clock), releases
 
     async def hold(self, admission: Admission, before_denial: Callable[[], Awaitable[None]]) -> Held:
         """Hold and write the intent.
@@ -88,7 +86,7 @@ class Holds:
         if await self._write_intent(held):
             faults.reach("after_intent")
             return True
-        await self.undo(held)
+        await self._releases.undo(held)
         await self._epochs.renew(held.intent.owners.organization_id)
         if held.platform is not None:
             await self._epochs.renew(PLATFORM)
@@ -98,7 +96,7 @@ class Holds:
         self, asking: Asking, second: Asking, held: Held, before_denial: Callable[[], Awaitable[None]]
     ) -> Held | None:
         """Hold the same on the platform's counters, or take the first half back. None asks to start over, with less."""
-        self._asked_platform, second.bound = True, asking.bound
+        self._releases.platform_asked, second.bound = True, asking.bound
         faults.reach("after_half")
         try:
             for _ in range(_TURNS):
@@ -116,10 +114,10 @@ class Holds:
             else:
                 raise unavailable("the counter store")
         except BaseException:
-            await self.undo(held)
+            await self._releases.undo(held)
             raise
         asking.bound = second.bound
-        await self.undo(held)
+        await self._releases.undo(held)
         return None
 
     async def _agreed_epoch(self, asking: Asking) -> int:
@@ -181,7 +179,8 @@ class Holds:
             # However many calls an outage refuses: nothing is remembered of those that the store never heard of.
             if not error.never:
                 alone = self._intent(asking, question) if self._is_record(asking) else None
-                self._store.when_back(partial(self._undo, asking.prefix, question["id"], question["e"], alone))
+                half = asking.prefix, question["id"], question["e"]
+                self._store.when_back(partial(self._releases.take_back, *half, alone))
             raise
         return reply
 
@@ -229,7 +228,7 @@ class Holds:
             return bool(await self._journal.ask("intents", intent))
         except BooksUnavailable as error:
             if error.never:
-                await self.undo(held)
+                await self._releases.undo(held)
                 raise
             raise IntentUnknown(held) from error
 
@@ -255,70 +254,6 @@ class Holds:
                 rates = {"RPM": asking.plan.rpm, "TPM": asking.plan.tpm, "SLOTS": asking.plan.slots}[kind]
                 rate, used = rates[int(reply[1])], int(reply[2])
                 raise refusals.rate_limited(kind, rate, used, asking.now, asking.bound.least_tokens)
-
-    def began(self, held: Held) -> None:
-        """It runs in this worker, which keeps count of parallel requests for a store that goes away."""
-        if held.parallel:
-            self._outage.rates.began(held.intent.hold_id, held.parallel)
-
-    def ended(self, held: Held) -> None:
-        """Its answer is over, and its slots are free at once: the next call does not wait for the books. Repeatable."""
-        if held.parallel:
-            self._outage.rates.ended(held.intent.hold_id, held.parallel)
-            for _, _, slots in held.halves:
-                for name in slots:
-                    # What a store that is away misses here it is told when the hold is settled.
-                    self._store.tell("ZREM", name, held.intent.hold_id)
-
-    async def settle(self, due: Sequence[Settled]) -> list[Line]:
-        """Release holds and book what they cost on the counters. Safe to repeat.
-
-        Returns the lines whose soft budget is used up. Raises StoreUnavailable.
-        """
-        calls = [
-            (held.prefix, held.intent.hold_id, cost_nano, tokens, held.intent.epoch, "")
-            for held, cost_nano, tokens in due
-        ]
-        lines = [held.lines for held, _, _ in due]
-        self._asked_platform = self._asked_platform or await overall.is_asked(self._store)
-        if self._asked_platform:
-            calls += overall.settlements(due)
-            lines += [held.platform.lines if held.platform else () for held, _, _ in due]
-        replies = await self._store.scripts(scripts.SETTLE, calls)
-        return [line for of_call, reply in zip(lines, replies, strict=True) for line in _over_soft(of_call, reply[1:])]
-
-    async def undo(self, held: Held) -> None:
-        """Take back a hold that was never sent: it does not count, not as a request either."""
-        for prefix, epoch, _ in held.halves:
-            alone = held.intent if prefix == held.prefix and not held.intent.written else None
-            undo = partial(self._undo, prefix, held.intent.hold_id, epoch, alone)
-            try:
-                await undo()
-            except StoreUnavailable:
-                self._store.when_back(undo)
-
-    async def _undo(self, prefix: str, hold_id: str, epoch: int, alone: Intent | None) -> None:
-        """`alone` is the intent whose record is all there is of it: when its epoch ended, SQL may have been given it.
-
-        SQL first, then the counters; while SQL is away both keep it, and the sweeper charges it in both.
-        """
-        undo = partial(self._store.script, scripts.SETTLE, prefix, hold_id, 0, 0, epoch)
-        (reply,) = await undo("undo here" if alone else "undo")
-        if alone and reply[0] in ("MOVED", "NOEPOCH"):
-            with suppress(BooksUnavailable):
-                await self._journal.ask("postings", [posting.nothing(alone, self._clock())])
-                await undo("undo")
-
-    async def renew(self, held: list[Held], until: datetime) -> None:
-        """Keep holds and parallel slots of calls that are still running."""
-        score, places = int(until.timestamp() * 1000), defaultdict[str, list[Any]](list)
-        for item in held:
-            for prefix, epoch, slots in item.halves:
-                for name in (f"{prefix}:{epoch}:holds", *slots):
-                    places[name] += [score, item.intent.hold_id]
-        for name, scores in places.items():
-            for first in range(0, len(scores), _MEMBERS):
-                await self._store.command("ZADD", name, "XX", *scores[first : first + _MEMBERS])
 
     async def refuse_stale(self, organization: int, policies: tuple[ScopePolicy, ...]) -> None:
         """Compare announced versions where nothing is held. Raises StaleGrant, StoreUnavailable."""
@@ -354,7 +289,7 @@ class Holds:
             plan=asking.plan,
             moment=asking.moment,
             left=tuple(map(int, reply[2:])),
-            unsettled_nano=self.unsettled.of(asking.admission.grant.owners.key_id),
+            unsettled_nano=self._releases.unsettled.of(asking.admission.grant.owners.key_id),
             above=asking.platform.plan if asking.platform else None,
         )
 
@@ -387,11 +322,6 @@ class Holds:
             written=self._written(asking),
             degraded=asking.spooled,
         )
-
-
-def _over_soft(lines: tuple[Line, ...], spent: list[str]) -> list[Line]:
-    known = zip(lines, spent, strict=False)
-    return [line for line, now in known if line.soft_nano is not None and line.soft_nano <= int(now)]
 
 
 def _injected(asking: Asking) -> int | None:

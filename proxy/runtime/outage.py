@@ -37,11 +37,12 @@ class Outage:
         journal: Journal,
         epochs: Epochs,
         config: GatewayConfig,
+        rates: LocalRates,
         clock: Callable[[], datetime],
     ) -> None:
         self._store, self._journal, self._epochs = store, journal, epochs
         self._config, self._policy, self._clock = config, config.outage, clock
-        self.rates = LocalRates(config.workers)
+        self.rates = rates
         self._allowance = Allowance(store, config.outage.allowance_nano)
         self._missed: dict[int, int] = {}
         """Epochs, by organization, whose counters know nothing of calls that were let through."""

@@ -18,9 +18,9 @@ from proxy.runtime import faults
 from proxy.runtime.counters import CounterStore, StoreUnavailable
 from proxy.runtime.errors import Unavailable
 from proxy.runtime.held import Held, Settled
-from proxy.runtime.holds import Holds
 from proxy.runtime.journal import BooksUnavailable, Journal
 from proxy.runtime.plan import Line
+from proxy.runtime.releases import Releases
 from proxy.runtime.spooling import Spooling
 from spend.wire import Crossing, Posting, crossing_name
 
@@ -38,13 +38,13 @@ class Settlement:
         self,
         journal: Journal,
         store: CounterStore,
-        holds: Holds,
+        releases: Releases,
         lease_seconds: int,
         clock: Callable[[], datetime],
         spooling: Spooling,
     ) -> None:
         self._spooling = spooling
-        self._journal, self._store, self._holds, self._clock = journal, store, holds, clock
+        self._journal, self._store, self._releases, self._clock = journal, store, releases, clock
         self._lease = timedelta(seconds=lease_seconds)
         self._open: dict[str, Held] = {}
         self._waiting: deque[_Due] = deque()
@@ -61,7 +61,7 @@ class Settlement:
     def opened(self, held: Held) -> None:
         """From now on the hold's lease is renewed."""
         self._open[held.intent.hold_id] = held
-        self._holds.began(held)
+        self._releases.began(held)
 
     def open_holds(self) -> list[Held]:
         return list(self._open.values())
@@ -69,8 +69,8 @@ class Settlement:
     def post(self, held: Held, posting: Posting) -> None:
         """Take over: the caller need not wait, and nothing it does can stop this. Its lease is renewed until then."""
         self._open[held.intent.hold_id] = held
-        self._holds.ended(held)
-        self._holds.unsettled.add(held.intent.owners.key_id, posting.amount_nano or 0)
+        self._releases.ended(held)
+        self._releases.unsettled.add(held.intent.owners.key_id, posting.amount_nano or 0)
         self._waiting.append((held, posting))
         self._accepted += 1
         self._wake.set()
@@ -80,7 +80,7 @@ class Settlement:
     def abandon(self, held: Held) -> None:
         """Something unforeseen: the outcome is unknown, so the lease runs out and the sweeper charges the hold."""
         self._open.pop(held.intent.hold_id, None)
-        self._holds.ended(held)
+        self._releases.ended(held)
 
     async def idle(self, at_most: float) -> None:
         """Wait until everything that was handed over so far is settled, for at most so many seconds."""
@@ -99,7 +99,7 @@ class Settlement:
             batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             await self._post(batch)
             for held, posting in batch:
-                self._holds.unsettled.add(held.intent.owners.key_id, -(posting.amount_nano or 0))
+                self._releases.unsettled.add(held.intent.owners.key_id, -(posting.amount_nano or 0))
             self._done += len(batch)
             self._tell_watchers()
 
@@ -127,7 +127,7 @@ class Settlement:
             return True
         in_sql = partial(self._journal.ask, "leases", ([item.intent.hold_id for item in held], until))
         renewed = True
-        for renew in (partial(self._holds.renew, held, until), in_sql):
+        for renew in (partial(self._releases.renew, held, until), in_sql):
             try:
                 await renew()
             except Unavailable as error:
@@ -177,7 +177,7 @@ class Settlement:
 
     async def _settle(self, due: list[Settled]) -> None:
         try:
-            for line in await self._holds.settle(due):
+            for line in await self._releases.settle(due):
                 await self._note_crossing(line)
         except BooksUnavailable as error:
             log.warning("settled, but not all that follows from it was noted", error=str(error))

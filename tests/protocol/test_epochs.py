@@ -101,7 +101,7 @@ def test_a_fast_call_in_an_epoch_that_ended_is_not_charged_while_its_worker_rene
     held = fast_workers[0].hold(house.tokens[0], 8)
     assert held is not None
     change(house.scopes[1], heard=True, now=START, budget_duration="1d")
-    fast_workers[0].run(fast_workers[0].holds.renew([held], START + timedelta(seconds=5 * LEASE)))
+    fast_workers[0].run(fast_workers[0].releases.renew([held], START + timedelta(seconds=5 * LEASE)))
     sweep(now=START + timedelta(seconds=2 * LEASE))
     assert not LedgerEntry.objects.exists()
 

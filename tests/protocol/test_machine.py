@@ -145,7 +145,7 @@ class Protocol(Machine):
         services.renew_leases([call.hold_id], until=until)
         if call.worker.store.gone:
             return
-        call.worker.run(call.worker.holds.renew([call.held], until))
+        call.worker.run(call.worker.releases.renew([call.held], until))
         call.lease_until = max(call.lease_until, until)
 
     # Time and the sweeper

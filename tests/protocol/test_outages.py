@@ -349,7 +349,7 @@ class TestALeaseThatSqlDidNotHearOf:
         held = worker.hold(house.tokens[0], 1)
         assert held is not None
         until = clock.now + timedelta(seconds=3 * LEASE)
-        worker.run(worker.holds.renew([held], until))
+        worker.run(worker.releases.renew([held], until))
         clock.now += timedelta(seconds=2 * LEASE)
         sweep(now=clock.now)
         row = Hold.objects.get(pk=held.intent.hold_id)
@@ -385,14 +385,14 @@ def test_without_the_store_each_worker_keeps_its_share_of_the_parallel_requests(
     change(house.scopes[-1], heard=True, now=START, max_parallel_requests=5)
     before = worker.hold(token, 1)
     assert before is not None
-    worker.holds.began(before)
+    worker.releases.began(before)
     worker.store.gone = True
     during = worker.hold(token, 1)
     assert during is not None and during.intent.degraded
     assert worker.hold(token, 1) is None, "two of five, for two workers"
     assert isinstance(worker.refusal, GatewayError) and worker.refusal.type == "rate_limit_error"
     assert "max_parallel_requests. Current limit: 5, Remaining: 0" in worker.refusal.message
-    worker.holds.ended(before)
-    worker.holds.ended(before)
+    worker.releases.ended(before)
+    worker.releases.ended(before)
     assert worker.hold(token, 1) is not None
     assert worker.hold(token, 1) is None

@@ -120,7 +120,7 @@ def test_a_worker_that_dies_between_the_halves_leaves_nothing(
         """The dead take nothing back."""
 
     monkeypatch.setattr("proxy.runtime.faults.reach", die)
-    monkeypatch.setattr(workers[0].holds, "undo", nothing)
+    monkeypatch.setattr(workers[0].releases, "undo", nothing)
     with pytest.raises(asyncio.CancelledError):
         workers[0].hold(tokens[0], 8)
     monkeypatch.undo()
@@ -302,7 +302,7 @@ def test_budgets_per_model_windows_and_soft_ones_are_kept_for_everybody(
     held = workers[0].hold(tokens[0], 8)
     assert held is not None
     assert workers[1].hold(tokens[1], 3) is None
-    lines = workers[0].run(workers[0].holds.settle([(held, 5 * PER_TOKEN, 5)]))
+    lines = workers[0].run(workers[0].releases.settle([(held, 5 * PER_TOKEN, 5)]))
     assert [line.policy.scope for line in lines if line.policy.scope == PLATFORM_SCOPE] == [PLATFORM_SCOPE]
     assert not Crossing.objects.exists(), "noted by the settlement, not here"
 

@@ -27,6 +27,7 @@ from proxy.runtime.grants import Grants
 from proxy.runtime.held import Admission, Held, IntentUnknown, StaleGrant
 from proxy.runtime.holds import Holds
 from proxy.runtime.journal import BooksUnavailable
+from proxy.runtime.releases import Releases
 from proxy.runtime.routes import CHAT
 from proxy.runtime.scripts import HOLD, Script
 from proxy.runtime.spooling import Spooling
@@ -169,9 +170,10 @@ class Worker:
         self.epochs = Epochs(self.store, self.journal, looks=1)  # type: ignore[arg-type]
         self.store.meet = self.epochs.meet_server
         self.grants = Grants(self.journal, self.clock)  # type: ignore[arg-type]
-        doors = self.journal, self.store
-        self.spooling = Spooling(*doors, self.grants, self.config, self.clock)  # type: ignore[arg-type]
-        self.holds = Holds(self.store, self.journal, self.epochs, self.config, self.clock, self.spooling)  # type: ignore[arg-type]
+        doors, config = (self.store, self.journal), self.config
+        self.spooling = Spooling(self.journal, self.store, self.grants, config, self.clock)  # type: ignore[arg-type]
+        self.releases = Releases(*doors, config.workers, self.clock)  # type: ignore[arg-type]
+        self.holds = Holds(*doors, self.epochs, config, self.clock, self.spooling, self.releases)  # type: ignore[arg-type]
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(work)
@@ -209,9 +211,9 @@ class Worker:
         """Whether the store was told at once; otherwise it is when it is back."""
         due = [(held, cost_nano, tokens)]
         try:
-            self.run(self.holds.settle(due))
+            self.run(self.releases.settle(due))
         except StoreUnavailable:
-            self.store.when_back(partial(self.holds.settle, due))
+            self.store.when_back(partial(self.releases.settle, due))
             return False
         return True
 
@@ -246,9 +248,9 @@ class Worker:
                 costs = await self.journal.ask("postings", [nothing])
                 due = [(unknown.held, costs[unknown.held.intent.hold_id], 0)]
                 try:
-                    await self.holds.settle(due)
+                    await self.releases.settle(due)
                 except StoreUnavailable:
-                    self.store.when_back(partial(self.holds.settle, due))
+                    self.store.when_back(partial(self.releases.settle, due))
                 return None
             except (GatewayError, StoreUnavailable) as refusal:
                 self.refusal = refusal

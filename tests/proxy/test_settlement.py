@@ -31,7 +31,7 @@ class Store:
         self.later.append(action)
 
 
-class Holds:
+class Releases:
     unsettled = SimpleNamespace(add=lambda key, nano: None)
 
     def ended(self, held: Any) -> None:
@@ -50,7 +50,7 @@ async def test_only_what_the_store_never_held_is_not_told_to_it_when_it_is_back(
     written: bool, degraded: bool, remembered: bool
 ) -> None:
     store = Store()
-    settlement = Settlement(Books(), store, Holds(), 60, lambda: NOW, SimpleNamespace())  # type: ignore[arg-type]
+    settlement = Settlement(Books(), store, Releases(), 60, lambda: NOW, SimpleNamespace())  # type: ignore[arg-type]
     intent = replace(INTENT, written=written, degraded=degraded)
     running = asyncio.create_task(settlement.run())
     settlement.post(SimpleNamespace(intent=intent), replace(POSTING, intent=intent))  # type: ignore[arg-type]
