@@ -91,8 +91,9 @@ def _refusal(exc: Exception) -> ApiError:
     if isinstance(exc, ApiError):
         return exc
     if isinstance(exc, OperationalError | InterfaceError | redis.RedisError):
-        log.error("a dependency is unavailable", error=type(exc).__name__)
-        return ApiError(503, "The database is not available, please try again")
+        log.error("a dependency is unavailable", error=type(exc).__name__, cause=type(exc.__cause__).__name__)
+        what = "counter store" if isinstance(exc, redis.RedisError) else "database"
+        return ApiError(503, f"The {what} is not available, please try again")
     if isinstance(exc, ValidationError | ModelValidationError):
         return _invalid(exc)
     if isinstance(exc, APIException):

@@ -5,6 +5,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import redis
 from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
@@ -147,11 +148,13 @@ def test_a_name_that_cannot_be_audited_is_refused(api: Api) -> None:
     assert (answer.status, answer.error["param"]) == (400, "litellm-changed-by")
 
 
-def test_a_broken_database_is_503_and_never_401(api: Api) -> None:
+@pytest.mark.parametrize(("error", "named"), [(OperationalError, "database"), (redis.RedisError, "counter store")])
+def test_what_is_broken_is_named_in_a_503_and_never_401(api: Api, error: type[Exception], named: str) -> None:
     _, secret = issue()
-    with mock.patch("gateway_project.api_auth.load_grants", side_effect=OperationalError("password=hunter2")):
+    with mock.patch("gateway_project.api_auth.load_grants", side_effect=error("password=hunter2")):
         answer = api.get("/key/info", bearer=secret)
     assert (answer.status, answer.error["type"]) == (503, "no_db_connection")
+    assert f"The {named} is not available" in answer.text
     assert int(answer.headers["Retry-After"]) > 0
     assert "hunter2" not in answer.text
 

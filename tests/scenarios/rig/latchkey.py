@@ -96,7 +96,7 @@ class Rig:
     def manage(self, method: str, path: str, **options: Any) -> Any:
         """One call of the management API with the master key."""
         answer = self.http.request(method, path, **options)
-        assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
+        assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}\n{self.logs()[-3000:]}"
         return answer.json()
 
     def worker_pids(self) -> list[int]:
