@@ -24,6 +24,9 @@ from teams.promises import refuse_promises
 from teams.rows import Row, limits_row, organization_row, place_row, zone_of
 from teams.scope_serializers import OrganizationSerializer, patched
 
+#: Of these null means "leave it", and an empty object none.
+_RATES = {"model_rpm_limit", "model_tpm_limit"}
+
 
 class OrganizationView(ScopeView):
     """An endpoint that shows organizations with their people and teams."""
@@ -99,9 +102,14 @@ class OrganizationUpdate(OrganizationView):
         return Response(self.full([organization])[0])
 
     def _own_budget(self, organization: Organization) -> dict[str, Any]:
-        """Change the budget that nobody shares with the organization; the rest of the body is about itself."""
+        """Change the budget that nobody shares with the organization; the rest of the body is about itself.
+
+        Who sends a row back names that budget too. What the organization sets itself would win over it, so that goes.
+        """
         budget, terms = organization.shared_budget, TermsSerializer().fields.keys() & self.body.keys()
-        if budget is None or not terms or "budget_id" in self.body or services.is_shared(budget):
+        if budget is None or not terms or services.is_shared(budget):
+            return self.body
+        if self.body.get("budget_id", budget.public_id) != budget.public_id:
             return self.body
         stored = SharedBudget.objects.select_for_update(no_key=True).get(pk=budget.pk)
         form = TermsSerializer(data={name: self.body[name] for name in terms})
@@ -112,7 +120,7 @@ class OrganizationUpdate(OrganizationView):
         if not self.caller.is_admin:
             never_raised(stored, changed)
         services.update_budget(changed, actor=self.caller.actor)
-        return {name: value for name, value in self.body.items() if name not in terms}
+        return self.body | dict.fromkeys(terms) | {name: {} for name in terms & _RATES}
 
 
 class OrganizationPatch(OrganizationUpdate):

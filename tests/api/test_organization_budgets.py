@@ -1,5 +1,6 @@
 """`max_budget_in_organization`: what one person may spend in an organization, by whatever keys."""
 
+import json
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from keys.models import VirtualKey
 from spend import services as ledger
 from teams import services
 from teams.actors import SYSTEM
-from teams.models import Membership, OrganizationMembership, PolicyChange, Team, User
+from teams.models import Membership, Organization, OrganizationMembership, PolicyChange, SharedBudget, Team, User
 from tests.api.conftest import Api
 from tests.api.people import key_of, organization_of, person
 from tests.factories import intent_for, issue, posting_of
@@ -132,3 +133,25 @@ def test_a_member_from_elsewhere_gets_keys_there_that_spend_by_the_membership_al
     assert api.delete("/organization/member_delete", gone).status == 200
     assert api.post("/key/update", {"key": key.token, "key_alias": "b"}).json["organization_id"] == "north"
     assert api.post("/key/generate", asked).status == 400
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_organization_that_was_sent_back_with_its_budget_is_lowered_afterwards(api: Api, whole: bool) -> None:
+    made = api.post(
+        "/organization/new", {"organization_alias": "North", "max_budget": 100, "model_rpm_limit": {"a": 9}}
+    )
+    named = {"organization_id": made.json["organization_id"]}
+    part = json.dumps(named | {"budget_id": made.json["budget_id"], "max_budget": 100})
+    assert api.post("/organization/update", raw=made.text if whole else part).status == 200
+    assert Organization.objects.get(public_id=named["organization_id"]).max_budget_nano is None
+    answer = api.patch("/organization/update", named | {"max_budget": 1})
+    assert (answer.status, answer.json["max_budget"]) == (200, 1), answer.text
+
+
+def test_what_an_organization_sets_beside_its_budget_does_not_outlive_a_change(api: Api) -> None:
+    budget = services.create_budget(SharedBudget(max_budget_nano=100 * 10**9), actor=SYSTEM)
+    limits = {"max_budget_nano": 90 * 10**9, "model_limits": {"a": {"rpm": 9}}, "shared_budget": budget}
+    organization_of("north", **limits)
+    change = {"organization_id": "north", "max_budget": 1, "model_rpm_limit": {"a": 1}}
+    answer = api.patch("/organization/update", change)
+    assert (answer.json["max_budget"], answer.json["model_rpm_limit"]) == (1, {"a": 1}), answer.text
