@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from keys.models import VirtualKey
 from teams.access_groups import group_ids
@@ -19,6 +20,8 @@ from teams.models import Limits, OrganizationMembership
 from teams.tag_limits import limited_tags
 from teams.windows import length_of
 
+#: Columns by which the ceiling of the main budget changes.
+RAISED = frozenset({"max_budget_nano", "raise_nano", "raise_until"})
 
 def inherit(key: VirtualKey, minter: VirtualKey) -> None:
     """Fill what a new key leaves open with the limits of the key that makes it."""
@@ -53,6 +56,7 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
         "model_max_budget": "model_limits" in changed
         and not _within_models(key.limits_by_model, minter.limits_by_model),
         "expires": "expires_at" in changed and _outlives(key, minter),
+        "temp_budget_increase": bool(changed & RAISED) and _is_raised_beyond(key, minter),
         "project_id": "project_id" in changed and minter.project_id not in (None, key.project_id),
         "end_user_budget_id": "end_user_budget_id" in changed
         and minter.end_user_budget_id not in (None, key.end_user_budget_id),
@@ -123,6 +127,15 @@ def _is_shorter(key: VirtualKey, minter: VirtualKey) -> bool:
     """Whether the budget comes anew more often than the calling key's."""
     own, top = key.schedule[0], minter.schedule[0]
     return minter.effective("max_budget_nano") is not None and length_of(own) < length_of(top)
+
+
+def _is_raised_beyond(key: VirtualKey, minter: VirtualKey) -> bool:
+    """Whether a temporary raise takes the budget further, or for longer, than the calling key's goes."""
+    top, until = minter.effective("max_budget_nano"), key.raise_until
+    if top is None or not key.raise_nano or until is None or until <= timezone.now():
+        return False
+    lasting = minter.raise_until is not None and until <= minter.raise_until
+    return bool((key.effective("max_budget_nano") or 0) + key.raise_nano > top + (minter.raise_nano if lasting else 0))
 
 
 def _outlives(key: VirtualKey, minter: VirtualKey) -> bool:

@@ -16,6 +16,7 @@ from django.db import transaction
 from django.utils.module_loading import import_string
 
 from keys import rights, services
+from keys.bounds import RAISED
 from keys.key_rules import KeyRules
 from keys.models import VirtualKey
 from keys.serializers import NewKeySerializer
@@ -26,7 +27,7 @@ from teams.windows import duration_delta, length_of
 #: What is said of a limit that `above` names.
 ABOVE = "is above its upper bound (upperbound_key_generate_params)"
 #: What clients call the columns that have an upper bound, where that is something else.
-_NAMES = {"max_budget_nano": "max_budget", "expires_at": "duration"}
+_NAMES = {"max_budget_nano": "max_budget", "expires_at": "duration", "raise_nano": "temp_budget_increase"}
 
 
 class Asked(Mapping[str, Any]):
@@ -151,11 +152,15 @@ def above(key: VirtualKey, changed: Collection[str], *, now: datetime) -> list[s
         column: top is not None and (key.effective(column) is None or key.effective(column) > top)
         for column, top in tops.items()
     }
+    if bounds.max_budget_nano is not None and key.raise_until is not None and key.raise_until > now:
+        whole = (key.effective("max_budget_nano") or 0) + key.raise_nano
+        found["raise_nano"] = key.raise_nano > 0 and whole > bounds.max_budget_nano
     if bounds.budget_duration:
         found["budget_duration"] = not duration or length_of(duration) > length_of(bounds.budget_duration)
     if bounds.duration:
         found["expires_at"] = key.expires_at is None or key.expires_at > now + duration_delta(bounds.duration)
-    return [column for column, is_above in found.items() if is_above and column in changed]
+    judged = {*changed, *({"raise_nano"} if RAISED.intersection(changed) else ())}
+    return [column for column, is_above in found.items() if is_above and column in judged]
 
 
 @lru_cache(maxsize=4)

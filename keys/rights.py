@@ -14,7 +14,7 @@ from keys.services import is_guest, place
 from teams.access_groups import FIELD, assign_sent
 from teams.api_types import ApiError
 from teams.callers import Caller
-from teams.columns import TERMS
+from teams.columns import BESIDE, TERMS
 from teams.field_rights import refuse_wider
 from teams.models import Membership, Project, Team
 from teams.reach import caller_of
@@ -26,10 +26,9 @@ ADMIN_FIELDS = (
     "default_estimated_output_tokens_per_model", "spend",
 )  # fmt: skip
 #: Columns about limits.
-COLUMNS = frozenset(TERMS) | {
-    "allowed_models", "expires_at", "allowed_routes", "shared_budget_id", "raise_nano", "project_id", "tags",
-    "metadata", "end_user_budget_id",
-}  # fmt: skip
+COLUMNS = frozenset(TERMS) | frozenset(BESIDE) | {
+    "allowed_models", "expires_at", "allowed_routes", "project_id", "tags", "metadata", "end_user_budget_id",
+}
 #: The route that makes keys, where no other one is named.
 MAKE = "/key/generate"
 

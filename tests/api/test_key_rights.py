@@ -393,3 +393,25 @@ def test_every_column_of_a_key_is_either_documented_or_internal() -> None:
         "names_organization",
     }  # fmt: skip
     assert {field.name for field in VirtualKey._meta.concrete_fields} == written | set(INTERNAL)
+
+
+def test_a_temporary_raise_goes_no_further_than_the_calling_key(api: Api, linus: User) -> None:
+    bearer = bearer_of(linus, max_budget_nano=5 * 10**9)
+    raised = {"max_budget": 3, "temp_budget_expiry": "2126-01-01"}
+    for more, status in ((3, 400), (2, 200)):
+        answer = api.post("/key/generate", raised | {"temp_budget_increase": more}, bearer=bearer)
+        assert answer.status == status, answer.text
+    # Nor in two steps.
+    answer = api.post("/key/update", {"key": answer.json["key"], "max_budget": 4}, bearer=bearer)
+    assert answer.status in (400, 403)
+
+
+def test_a_limited_key_of_who_leads_does_not_raise_itself_for_a_while(api: Api, grace: User, search: Team) -> None:
+    key, bearer = issue(team=search, user=grace, max_budget_nano=10**9)
+    body = {"key": key.token, "temp_budget_increase": 1, "temp_budget_expiry": "2126-01-01"}
+    answer = api.post("/key/update", body, bearer=bearer)
+    assert (answer.status, answer.error["param"]) == (400, "temp_budget_increase")
+    assert api.post("/key/update", body | {"temp_budget_expiry": "2126-01-01"}, bearer=bearer_of(grace)).status == 200
+    answer = api.post("/key/update", {"key": key.token, "temp_budget_expiry": "2127-01-01"}, bearer=bearer)
+    assert (answer.status, answer.error["param"]) == (400, "temp_budget_increase")
+    assert api.post("/key/update", {"key": key.token, "temp_budget_expiry": "2125-01-01"}, bearer=bearer).status == 200

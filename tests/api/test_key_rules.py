@@ -127,3 +127,17 @@ def test_a_function_of_the_server_judges_every_new_key(api: Api, settings: Any) 
 def test_a_rule_that_cannot_be_used_stops_the_start(wrong: dict[str, Any]) -> None:
     with pytest.raises(BadKeyRule, match=next(iter(wrong)).split("_params")[0]):
         read_key_rules({}, wrong)
+
+
+def test_a_temporary_raise_stays_within_the_upper_bound(api: Api, settings: Any, linus: User) -> None:
+    settings.KEY_RULES = read_key_rules({}, {"upperbound_key_generate_params": {"max_budget": 5}})
+    raised = {"temp_budget_expiry": "2126-01-01", "temp_budget_increase": 3}
+    for budget in ({}, {"max_budget": 3}):
+        answer = api.post("/key/generate", raised | budget, bearer=bearer_of(linus))
+        assert (answer.status, answer.error["param"]) == (400, "temp_budget_increase"), answer.text
+    made = api.post("/key/generate", raised | {"max_budget": 2}, bearer=bearer_of(linus))
+    assert made.status == 200, made.text
+    answer = api.post("/key/update", {"key": made.json["key"], "max_budget": 3})
+    assert (answer.status, answer.error["param"]) == (400, "temp_budget_increase")
+    over = {"key": made.json["key"], "max_budget": 3, "temp_budget_expiry": "2020-01-01"}
+    assert api.post("/key/update", over).status == 200
