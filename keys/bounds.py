@@ -143,7 +143,7 @@ def _outlives(key: VirtualKey, minter: VirtualKey) -> bool:
 
 
 def _within_windows(key: VirtualKey, minter: VirtualKey) -> bool:
-    """Whether each further window of the calling key stays, with at most its amount."""
+    """Whether each further window of the calling key, or of the key as it was, stays with at most its amount."""
     own = {window["duration"]: window["max_nano"] for window in key.effective("budget_limits")}
     tops = minter.effective("budget_limits")
     return all(own.get(window["duration"], window["max_nano"] + 1) <= window["max_nano"] for window in tops)
@@ -169,10 +169,9 @@ def _lowers(column: str, key: VirtualKey, stored: VirtualKey) -> bool:
     if column == "soft_budget_nano":
         return True
     if column == "budget_limits":
-        kept = {window["duration"]: window["max_nano"] for window in key.budget_limits}
-        return all(kept.get(one["duration"], one["max_nano"] + 1) <= one["max_nano"] for one in stored.budget_limits)
+        return _within_windows(key, stored)
     if column == "model_limits":
-        return _within_models(key.model_limits, stored.model_limits)
+        return _within_models(key.limits_by_model, stored.limits_by_model)
     # A duration without an amount limits nothing; with one, a first amount brings its own.
     return column == "budget_duration" and stored.effective("max_budget_nano") is None
 

@@ -415,3 +415,19 @@ def test_a_limited_key_of_who_leads_does_not_raise_itself_for_a_while(api: Api, 
     answer = api.post("/key/update", {"key": key.token, "temp_budget_expiry": "2127-01-01"}, bearer=bearer)
     assert (answer.status, answer.error["param"]) == (400, "temp_budget_increase")
     assert api.post("/key/update", {"key": key.token, "temp_budget_expiry": "2125-01-01"}, bearer=bearer).status == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"budget_limits": [{"budget_duration": "30d", "max_budget": 9}]}, "budget_limits"),
+        ({"model_max_budget": {"a": {"budget_limit": 9}}}, "model_max_budget"),
+    ],
+)
+def test_an_owner_does_not_replace_what_a_shared_budget_limits(
+    api: Api, linus: User, change: dict[str, Any], field: str
+) -> None:
+    limits = {"budget_limits": [{"duration": "1d", "max_nano": 1}], "model_limits": {"a": {"max_nano": 1}}}
+    key, _ = issue(user=linus, shared_budget=services.create_budget(SharedBudget(**limits), actor=SYSTEM))
+    answer = api.post("/key/update", {"key": key.token, **change}, bearer=bearer_of(linus))
+    assert (answer.status, answer.error["param"]) == (403, field)
