@@ -100,7 +100,8 @@ def issue(caller: Caller, form: NewKeySerializer, key: VirtualKey, *, now: datet
 
 def _judge_request(caller: Caller, body: Mapping[str, Any]) -> None:
     """ApiError 400 or 403 unless `key_generation_settings` and the function of `custom_key_generate` let it pass."""
-    is_team_key = bool(body.get("team_id"))
+    # A key of a project is one of the project's team, which the request need not name.
+    is_team_key = bool(body.get("team_id") or body.get("project_id"))
     makers = rules().team if is_team_key else rules().personal
     for name in makers.required:
         if body.get(name) in (None, "", [], {}):

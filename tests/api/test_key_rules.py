@@ -141,3 +141,14 @@ def test_a_temporary_raise_stays_within_the_upper_bound(api: Api, settings: Any,
     assert (answer.status, answer.error["param"]) == (400, "temp_budget_increase")
     over = {"key": made.json["key"], "max_budget": 3, "temp_budget_expiry": "2020-01-01"}
     assert api.post("/key/update", over).status == 200
+
+
+def test_a_key_of_a_project_is_asked_for_what_keys_of_teams_are(api: Api, settings: Any) -> None:
+    makers = {"team_key_generation": {"required_params": ["tags"]}}
+    settings.KEY_RULES = read_key_rules({}, {"key_generation_settings": makers})
+    api.post("/team/new", {"team_id": "t"})
+    assert api.post("/project/new", {"team_id": "t", "project_id": "p"}).status == 200
+    for place in ({"team_id": "t"}, {"project_id": "p"}):
+        answer = api.post("/key/generate", place)
+        assert (answer.status, answer.error["param"]) == (400, "tags")
+    assert api.post("/key/generate", {}).status == 200
