@@ -51,8 +51,7 @@ def refuse_wider(child: Limits, above: Limits, stored: Limits, *, below: bool = 
     if name := wider(child, above, stored):
         told = f"{name}: is beyond what {_called(above)} has; write a value within it"
         raise ApiError(400, told, param=name)
-    if not set(child.allowed_models) <= set(stored.allowed_models):
-        refuse_models(child.allowed_models, above, below=below)
+    refuse_models(set(child.allowed_models) - set(stored.allowed_models), above, below=below)
 
 
 def refuse_models(wanted: Iterable[str], owner: Limits, *, below: bool = False) -> None:

@@ -119,3 +119,13 @@ def test_an_admin_of_an_organization_narrows_its_models_and_never_widens_them(ap
     ):  # fmt: skip
         answer = api.patch("/organization/update", {"organization_id": "north", "models": models}, bearer=key_of(boss))
         assert answer.status == status, (models, answer.text)
+
+
+def test_a_model_is_added_beside_one_that_the_organization_no_longer_allows(api: Api) -> None:
+    north()
+    team(api, models=["a"])
+    narrower = {"organization_id": "north", "models": ["b"]}
+    assert api.post("/organization/update", narrower).status == 200
+    assert api.post("/team/update", {"team_id": "t", "models": ["a", "b"]}).status == 200
+    answer = api.post("/team/update", {"team_id": "t", "models": ["a", "b", "c"]})
+    assert (answer.status, answer.error["message"]) == (400, "models: organization 'north' does not allow c")
