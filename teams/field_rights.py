@@ -30,7 +30,10 @@ def never_raised(before: Terms, after: Terms) -> None:
 
 
 def never_widened(before: Limits, after: Limits) -> None:
-    """As above, and what is open stays as narrow as it is: models, and the time zone in which windows end."""
+    """As above, and what is open stays as narrow as it is: models, and the time zone in which windows end.
+
+    Nobody does so for oneself: an organization's admins for it, people for their place there or in a team.
+    """
     never_raised(before, after)
     if before.allowed_models and (not after.allowed_models or foreign_models(after.allowed_models, before)):
         raise _refused("models")

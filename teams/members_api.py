@@ -16,7 +16,7 @@ from teams import departures, services
 from teams.api_base import ApiError, ScopeView, SpendReader, listed, required_text, unwired
 from teams.api_types import reason_of
 from teams.callers import Caller
-from teams.field_rights import unless_above
+from teams.field_rights import never_widened
 from teams.finding import available_teams, find_member, managed_team, may_join, person_of, shown_team
 from teams.models import Membership, Team, User
 from teams.person_rows import person_rows
@@ -144,7 +144,7 @@ class MemberUpdate(MembersView):
         team = managed_team(required_text(self.body, "team_id"), self.caller, "/team/member_update")
         member = find_member(team, self.body)
         above = member.user_id != self.caller.user_pk or self.caller.manages_organization(team.organization_id)
-        check = unless_above(above)
+        check = None if above else never_widened
         member = patched(member, MemberUpdateSerializer, self.body, self.caller.actor, check=check)
         return Response(self._row(member))
 

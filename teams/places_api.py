@@ -12,7 +12,7 @@ from rest_framework.response import Response
 
 from teams import services
 from teams.api_base import ApiError, ScopeView, required_text
-from teams.field_rights import unless_above
+from teams.field_rights import never_widened
 from teams.finding import managed_organization, person_field, person_of
 from teams.models import Organization, OrganizationMembership
 from teams.person_rows import person_rows
@@ -101,7 +101,7 @@ class PlaceUpdate(PlaceView):
     @extend_schema(request=PlaceUpdateSerializer, responses=OpenApiTypes.OBJECT)
     def patch(self, request: Request) -> Response:
         place = self.place()
-        check = unless_above(not self.holds_caller(place))
+        check = never_widened if self.holds_caller(place) else None
         place = patched(place, PlaceUpdateSerializer, self.body, self.caller.actor, check=check)
         return Response(self.shown(place)[0])
 

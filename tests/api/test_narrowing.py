@@ -129,3 +129,19 @@ def test_a_model_is_added_beside_one_that_the_organization_no_longer_allows(api:
     assert api.post("/team/update", {"team_id": "t", "models": ["a", "b"]}).status == 200
     answer = api.post("/team/update", {"team_id": "t", "models": ["a", "b", "c"]})
     assert (answer.status, answer.error["message"]) == (400, "models: organization 'north' does not allow c")
+
+
+@pytest.mark.parametrize("place", ["organization", "team"])
+def test_who_may_call_some_models_somewhere_does_not_widen_the_own_list(api: Api, place: str) -> None:
+    boss = person("boss")
+    north(boss)
+    team(api)
+    bearer = key_of(boss)
+    api.post("/team/member_add", {"team_id": "t", "member": {"user_id": "lead", "role": "admin"}})
+    who, name = ("boss", "north") if place == "organization" else ("lead", "t")
+    bearer = bearer if place == "organization" else key_of(User.objects.get(public_id="lead"))
+    body = {f"{place}_id": name, "user_id": who}
+    assert api.post(f"/{place}/member_update", body | {"allowed_models": ["a", "b"]}).status == 200
+    for models, status in ((["c"], 403), ([], 403), (None, 403), (["a"], 200), (["a"], 200)):
+        answer = api.post(f"/{place}/member_update", body | {"allowed_models": models}, bearer=bearer)
+        assert answer.status == status, (models, answer.text)
