@@ -140,6 +140,12 @@ def managed_person(caller: Caller, public_id: str, *, param: str = "user_id") ->
     raise ApiError(403, f"{param}: you cannot change user {public_id}; an admin of its organization can", param=param)
 
 
+def refuse_joining(person: User, team: Team, caller: Caller) -> None:
+    """ApiError 403 unless the caller may put somebody into a team."""
+    if not may_join(person, team, caller):
+        raise ApiError(403, f"User {person.public_id} belongs to another organization; a platform admin can add them")
+
+
 def may_join(person: User, team: Team, caller: Caller) -> bool:
     """Whether the caller may put somebody into a team, and so look at them: not somebody of another organization.
 

@@ -17,7 +17,7 @@ from teams.api_base import ApiError, ScopeView, SpendReader, listed, required_te
 from teams.api_types import reason_of
 from teams.callers import Caller
 from teams.field_rights import never_widened
-from teams.finding import available_teams, find_member, managed_team, may_join, person_of, shown_team
+from teams.finding import available_teams, find_member, managed_team, person_of, refuse_joining, shown_team
 from teams.models import Membership, Team, User
 from teams.person_rows import person_rows
 from teams.rows import Row, limits_row, membership_row, team_row, zone_of
@@ -188,8 +188,8 @@ class MemberMe(MembersView):
 
 def _add(team: Team, entry: Mapping[str, Any], limits: MembershipSerializer, caller: Caller) -> Membership:
     known = find_person(entry.get("user_id"), entry.get("user_email"))
-    if known is not None and not may_join(known, team, caller):
-        raise ApiError(403, f"User {known.public_id} belongs to another organization; a platform admin can add them")
+    if known is not None:
+        refuse_joining(known, team, caller)
     if known is not None and team.memberships.filter(user=known).exists():
         message = f"User {known.public_id} is already in team {team.public_id}; change it with /team/member_update"
         raise ApiError(400, message, kind=_IS_IN, param="member")

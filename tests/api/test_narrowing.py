@@ -145,3 +145,14 @@ def test_who_may_call_some_models_somewhere_does_not_widen_the_own_list(api: Api
     for models, status in ((["c"], 403), ([], 403), (None, 403), (["a"], 200), (["a"], 200)):
         answer = api.post(f"/{place}/member_update", body | {"allowed_models": models}, bearer=bearer)
         assert answer.status == status, (models, answer.text)
+
+
+def test_an_admin_of_an_organization_puts_nobody_of_another_one_into_a_new_team(api: Api) -> None:
+    boss = person("boss")
+    north(boss)
+    person("stranger", organization=organization_of("south"))
+    members = [{"role": "user", "user_id": "stranger"}]
+    body = {"team_id": "t", "organization_id": "north", "members_with_roles": members}
+    assert api.post("/team/new", body, bearer=key_of(boss)).status == 403
+    assert api.get("/team/info", {"team_id": "t"}).status == 404
+    assert api.post("/team/new", body).status == 200
