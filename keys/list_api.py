@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.db.models import Q, prefetch_related_objects
+from django.db.models import Q, Subquery, prefetch_related_objects
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -153,9 +153,12 @@ def _reached(caller: Caller, query: Any) -> KeyQuerySet:
         return keys
     if query.get("include_team_keys", "").lower() == "false" and not query.get("team_id"):
         keys = keys.filter(Q(user=caller.user_pk) | Q(pk=caller.key_pk))
-    # Somebody may be called like the holder of the master key, or like the system.
-    if flag(query, "include_created_by_keys") and caller.user_id not in ("", MASTER.label, SYSTEM.label):
-        keys = VirtualKey.objects.filter(Q(pk__in=keys.values("pk")) | Q(created_by=caller.user_id))
+    # Somebody may be called like the holder of the master key, the system or a key of nobody, or like who has left.
+    others = caller.user_id in (MASTER.label, SYSTEM.label) or caller.user_id.startswith("key:")
+    if flag(query, "include_created_by_keys") and caller.user_pk is not None and not others:
+        began = User.objects.filter(pk=caller.user_pk).values("created_at")[:1]
+        made = Q(created_by=caller.user_id, created_at__gte=Subquery(began))
+        keys = VirtualKey.objects.filter(Q(pk__in=keys.values("pk")) | made)
     return keys
 
 

@@ -12,6 +12,7 @@ from teams import services
 from teams.actors import SYSTEM
 from teams.models import Membership, Organization, Team, User
 from tests.api.conftest import Api
+from tests.api.people import key_of, organization_of, person
 from tests.factories import intent_for, issue, posting_of
 
 
@@ -252,3 +253,14 @@ def test_a_new_secret_is_counted(api: Api) -> None:
 @pytest.mark.parametrize(("word", "status"), [("yes", 200), ("True", 200), ("", 200), ("perhaps", 422)])
 def test_what_asks_for_yes_or_no_takes_the_usual_words(api: Api, word: str, status: int) -> None:
     assert api.get("/key/list", {"return_full_object": word}).status == status
+
+
+def test_somebody_new_under_an_old_id_does_not_see_what_keys_its_predecessor_made(api: Api) -> None:
+    boss = person("boss")
+    organization_of("north", boss)
+    left = api.post("/key/generate", {"organization_id": "north"}, bearer=key_of(boss)).json["token"]
+    assert api.post("/user/delete", {"user_ids": ["boss"]}).status == 200
+    bearer = api.post("/user/new", {"user_id": "boss"}).json["key"]
+    for query in ({}, {"user_id": "boss"}):
+        listed = api.get("/key/list", {"include_created_by_keys": "true", **query}, bearer=bearer)
+        assert (listed.status, left in listed.json["keys"]) == (200, False), listed.text
