@@ -104,23 +104,26 @@ class OrganizationUpdate(OrganizationView):
     def _own_budget(self, organization: Organization) -> dict[str, Any]:
         """Change the budget that nobody shares with the organization; the rest of the body is about itself.
 
-        Who sends a row back names that budget too. What the organization sets itself would win over it, so that goes.
+        Who sends a row back names that budget too, and what it says: none of that becomes the organization's own, which
+        would win over the budget from then on. What it has of its own beside the budget goes as it is named.
         """
         budget, terms = organization.shared_budget, TermsSerializer().fields.keys() & self.body.keys()
-        if budget is None or not terms or services.is_shared(budget):
-            return self.body
-        if self.body.get("budget_id", budget.public_id) != budget.public_id:
+        if budget is None or not terms or self.body.get("budget_id", budget.public_id) != budget.public_id:
             return self.body
         stored = SharedBudget.objects.select_for_update(no_key=True).get(pk=budget.pk)
         form = TermsSerializer(data={name: self.body[name] for name in terms})
         form.is_valid(raise_exception=True)
         changed = form.apply(SharedBudget.objects.get(pk=budget.pk))
+        rest = self.body | dict.fromkeys(terms) | {name: {} for name in terms & _RATES}
+        if services.is_shared(budget):
+            same = all(getattr(changed, name) == getattr(stored, name) for name in services.TERMS)
+            return rest if same else self.body
         form.refuse_other_reset(changed, zone_of(organization))
         changed.full_clean()
         if not self.caller.is_admin:
             never_raised(stored, changed)
         services.update_budget(changed, actor=self.caller.actor)
-        return self.body | dict.fromkeys(terms) | {name: {} for name in terms & _RATES}
+        return rest
 
 
 class OrganizationPatch(OrganizationUpdate):

@@ -155,3 +155,28 @@ def test_what_an_organization_sets_beside_its_budget_does_not_outlive_a_change(a
     change = {"organization_id": "north", "max_budget": 1, "model_rpm_limit": {"a": 1}}
     answer = api.patch("/organization/update", change)
     assert (answer.json["max_budget"], answer.json["model_rpm_limit"]) == (1, {"a": 1}), answer.text
+
+
+def test_an_organization_that_is_sent_back_goes_on_following_the_budget_it_shares(api: Api) -> None:
+    limits = {
+        "max_budget": 50,
+        "model_rpm_limit": {"a": 7},
+        "budget_limits": [{"budget_duration": "1d", "max_budget": 4}],
+    }
+    api.post("/budget/new", {"budget_id": "both", **limits})
+    for name in ("north", "south"):
+        made = {"organization_id": name, "organization_alias": name, "budget_id": "both"}
+        assert api.post("/organization/new", made).status == 200
+    row = api.get("/organization/info", {"organization_id": "north"})
+    assert api.post("/organization/update", raw=row.text).status == 200
+    lower = {"max_budget": 1, "model_rpm_limit": {"a": 1}, "budget_limits": []}
+    assert api.post("/budget/update", {"budget_id": "both", **lower}).status == 200
+    now = api.get("/organization/info", {"organization_id": "north"}).json
+    assert {name: now[name] for name in lower} == lower
+    # What is another value is the organization's own, as before.
+    assert api.post("/organization/update", {"organization_id": "north", "max_budget": 2}).status == 200
+    assert api.get("/organization/info", {"organization_id": "north"}).json["max_budget"] == 2
+    assert api.get("/organization/info", {"organization_id": "south"}).json["max_budget"] == 1
+    # And goes when it is the budget's again.
+    assert api.post("/organization/update", {"organization_id": "north", "max_budget": 1}).status == 200
+    assert Organization.objects.get(public_id="north").max_budget_nano is None
