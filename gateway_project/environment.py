@@ -122,7 +122,8 @@ def postgresql(url: str) -> dict[str, Any]:
     wished = found.get("OPTIONS", {})
     # A short wait: a database that is down is answered with 503, not with silence.
     # And a short memory of failures: after each the pool waits twice as long, until it gives up and asks anew.
-    ours = {"pool": {"min_size": 0, "max_size": 8, "timeout": 3, "reconnect_timeout": 3}, "connect_timeout": 3}
+    ours = {"pool": {"min_size": 0, "max_size": 8, "timeout": 1.5, "reconnect_timeout": 3}, "connect_timeout": 3}
     # To compile a report's query takes PostgreSQL a third of the time that the report takes, each time anew.
     options = f"-c jit=off {wished.get('options', '')}".strip()
-    return found | {"OPTIONS": ours | wished | {"options": options}, "CONN_HEALTH_CHECKS": True}
+    engine = "gateway_project.postgresql"
+    return found | {"ENGINE": engine, "OPTIONS": ours | wished | {"options": options}, "CONN_HEALTH_CHECKS": True}

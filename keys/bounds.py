@@ -23,6 +23,7 @@ from teams.windows import length_of
 #: Columns by which the ceiling of the main budget changes.
 RAISED = frozenset({"max_budget_nano", "raise_nano", "raise_until"})
 
+
 def inherit(key: VirtualKey, minter: VirtualKey) -> None:
     """Fill what a new key leaves open with the limits of the key that makes it."""
     if key.effective("max_budget_nano") is None and minter.effective("max_budget_nano") is not None:

@@ -26,9 +26,19 @@ ADMIN_FIELDS = (
     "default_estimated_output_tokens_per_model", "spend",
 )  # fmt: skip
 #: Columns about limits.
-COLUMNS = frozenset(TERMS) | frozenset(BESIDE) | {
-    "allowed_models", "expires_at", "allowed_routes", "project_id", "tags", "metadata", "end_user_budget_id",
-}
+COLUMNS = (
+    frozenset(TERMS)
+    | frozenset(BESIDE)
+    | {
+        "allowed_models",
+        "expires_at",
+        "allowed_routes",
+        "project_id",
+        "tags",
+        "metadata",
+        "end_user_budget_id",
+    }
+)
 #: The route that makes keys, where no other one is named.
 MAKE = "/key/generate"
 

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from teams import departures, services
 from teams.api_base import ApiError, ScopeView, once_more, required_names, required_text
 from teams.callers import Caller
+from teams.columns import TERMS
 from teams.field_rights import never_raised, never_widened
 from teams.finding import managed_organization, shown_organization
 from teams.limit_serializers import TermsSerializer
@@ -116,7 +117,7 @@ class OrganizationUpdate(OrganizationView):
         changed = form.apply(SharedBudget.objects.get(pk=budget.pk))
         rest = self.body | dict.fromkeys(terms) | {name: {} for name in terms & _RATES}
         if services.is_shared(budget):
-            same = all(getattr(changed, name) == getattr(stored, name) for name in services.TERMS)
+            same = all(getattr(changed, name) == getattr(stored, name) for name in TERMS)
             return rest if same else self.body
         form.refuse_other_reset(changed, zone_of(organization))
         changed.full_clean()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.scenarios.rig import judge
@@ -180,6 +181,21 @@ async def test_the_management_api_is_back_as_soon_as_the_database_is(house: Hous
         back = time.monotonic()
         while await status() != 200:
             assert time.monotonic() - back < pace.allows(BACK)
+
+
+async def test_no_request_is_refused_as_everything_in_the_pools_was_cut(house: House) -> None:
+    """A database that restarts while nobody asks it: what lies in each worker's pool is broken, all of it."""
+
+    def status(_: int) -> int:
+        url = f"{house.rig.http.base_url}/key/list"
+        return httpx.get(url, headers=house.rig.http.headers, timeout=30).status_code
+
+    async def at_once(count: int) -> set[int]:
+        return set(await asyncio.gather(*(asyncio.to_thread(status, number) for number in range(count))))
+
+    assert await at_once(48) == {200}
+    house.rig.faults.set("database", "cut")
+    assert {await asyncio.to_thread(status, number) for number in range(12)} == {200}
 
 
 async def _outage(
