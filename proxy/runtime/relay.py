@@ -20,6 +20,7 @@ from spend.pricing import Usage
 
 Headers = list[tuple[bytes, bytes]]
 _LONGEST_EVENT = 8 * 1024 * 1024
+_LINE_ENDS = tuple((c.encode(), f"\\u{ord(c):04x}".encode()) for c in "\u2028\u2029\x85")
 
 
 @dataclass(slots=True)
@@ -162,4 +163,15 @@ def _without_usage(event: bytes, outcome: Outcome) -> bytes:
     if chunk["usage"] is not None and not chunk.get("choices"):
         return b""
     del chunk["usage"]
-    return b"data: " + orjson.dumps(chunk) + b"\n\n"
+    before = event[: event.find(b"data:")]
+    return before + b"data: " + _on_one_line(orjson.dumps(chunk)) + b"\n\n"
+
+
+def _on_one_line(written: bytes) -> bytes:
+    """JSON without what `str.splitlines`, and so httpx's `iter_lines`, takes for the end of a line.
+
+    The provider may have sent these escaped; written again they would not be.
+    """
+    for raw, escaped in _LINE_ENDS:
+        written = written.replace(raw, escaped)
+    return written
