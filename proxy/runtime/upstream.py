@@ -50,7 +50,8 @@ class AiohttpAnswer:
 
     async def read(self, at_most: int) -> bytes:
         """The whole body. Raises NoAnswer if it breaks off or is larger than allowed."""
-        if 0 <= (self._response.content_length or -1) <= at_most:
+        # How long a compressed one is says nothing about what it unfolds to.
+        if 0 <= (self._response.content_length or -1) <= at_most and "content-encoding" not in self.headers:
             with _told():
                 return await self._response.read()
         parts, size = [], 0
@@ -95,7 +96,6 @@ class AiohttpClient:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=30, keepalive_timeout=15),
             cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
             skip_auto_headers=("User-Agent",),
         )
         return self

@@ -36,6 +36,16 @@ def test_a_stream_has_a_usage_chunk_only_if_asked_for(latchkey: Running, books: 
     assert latchkey.key_rows(key, "amount_nano, input_tokens") == [(227_500, 11)]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_the_provider_compresses_unasked_is_readable_and_metered(
+    latchkey: Running, books: Books, stream: bool
+) -> None:
+    key = latchkey.new_key()
+    answer = latchkey.chat(key, messages=say(zip=True), stream=stream)
+    assert ("Grüße" if stream else "hello") in answer.text
+    assert latchkey.key_rows(key, "amount_nano, usage_source") == [(225_000, "upstream")]
+
+
 def test_legacy_completions_and_embeddings_work(latchkey: Running, books: Books) -> None:
     key = latchkey.new_key()
     sdk = latchkey.sdk(key)

@@ -1,9 +1,9 @@
 """An OpenAI-compatible upstream that keeps its own books: every call it bills, before it answers.
 
-A message of the form `{"say": {...}}` scripts it: prompt, completion (tokens), delay (seconds), status, error (what a
-status comes with), bill (how many of the failures are billed all the same), only (the model that the script is for),
-usage (false = report none), report (more of it), tier (the service tier it says), break (stop in mid-answer), flood
-(bytes of every word of a stream).
+A message of the form `{"say": {...}}` scripts it: prompt, completion (tokens), delay (seconds), status, error and
+headers (what a status comes with), bill (how many of the failures are billed all the same), only (the model that the
+script is for), usage (false = report none), report (more of it), tier (the service tier it says), zip (compress the
+answer, though nobody asked), break (stop in mid-answer), flood (bytes of every word of a stream).
 """
 
 import asyncio
@@ -98,7 +98,7 @@ async def _chat(request: web.Request) -> web.StreamResponse:
         if len(books.billed) < script.get("bill", 0):
             books.billed.append((prompt, completion))
             error["usage"] = {"prompt_tokens": prompt, "completion_tokens": completion}
-        return web.json_response(error, status=script["status"])
+        return web.json_response(error, status=script["status"], headers=script.get("headers"))
     if script.get("hang"):
         await asyncio.sleep(script["hang"])
         return web.Response(status=500)
@@ -119,13 +119,18 @@ async def _chat(request: web.Request) -> web.StreamResponse:
     answer = {"id": f"cmpl-{len(books.billed)}", "object": "chat.completion", "created": 1, "model": body["model"]}
     answer |= {"service_tier": script["tier"]} if "tier" in script else {}
     answer |= {"choices": [message]} | ({"usage": usage} if script.get("usage", True) else {})
-    return web.json_response(answer)
+    response = web.json_response(answer)
+    if script.get("zip"):
+        response.enable_compression(web.ContentCoding.gzip)
+    return response
 
 
 async def _stream(
     request: web.Request, body: dict[str, Any], script: dict[str, Any], usage: dict[str, int]
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={"content-type": "text/event-stream"})
+    if script.get("zip"):
+        response.enable_compression(web.ContentCoding.gzip)
     await response.prepare(request)
     if script.get("nothing"):
         assert request.transport is not None
