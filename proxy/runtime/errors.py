@@ -64,5 +64,5 @@ def unavailable(what: str) -> GatewayError:
     return GatewayError(503, "service_unavailable", message, None, {"retry-after": "1"})
 
 
-def upstream_failed(message: str, status: int = 502) -> GatewayError:
-    return GatewayError(status, "upstream_error", message)
+def upstream_failed(message: str, status: int = 502, headers: dict[str, str] | None = None) -> GatewayError:
+    return GatewayError(status, "upstream_error", message, None, headers or {})

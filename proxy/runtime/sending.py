@@ -16,6 +16,8 @@ from proxy.runtime.upstream import Answer, NoAnswer, NotSent
 if TYPE_CHECKING:
     from proxy.runtime.app import Gateway
 
+_ABOUT_RETRIES = ("retry-after", "retry-after-ms", "x-should-retry")
+
 
 async def send(gateway: "Gateway", call: Call, held: Held, target: Target) -> Answer:
     """Call the provider. Raises SendFailed for everything that is not an answer to hand on."""
@@ -61,14 +63,16 @@ def _in_our_words(answer: Answer, call: Call, target: Target, said: Any) -> erro
     error = said.get("error") if isinstance(said, dict) else None
     if answer.status in (401, 403) or answer.status < 400:
         return errors.upstream_failed(f"the provider of '{call.model}' refused our credential or address")
+    headers = {name: answer.headers[name] for name in _ABOUT_RETRIES if name in answer.headers}
     if answer.status >= 500:
-        return errors.upstream_failed(f"the provider of '{call.model}' failed with status {answer.status}")
+        return errors.upstream_failed(
+            f"the provider of '{call.model}' failed with status {answer.status}", headers=headers
+        )
     message = error.get("message") if isinstance(error, dict) else None
     if isinstance(message, str) and target.secret:
         message = message.replace(target.secret, "***")
     kind = error.get("type") if isinstance(error, dict) else None
     param = error.get("param") if isinstance(error, dict) else None
-    headers = {name: answer.headers[name] for name in ("retry-after", "retry-after-ms") if name in answer.headers}
     return errors.GatewayError(
         answer.status,
         kind if isinstance(kind, str) else "invalid_request_error",

@@ -158,6 +158,16 @@ def test_a_provider_that_names_our_credential_does_not_tell_the_caller(latchkey:
     assert _error(latchkey.chat(latchkey.new_key(), messages=told), 400)["message"] == "the key *** may not do this"
 
 
+@pytest.mark.parametrize(("status", "told"), [(429, 429), (503, 502), (529, 502)])
+def test_what_a_provider_says_about_trying_again_reaches_the_client(
+    latchkey: Running, books: Books, status: int, told: int
+) -> None:
+    headers = {"retry-after": "7", "retry-after-ms": "6500", "x-should-retry": "false"}
+    answer = latchkey.chat(latchkey.new_key(), messages=say(status=status, headers=headers))
+    assert answer.status_code == told
+    assert {name: answer.headers.get(name) for name in headers} == headers
+
+
 def test_no_key_is_in_the_log_or_an_answer_because_it_was_in_a_path(latchkey: Running, books: Books) -> None:
     key, other = latchkey.new_key(), latchkey.new_key()
     paths = [f"/key/{other}/regenerate", f"/key/{other}/reset_spend", f"/key/{other}/nothing", f"/v1/models/{other}/x"]
