@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import orjson
 
 BUDGET_EXCEEDED = "budget_exceeded"
-_NO_RETRY = {"x-should-retry": "false"}
+NO_RETRY = {"x-should-retry": "false"}
 
 
 @dataclass(eq=False)
@@ -35,26 +35,26 @@ class Unavailable(Exception):
 
 
 def unauthorized(message: str, kind: str = "auth_error", param: str | None = None) -> GatewayError:
-    return GatewayError(401, kind, message, param, _NO_RETRY)
+    return GatewayError(401, kind, message, param, NO_RETRY)
 
 
 def forbidden(message: str, kind: str, param: str | None = None) -> GatewayError:
-    return GatewayError(403, kind, message, param, _NO_RETRY)
+    return GatewayError(403, kind, message, param, NO_RETRY)
 
 
 def invalid(message: str, param: str | None = None, status: int = 400) -> GatewayError:
-    return GatewayError(status, "invalid_request_error", message, param, _NO_RETRY)
+    return GatewayError(status, "invalid_request_error", message, param, NO_RETRY)
 
 
 def over_budget(message: str, status: int, retry_after: int | None, scope: str) -> GatewayError:
-    headers = _NO_RETRY if retry_after is None else {**_NO_RETRY, "retry-after": str(retry_after)}
+    headers = NO_RETRY if retry_after is None else {**NO_RETRY, "retry-after": str(retry_after)}
     return GatewayError(status, BUDGET_EXCEEDED, message, None, headers, scope)
 
 
 def rate_limited(message: str, kind: str, retry_after: int, reset_at: str, *, again: bool = True) -> GatewayError:
     """`retry_after` in seconds, until the limit is whole again; not `again` if the same call is refused then too."""
     headers = {"retry-after": str(retry_after), "rate_limit_type": kind, "reset_at": reset_at}
-    headers |= {} if again else _NO_RETRY
+    headers |= {} if again else NO_RETRY
     return GatewayError(429, "rate_limit_error", message, None, headers)
 
 

@@ -62,7 +62,8 @@ def _in_our_words(answer: Answer, call: Call, target: Target, said: Any) -> erro
     """The provider's own words are kept where they are about the client's request, without our credential in them."""
     error = said.get("error") if isinstance(said, dict) else None
     if answer.status in (401, 403) or answer.status < 400:
-        return errors.upstream_failed(f"the provider of '{call.model}' refused our credential or address")
+        told = f"the provider of '{call.model}' refused our credential or address"
+        return errors.upstream_failed(told, headers=dict(errors.NO_RETRY))
     headers = {name: answer.headers[name] for name in _ABOUT_RETRIES if name in answer.headers}
     if answer.status >= 500:
         return errors.upstream_failed(

@@ -146,8 +146,9 @@ def test_an_answer_that_brings_nothing_is_charged_as_it_was_held(
 
 
 def test_the_provider_refusing_our_credential_is_not_the_callers_401(latchkey: Running, books: Books) -> None:
-    error = _error(latchkey.chat(latchkey.new_key(), messages=say(status=401)), 502)
-    assert "credential" in error["message"]
+    answer = latchkey.chat(latchkey.new_key(), messages=say(status=401))
+    assert "credential" in _error(answer, 502)["message"]
+    assert answer.headers["x-should-retry"] == "false"
 
 
 def test_a_provider_that_names_our_credential_does_not_tell_the_caller(latchkey: Running, books: Books) -> None:
