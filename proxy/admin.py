@@ -114,7 +114,7 @@ class DeploymentAdmin(BlockableAdmin):
     )
     told_to_unblock = "It is called again, from the next call of its model on."
     for_readers: ClassVar[dict[str, str]] = dict.fromkeys(chain.from_iterable(PRICES[:2]), "")
-    list_display = ("model_shown", "provider", "upstream_model", "host", "credential", "mode", "price", "status")
+    list_display = ("model_shown", "provider", "upstream_model", "host", "credential_shown", "mode", "price", "status")
     list_select_related = ("model", "provider", "credential")
     search_fields = ("model__name", "upstream_model", "public_id")
     list_filter = (
@@ -179,6 +179,11 @@ class DeploymentAdmin(BlockableAdmin):
     @display(description="Model", ordering="model__name")
     def model_shown(self, obj: Deployment) -> str:
         return obj.model.name
+
+    @display(description="Credential", ordering="credential__name")
+    def credential_shown(self, obj: Deployment) -> str:
+        """Also the one that it waits for; the name of one of its own says nothing."""
+        return "its own" if obj.credential and obj.credential.is_own else obj.credential_name or "–"
 
     @display(description="Access groups")
     def access_groups_shown(self, obj: Deployment) -> str:

@@ -204,7 +204,7 @@ def test_a_deployment_whose_credential_is_not_stored_yet_is_shown_to_wait(browse
     row = Deployment(provider=openai, upstream_model="new", is_free=True, awaited_credential="house")
     proxy_services.add_deployment(row, "m", actor=SYSTEM, now=timezone.now())
     statuses = lambda: browser.get(reverse("admin:proxy_deployment_changelist")).content.decode()  # noqa: E731
-    assert "waits" in statuses()
+    assert "waits" in statuses() and "house" in statuses()
     house = Credential(name="house", provider=openai, host="api.openai.com")
     proxy_services.store_credential(house, SECRET, actor=SYSTEM)
     assert "waits" not in statuses()
