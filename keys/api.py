@@ -170,7 +170,7 @@ class KeyRegenerate(KeyView):
         named, now, actor = key or named_key(self.body), timezone.now(), self.caller.actor
         with transaction.atomic():
             row = rights.managed_key(self.caller, named, "/key/regenerate", locked=True)
-            rights.judge_new_secret(self.caller, row)
+            rights.judge_new_secret(self.caller, row, now=now)
             body = RegenerateSerializer(row, data=self.body, partial=True)
             body.is_valid(raise_exception=True)
             values = body.validated_data
@@ -192,12 +192,13 @@ class KeyPickUp(KeyView):
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request, key: str) -> Response:
+        now = timezone.now()
         with transaction.atomic():
             # Who picks it up knows the secret that was replaced, or its hash, and no other.
             row = rights.managed_key(self.caller, key, "/key/regenerate", locked=True, replaced=True)
-            rights.judge_new_secret(self.caller, row)
+            rights.judge_new_secret(self.caller, row, now=now)
             secret = rotation.pick_up(row, actor=self.caller.actor)
-        return Response(issued_row(row, secret, self.spent([row]), timezone.now()))
+        return Response(issued_row(row, secret, self.spent([row]), now))
 
 
 def changed_key(
@@ -209,7 +210,7 @@ def changed_key(
     body = form(key, data=sent, partial=True)
     body.is_valid(raise_exception=True)
     body.fill(key, actor=caller.actor, now=now)
-    rights.judge_change(caller, key, stored)
+    rights.judge_change(caller, key, stored, now=now)
     making.refuse_above(key, rights.changed_columns(key, stored), now=now)
     return key
 

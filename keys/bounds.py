@@ -5,10 +5,10 @@ that is itself limited passes its limits on, so that it is never the way to a ke
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 
 from keys.models import VirtualKey
 from teams.access_groups import group_ids
@@ -45,7 +45,7 @@ def inherit(key: VirtualKey, minter: VirtualKey) -> None:
     key.expires_at = key.expires_at or minter.expires_at
 
 
-def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset[str]) -> None:
+def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset[str], *, now: datetime) -> None:
     """ApiError 400 naming a limit that is wider than the calling key's, or that lifts one which the calling key has.
 
     That one does not stand above the key: what a list means by whatever is above it is no narrower than the list.
@@ -57,7 +57,7 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
         "model_max_budget": "model_limits" in changed
         and not _within_models(key.limits_by_model, minter.limits_by_model),
         "expires": "expires_at" in changed and _outlives(key, minter),
-        "temp_budget_increase": bool(changed & RAISED) and _is_raised_beyond(key, minter),
+        "temp_budget_increase": bool(changed & RAISED) and _is_raised_beyond(key, minter, now),
         "project_id": "project_id" in changed and minter.project_id not in (None, key.project_id),
         "end_user_budget_id": "end_user_budget_id" in changed
         and minter.end_user_budget_id not in (None, key.end_user_budget_id),
@@ -130,10 +130,10 @@ def _is_shorter(key: VirtualKey, minter: VirtualKey) -> bool:
     return minter.effective("max_budget_nano") is not None and length_of(own) < length_of(top)
 
 
-def _is_raised_beyond(key: VirtualKey, minter: VirtualKey) -> bool:
+def _is_raised_beyond(key: VirtualKey, minter: VirtualKey, now: datetime) -> bool:
     """Whether a temporary raise takes the budget further, or for longer, than the calling key's goes."""
     top, until = minter.effective("max_budget_nano"), key.raise_until
-    if top is None or not key.raise_nano or until is None or until <= timezone.now():
+    if top is None or not key.raise_nano or until is None or until <= now:
         return False
     lasting = minter.raise_until is not None and until <= minter.raise_until
     return bool((key.effective("max_budget_nano") or 0) + key.raise_nano > top + (minter.raise_nano if lasting else 0))

@@ -89,7 +89,7 @@ def issue(caller: Caller, form: NewKeySerializer, key: VirtualKey, *, now: datet
     ApiError 400, 401 or 403 for more than the caller has or the upper bounds are, ValidationError naming the field.
     """
     form.fill(key, actor=caller.actor, now=now)
-    rights.judge_new(caller, key, route=route)
+    rights.judge_new(caller, key, now=now, route=route)
     _judge_team_role(caller, key)
     fill_bounds(key, now=now)
     refuse_above(key, rights.COLUMNS, now=now)

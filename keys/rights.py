@@ -5,6 +5,7 @@ what a caller may write is judged by comparing the row before with the row after
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from keys.bounds import inherit, owners_of, refuse_beyond_minter, refuse_own_budget, refuse_taking_off
@@ -123,7 +124,7 @@ def judge_fields(caller: Caller, body: Mapping[str, Any], stored: VirtualKey | N
         raise ApiError(403, "key_type: only proxy admins may make keys of the type management", param="key_type")
 
 
-def judge_new(caller: Caller, key: VirtualKey, *, route: str = MAKE) -> None:
+def judge_new(caller: Caller, key: VirtualKey, *, now: datetime, route: str = MAKE) -> None:
     """Judge an unsaved, filled key; what it leaves open is filled with the limits of the calling key."""
     if caller.is_admin:
         return
@@ -134,12 +135,12 @@ def judge_new(caller: Caller, key: VirtualKey, *, route: str = MAKE) -> None:
     minter = _minter(caller)
     if minter is not None:
         inherit(key, minter)
-        refuse_beyond_minter(key, minter, COLUMNS)
+        refuse_beyond_minter(key, minter, COLUMNS, now=now)
         _judge_routes(key, minter)
     _refuse_beyond_owners(key, VirtualKey())
 
 
-def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
+def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey, *, now: datetime) -> None:
     """Judge a changed, unsaved key against `stored`, the same row as it is."""
     if caller.is_admin:
         return
@@ -158,7 +159,7 @@ def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
         refuse_taking_off(key, stored)
     minter = _minter(caller)
     if minter is not None:
-        refuse_beyond_minter(key, minter, changed_columns(key, stored))
+        refuse_beyond_minter(key, minter, changed_columns(key, stored), now=now)
     _refuse_beyond_owners(key, stored)
 
 
@@ -187,7 +188,7 @@ def assign_groups(caller: Caller, key: VirtualKey, body: Mapping[str, Any]) -> b
     return assign_sent(key, body, caller, may=may and not (minter and minter.allowed_models))
 
 
-def judge_new_secret(caller: Caller, key: VirtualKey) -> None:
+def judge_new_secret(caller: Caller, key: VirtualKey, *, now: datetime) -> None:
     """A limited key is no way to the secret of a key with wider limits. ApiError 400."""
     if caller.is_admin:
         return
@@ -195,7 +196,7 @@ def judge_new_secret(caller: Caller, key: VirtualKey) -> None:
     minter = _minter(caller)
     if minter is None or minter.pk == key.pk:
         return
-    refuse_beyond_minter(key, minter, COLUMNS)
+    refuse_beyond_minter(key, minter, COLUMNS, now=now)
     _judge_routes(key, minter)
 
 
