@@ -28,17 +28,19 @@ def journal_of(table: Table, **options: Any) -> Journal:
     return Journal([Lane({"numbers": table}, opened=lambda asks: None, closed=lambda: None)], **options)
 
 
-async def until_handed_over(table: Table) -> None:
+async def busy(**options: Any) -> tuple[Table, Journal, "asyncio.Task[Any]"]:
+    """A journal whose table is held up by the first item."""
+    table = Table()
+    journal = journal_of(table, **options)
+    journal.start()
+    first = asyncio.create_task(journal.ask("numbers", 1))
     while not table.batches:
         await asyncio.sleep(0.001)
+    return table, journal, first
 
 
 async def test_what_arrives_while_a_batch_commits_is_the_next_batch() -> None:
-    table = Table()
-    journal = journal_of(table)
-    journal.start()
-    first = asyncio.create_task(journal.ask("numbers", 1))
-    await until_handed_over(table)
+    table, journal, first = await busy()
     others = [asyncio.create_task(journal.ask("numbers", number)) for number in (2, 3, 4)]
     await asyncio.sleep(0.01)
     table.open.set()
@@ -48,11 +50,7 @@ async def test_what_arrives_while_a_batch_commits_is_the_next_batch() -> None:
 
 
 async def test_at_the_end_what_waits_is_done_and_whoever_comes_later_is_refused() -> None:
-    table = Table()
-    journal = journal_of(table)
-    journal.start()
-    first = asyncio.create_task(journal.ask("numbers", 1))
-    await until_handed_over(table)
+    table, journal, first = await busy()
     second = asyncio.create_task(journal.ask("numbers", 2))
     await asyncio.sleep(0)
     stopping = asyncio.create_task(journal.stop())
@@ -67,11 +65,7 @@ async def test_at_the_end_what_waits_is_done_and_whoever_comes_later_is_refused(
 
 
 async def test_a_silent_database_is_given_up_and_what_it_never_saw_says_so() -> None:
-    table = Table()
-    journal = journal_of(table, patience_seconds=0.1)
-    journal.start()
-    first = asyncio.create_task(journal.ask("numbers", 1))
-    await until_handed_over(table)
+    table, journal, first = await busy(patience_seconds=0.1)
     second = asyncio.create_task(journal.ask("numbers", 2))
     with pytest.raises(BooksUnavailable) as unknown:
         await first
