@@ -1,5 +1,6 @@
 """The gateway's journal on Django's side: what the journal thread runs, on Django's own connection."""
 
+import select
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from datetime import datetime
@@ -153,6 +154,7 @@ def _guarded(handler: Callable[[Sequence[Any]], Sequence[Any]]) -> Handler:
     """A database that fails is an outage, and its connection is not used again."""
 
     def run(items: Sequence[Any]) -> Sequence[Any]:
+        _leave_if_ended()
         try:
             return _once_more(handler, items)
         except Error as error:
@@ -164,6 +166,18 @@ def _guarded(handler: Callable[[Sequence[Any]], Sequence[Any]]) -> Handler:
             raise BooksUnavailable(type(error).__name__, down=down) from error
 
     return run
+
+
+def _leave_if_ended() -> None:
+    """Leave a connection that an outage ended while nobody used it: the outage is over, and nothing was asked yet.
+
+    A sound server says nothing unasked, so one that has something to read has said goodbye, or was cut.
+    """
+    if connection.vendor == "postgresql" and connection.connection and not connection.in_atomic_block:
+        heard = select.poll()
+        heard.register(connection.connection.fileno(), select.POLLIN)
+        if heard.poll(0):
+            connection.close()
 
 
 def _is_lost(error: Error) -> bool:

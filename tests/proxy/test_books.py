@@ -38,3 +38,21 @@ def test_a_connection_that_is_cut_is_an_outage_and_no_refusal_also_within_a_tran
     with ThreadPoolExecutor(1) as thread, pytest.raises(BooksUnavailable) as failed:
         thread.submit(books._guarded(cut), [None]).result()
     assert failed.value.down
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no connection that could be cut")
+def test_a_connection_that_was_cut_while_nobody_used_it_is_left_for_a_new_one() -> None:
+    def pids(items: Sequence[None]) -> list[int]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            return [pid for (pid,) in cursor.fetchall()]
+
+    asks = books._guarded(pids)
+    with ThreadPoolExecutor(1) as thread:
+        (before,) = thread.submit(asks, [None]).result()
+        (again,) = thread.submit(asks, [None]).result()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [before])
+        (after,) = thread.submit(asks, [None]).result()
+        thread.submit(books._close).result()
+    assert before == again != after
