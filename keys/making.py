@@ -22,6 +22,7 @@ from keys.models import VirtualKey
 from keys.serializers import NewKeySerializer
 from teams.api_types import ApiError
 from teams.callers import Caller
+from teams.models import Project
 from teams.windows import duration_delta, length_of
 
 #: What is said of a limit that `above` names.
@@ -100,8 +101,8 @@ def issue(caller: Caller, form: NewKeySerializer, key: VirtualKey, *, now: datet
 
 def _judge_request(caller: Caller, body: Mapping[str, Any]) -> None:
     """ApiError 400 or 403 unless `key_generation_settings` and the function of `custom_key_generate` let it pass."""
-    # A key of a project is one of the project's team, which the request need not name.
-    is_team_key = bool(body.get("team_id") or body.get("project_id"))
+    body = {**body, "team_id": body.get("team_id") or _team_of_project(caller, body.get("project_id"))}
+    is_team_key = bool(body["team_id"] or body.get("project_id"))
     makers = rules().team if is_team_key else rules().personal
     for name in makers.required:
         if body.get(name) in (None, "", [], {}):
@@ -112,6 +113,14 @@ def _judge_request(caller: Caller, body: Mapping[str, Any]) -> None:
             f"Your role={caller.role or 'unknown'}",
         )  # fmt: skip
     _ask(body)
+
+
+def _team_of_project(caller: Caller, named: Any) -> str | None:
+    """A key of a project is one of the project's team, which the request need not name."""
+    if not named or not isinstance(named, str):
+        return None
+    projects = Project.objects.live().visible_to(caller).filter(public_id=named)
+    return projects.values_list("team__public_id", flat=True).first()
 
 
 def _judge_team_role(caller: Caller, key: VirtualKey) -> None:

@@ -144,6 +144,7 @@ class VirtualKey(Limits):
         indexes = [
             models.Index(fields=["team", "-id"], name="keys_by_team"),
             models.Index(fields=["user", "-id"], name="keys_by_user"),
+            models.Index(fields=["created_by", "-id"], condition=Q(deleted_at__isnull=True), name="keys_by_maker"),
             models.Index(fields=["expires_at"], name="keys_by_expiry"),
             models.Index(
                 fields=["expires_at"],

@@ -73,11 +73,17 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs.get("duration") is not None and attrs.get("expires") is not None:
-            raise serializers.ValidationError({"expires": "send either duration or expires, not both"})
+            self._choose_end(attrs)
         self._move_tags(attrs)
         if attrs.get("key_type") and not attrs.get("allowed_routes"):
             attrs["allowed_routes"] = list(ROUTES_OF_TYPE[attrs["key_type"]])
         return attrs
+
+    def _choose_end(self, attrs: dict[str, Any]) -> None:
+        """Whoever sends the answer of /key/generate back says the end that is stored already: no second one."""
+        if self.instance is None or attrs["expires"] != self.instance.expires_at:
+            raise serializers.ValidationError({"expires": "send either duration or expires, not both"})
+        del attrs["expires"]
 
     def fill(self, key: VirtualKey, *, actor: Actor, now: datetime) -> VirtualKey:
         """Set the sent fields. A person that nobody knows yet is created, as clients expect."""

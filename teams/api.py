@@ -18,7 +18,7 @@ from teams.api_base import ApiError, ManagementView, ScopeView, once_more, requi
 from teams.api_types import MISSING, Misshapen
 from teams.callers import MEMBER_ROUTES
 from teams.field_rights import never_raised, refuse_wider, unless_above
-from teams.finding import available_teams, managed_team, owned_team, person_of, refuse_joining, shown_team
+from teams.finding import available_teams, managed_team, owned_team, person_of, refuse_joining, refuse_twice, shown_team
 from teams.models import Membership, SharedBudget, Team, User
 from teams.promises import refuse_promises
 from teams.rows import Row, team_row
@@ -66,6 +66,7 @@ class TeamNew(TeamView, OpeningView):
         for entry in entries:
             user = person_of(entry.get("user_id"), entry.get("user_email"), team.organization, actor)
             refuse_joining(user, team, self.caller)
+            refuse_twice(user, team)
             services.add_member(Membership(team=team, user=user, role=entry["role"]), actor=actor)
         kept_out = self.caller.is_admin and settings.LITELLM_SETTINGS.get("disable_auto_add_proxy_admin_to_teams")
         maker = None if kept_out else self._maker()

@@ -142,18 +142,25 @@ def managed_person(caller: Caller, public_id: str, *, param: str = "user_id") ->
 
 def refuse_joining(person: User, team: Team, caller: Caller) -> None:
     """ApiError 403 unless the caller may put somebody into a team."""
-    if not may_join(person, team, caller):
+    if not may_join(person, team.organization, caller):
         raise ApiError(403, f"User {person.public_id} belongs to another organization; a platform admin can add them")
 
 
-def may_join(person: User, team: Team, caller: Caller) -> bool:
-    """Whether the caller may put somebody into a team, and so look at them: not somebody of another organization.
+def refuse_twice(person: User, team: Team) -> None:
+    """ApiError 400 in clients' terms if somebody is in the team already."""
+    if team.memberships.filter(user=person).exists():
+        message = f"User {person.public_id} is already in team {team.public_id}; change it with /team/member_update"
+        raise ApiError(400, message, kind="team_member_already_in_team", param="member")
+
+
+def may_join(person: User, organization: Organization, caller: Caller) -> bool:
+    """Whether the caller may put somebody into what is the organization's, and so look at them: not a stranger.
 
     People of the default organization belong to nobody in particular.
     """
-    if caller.is_admin or person.organization_id in (None, team.organization_id, services.default_organization().pk):
+    if caller.is_admin or person.organization_id in (None, organization.pk, services.default_organization().pk):
         return True
-    is_inside = person.organization_memberships.filter(organization=team.organization_id).exists()
+    is_inside = person.organization_memberships.filter(organization=organization).exists()
     return is_inside or User.objects.visible_to(caller).filter(pk=person.pk).exists()
 
 

@@ -17,7 +17,15 @@ from teams.api_base import ApiError, ScopeView, SpendReader, listed, required_te
 from teams.api_types import reason_of
 from teams.callers import Caller
 from teams.field_rights import never_widened
-from teams.finding import available_teams, find_member, managed_team, person_of, refuse_joining, shown_team
+from teams.finding import (
+    available_teams,
+    find_member,
+    managed_team,
+    person_of,
+    refuse_joining,
+    refuse_twice,
+    shown_team,
+)
 from teams.models import Membership, Team, User
 from teams.person_rows import person_rows
 from teams.rows import Row, limits_row, membership_row, team_row, zone_of
@@ -25,7 +33,6 @@ from teams.scope_serializers import MembershipSerializer, MembersSerializer, Mem
 from teams.serializers import find_person, find_team
 
 _MOST = 500
-_IS_IN = "team_member_already_in_team"
 
 
 class MembersView(ScopeView):
@@ -190,9 +197,7 @@ def _add(team: Team, entry: Mapping[str, Any], limits: MembershipSerializer, cal
     known = find_person(entry.get("user_id"), entry.get("user_email"))
     if known is not None:
         refuse_joining(known, team, caller)
-    if known is not None and team.memberships.filter(user=known).exists():
-        message = f"User {known.public_id} is already in team {team.public_id}; change it with /team/member_update"
-        raise ApiError(400, message, kind=_IS_IN, param="member")
+        refuse_twice(known, team)
     user = known or person_of(entry.get("user_id"), entry.get("user_email"), team.organization, caller.actor)
     member: Membership = limits.apply(Membership(team=team, user=user, role=entry["role"]))
     limits.refuse_other_reset(member, zone_of(member))

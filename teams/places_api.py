@@ -13,8 +13,8 @@ from rest_framework.response import Response
 from teams import services
 from teams.api_base import ApiError, ScopeView, required_text
 from teams.field_rights import never_widened
-from teams.finding import managed_organization, person_field, person_of
-from teams.models import Organization, OrganizationMembership
+from teams.finding import managed_organization, may_join, person_field, person_of
+from teams.models import Organization, OrganizationMembership, User
 from teams.person_rows import person_rows
 from teams.promises import refuse_promises
 from teams.rows import Row, place_row, zone_of
@@ -91,8 +91,19 @@ class PlaceAdd(PlaceView):
                 f"User {known.public_id} is already in the organization; change it with /organization/member_update"
             )
             raise ApiError(400, message, param="member")
+        self._refuse_by_id(known, organization, entry)
         place = OrganizationMembership(organization=organization, user=known, role=entry["role"])
         return services.join_organization(_limited(place, limits), actor=actor)
+
+    def _refuse_by_id(self, person: User, organization: Organization, entry: Mapping[str, Any]) -> None:
+        """ApiError 403: of people elsewhere the caller has to know the address. Ids can be guessed."""
+        knows = (entry.get("user_email") or "").casefold() == person.email.casefold() != ""
+        if not knows and not may_join(person, organization, self.caller):
+            message = (
+                f"User {person.public_id} belongs to another organization: add them by e-mail address (user_email), "
+                "or ask a platform admin"
+            )
+            raise ApiError(403, message, param="member")
 
 
 class PlaceUpdate(PlaceView):

@@ -61,7 +61,7 @@ def _children(value: dict[str, Any] | list[Any]) -> list[dict[str, Any] | list[A
         kind = type(child)
         if kind is dict or kind is list:
             found.append(child)
-        elif kind is int and not -(2**63) <= child < 2**63:
+        elif kind is int and not -(2**63) <= child < 2**64:
             raise NotStrictJSON("the body has an integer beyond 64 bits")
         elif kind is float and not math.isfinite(child):
             raise NotStrictJSON("the body has a number that is out of range")

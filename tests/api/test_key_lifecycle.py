@@ -1,5 +1,6 @@
 """/key/...: blocking, deleting, regenerating and listing virtual keys as clients of the contract do."""
 
+import json
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -71,6 +72,15 @@ def test_a_key_gets_a_new_secret_and_keeps_its_limits(api: Api, in_path: bool) -
     assert (fresh["max_budget"], fresh["key_alias"]) == (Decimal("25.5"), "a")
     assert api.get("/key/info", bearer=fresh["key"]).status == 200
     assert api.get("/key/info", bearer=made["key"]).status == 401
+
+
+def test_the_answer_of_a_new_key_can_be_sent_back_as_a_change_of_it(api: Api) -> None:
+    sent = {"duration": "30d", "max_budget": 5, "tags": ["a"], "key_alias": "mine"}
+    made = json.loads(api.post("/key/generate", sent).text)
+    answer = api.post("/key/update", made)
+    assert (answer.status, answer.json["key_alias"], answer.json["max_budget"]) == (200, "mine", 5), answer.text
+    assert answer.json["expires"] >= made["expires"]
+    assert api.post("/key/update", made | {"expires": "2126-12-31"}).error["param"] == "expires"
 
 
 def test_the_old_secret_lives_through_its_grace(api: Api) -> None:

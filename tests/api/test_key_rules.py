@@ -21,6 +21,10 @@ def refuses_big_budgets(data: Any) -> Mapping[str, Any]:
     return {"decision": fine, "message": "too big for us"}
 
 
+def knows_the_team(data: Any) -> dict[str, Any]:
+    return {"decision": data["team_id"] == "t", "message": f"of team {data.team_id}"}
+
+
 async def refuses_everything(data: Any) -> Mapping[str, Any]:
     return {"decision": False}
 
@@ -152,3 +156,11 @@ def test_a_key_of_a_project_is_asked_for_what_keys_of_teams_are(api: Api, settin
         answer = api.post("/key/generate", place)
         assert (answer.status, answer.error["param"]) == (400, "tags")
     assert api.post("/key/generate", {}).status == 200
+
+
+def test_the_function_of_the_server_is_told_the_team_of_a_project(api: Api, settings: Any) -> None:
+    api.post("/team/new", {"team_id": "t"})
+    api.post("/project/new", {"team_id": "t", "project_id": "p"})
+    settings.KEY_RULES = read_key_rules({"custom_key_generate": f"{__name__}.knows_the_team"}, {})
+    answers = [api.post("/key/generate", {"project_id": name}) for name in ("p", "other")]
+    assert [answer.status for answer in answers] == [200, 403]

@@ -39,6 +39,13 @@ def test_who_is_in_already_is_refused_and_nobody_else_joins(api: Api, search: Te
     assert not User.objects.filter(public_id="u7").exists()
 
 
+def test_a_team_that_names_somebody_twice_is_refused_in_the_same_words_and_not_made(api: Api) -> None:
+    members = [{"role": "admin", "user_id": "u7"}, {"role": "user", "user_id": "u7"}]
+    answer = api.post("/team/new", {"team_id": "twice", "members_with_roles": members})
+    assert (answer.status, answer.error["type"]) == (400, "team_member_already_in_team")
+    assert not Team.objects.filter(public_id="twice").exists()
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status", "said"),
     [

@@ -244,3 +244,19 @@ def test_an_organization_admin_never_raises_the_budget_behind_it(api: Api) -> No
         api.patch("/organization/update", {"organization_id": "o", "max_budget": 9}, bearer=key_of(boss)).status == 200
     )
     assert api.get("/organization/info", {"organization_id": "o"}).json["max_budget"] == 9
+
+
+def test_somebody_of_another_organization_is_added_by_address_and_not_by_a_guessed_id(api: Api) -> None:
+    boss = person("boss")
+    organization_of("north", admin=boss)
+    person("mia", organization=organization_of("south"))
+    person("max")
+
+    def add(**named: str) -> Any:
+        body = {"organization_id": "north", "member": {"role": "internal_user", **named}}
+        return api.post("/organization/member_add", body, bearer=key_of(boss))
+
+    refused = add(user_id="mia")
+    assert (refused.status, "mia@example.com" in refused.text, "user_email" in refused.text) == (403, False, True)
+    assert add(user_id="max").status == 200
+    assert add(user_email="Mia@example.com").status == 200

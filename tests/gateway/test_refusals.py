@@ -105,13 +105,22 @@ def test_models_outside_the_list_and_unknown_models_are_told_apart(latchkey: Run
         (b'{"a":' * 20_000 + b"1" + b"}" * 20_000, 400, "deeper"),
         (b'{"model":"gpt-books","messages":"' + b"x" * 21 * 1024 * 1024 + b'"}', 413, "larger"),
         (b'{"model":"gpt-books","messages":[],"max_tokens":-1}', 400, "max_tokens"),
-        (b'{"model":"gpt-books","messages":[],"n":18446744073686646784}', 400, "64 bits"),
+        (b'{"model":"gpt-books","messages":[],"n":18446744073709551616}', 400, "64 bits"),
     ],
 )
 def test_a_body_that_can_be_misread_is_refused(latchkey: Running, body: bytes, status: int, says: str) -> None:
     headers = {"authorization": f"Bearer {latchkey.new_key()}", "content-type": "application/json"}
     answer = latchkey.http.post("/v1/chat/completions", content=body, headers=headers)
     assert says in _error(answer, status)["message"]
+
+
+def test_a_schema_with_the_largest_number_of_64_bits_reaches_the_provider_as_it_is(
+    latchkey: Running, books: Books
+) -> None:
+    count = {"type": "integer", "format": "uint64", "minimum": 0, "maximum": 2**64 - 1}
+    tool = {"type": "function", "function": {"name": "stock", "parameters": {"properties": {"count": count}}}}
+    assert latchkey.chat(latchkey.new_key(), tools=[tool]).status_code == 200
+    assert books.bodies[0]["tools"] == [tool]
 
 
 def test_an_upstream_that_is_down_or_refuses_costs_nothing(latchkey: Running, books: Books) -> None:
