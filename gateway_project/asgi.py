@@ -5,6 +5,7 @@
 
 import gc
 import os
+import sys
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -13,6 +14,9 @@ from django.conf import settings
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "gateway_project.settings")
+if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
+    # The admin's theme imports PostgreSQL's driver wherever it is installed: 10 MB that no worker uses on SQLite.
+    sys.modules.setdefault("psycopg", None)  # type: ignore[arg-type]
 django.setup(set_prefix=False)
 
 from keys.secrets import token_of  # noqa: E402

@@ -104,6 +104,12 @@ def test_no_secret_reaches_the_log_or_the_database(latchkey: Running, books: Boo
         assert secret[6:].encode() not in stored
 
 
+def test_a_worker_on_sqlite_does_not_load_the_driver_of_postgresql(latchkey: Running) -> None:
+    loaded = [Path(f"/proc/{pid}/maps").read_text() for pid in _gateway_workers(latchkey)]
+    assert loaded
+    assert not any("psycopg" in maps for maps in loaded)
+
+
 def _up(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run `up` where it is expected to refuse."""
     command = [sys.executable, "manage.py", "up", "--port", "0"]
