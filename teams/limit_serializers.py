@@ -26,6 +26,7 @@ from teams.api_types import ApiError
 from teams.limit_fields import BudgetLimitsField, ModelBudgetsField, ModelRatesField, merged
 from teams.models import Limits, SharedBudget, Terms
 from teams.rows import zone_of
+from teams.sent_back import is_sent_back
 from teams.services import default_zone
 from teams.windows import window_at
 
@@ -76,14 +77,19 @@ class TermsSerializer(serializers.Serializer[Any]):
         return instance
 
     def refuse_other_reset(self, terms: Terms, zone: ZoneInfo) -> None:
-        """ApiError 400 for a `budget_reset_at` that is not when the window ends, as what was applied has it."""
+        """ApiError 400 for a `budget_reset_at` that is not when the window ends, as what was applied has it.
+
+        What was read before, or is over by now, asks for nothing.
+        """
         sent, now = self.validated_data.get("budget_reset_at"), timezone.now()
-        if sent is None:
+        if sent is None or is_sent_back(self.initial_data, terms):
             return
         at = sent if isinstance(sent, datetime) else datetime.combine(sent, time(), zone)
+        at = at if at.tzinfo else at.replace(tzinfo=UTC)
         duration, anchor = terms.schedule
         end = window_at(duration, now, zone=zone, anchor=now if self._begins else anchor).end
-        if end != (at if at.tzinfo else at.replace(tzinfo=UTC)):
+        is_over = self.instance is not None and at <= now
+        if at != end and not is_over:
             ends = f"ends at {end.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if end else "does not end"
             told = f"budget_reset_at: windows are computed from budget_duration, and this one {ends}; leave it out"
             raise ApiError(400, told, param="budget_reset_at")

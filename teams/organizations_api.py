@@ -24,6 +24,7 @@ from teams.paging import MOST, telling
 from teams.promises import refuse_promises
 from teams.rows import Row, limits_row, organization_row, place_row, zone_of
 from teams.scope_serializers import OrganizationSerializer, patched
+from teams.sent_back import is_sent_back
 
 #: Of these null means "leave it", and an empty object none.
 _RATES = {"model_rpm_limit", "model_tpm_limit"}
@@ -112,14 +113,15 @@ class OrganizationUpdate(OrganizationView):
         if budget is None or not terms or self.body.get("budget_id", budget.public_id) != budget.public_id:
             return self.body
         stored = SharedBudget.objects.select_for_update(no_key=True).get(pk=budget.pk)
-        form = TermsSerializer(data={name: self.body[name] for name in terms})
+        form = TermsSerializer(stored, data={name: self.body[name] for name in terms}, partial=True)
         form.is_valid(raise_exception=True)
         changed = form.apply(SharedBudget.objects.get(pk=budget.pk))
         rest = self.body | dict.fromkeys(terms) | {name: {} for name in terms & _RATES}
         if services.is_shared(budget):
             same = all(getattr(changed, name) == getattr(stored, name) for name in TERMS)
             return rest if same else self.body
-        form.refuse_other_reset(changed, zone_of(organization))
+        if not is_sent_back(self.body, organization):
+            form.refuse_other_reset(changed, zone_of(organization))
         changed.full_clean()
         if not self.caller.is_admin:
             never_raised(stored, changed)

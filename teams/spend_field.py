@@ -10,6 +10,7 @@ from teams.actors import Actor
 from teams.api_base import ApiError, ScopeView, unwired
 from teams.api_fields import money_of
 from teams.models import Limits
+from teams.sent_back import is_sent_back
 
 
 class SpendReset(Protocol):
@@ -49,19 +50,17 @@ class SpendView(ScopeView):
 
     def set_spend(self, row: Limits, body: Mapping[str, Any], now: datetime) -> None:
         """Have the budget of a saved row count what the body says. ApiError 403 unless that changes nothing."""
-        if body.get("spend") is None:
-            return
-        wanted = money_of(body["spend"], "spend")
-        if wanted == self.spent([row])[row.scope]:
+        wanted = None if body.get("spend") is None else money_of(body["spend"], "spend")
+        if wanted is None or is_sent_back(body, row) or wanted == self.spent([row])[row.scope]:
             return
         if not self.caller.is_admin:
             raise _admins_only()
         self.reset(row, wanted, actor=self.caller.actor, now=now)
 
     def without_same_spend(self, row: Limits, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The body without a `spend` that counts anyway: forms send it back, whoever fills them in."""
+        """The body without a `spend` that counts anyway, or was read: forms send it back, whoever fills them in."""
         sent = body.get("spend")
-        same = bool(sent) and money_of(sent, "spend") == self.spent([row])[row.scope]
+        same = bool(sent) and (is_sent_back(body, row) or money_of(sent, "spend") == self.spent([row])[row.scope])
         return {name: value for name, value in body.items() if not (same and name == "spend")}
 
 

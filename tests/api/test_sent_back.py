@@ -1,0 +1,96 @@
+"""Clients read a row, change something in it and send it back, while calls are made."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from keys.models import VirtualKey
+from spend import services as ledger
+from spend.models import SpendReset
+from teams import services
+from teams.actors import SYSTEM
+from teams.models import Customer, Limits, Membership, Team, User
+from tests.api.conftest import Api
+from tests.api.people import key_of
+from tests.factories import intent_for, issue, posting_of
+
+NEW = {"max_budget": 10, "budget_duration": "1d"}
+SECRET = "sk-my-own-key-0123456789"
+#: What each is made with, what it is asked for by, and where in the answer it is.
+KINDS: dict[str, tuple[dict[str, Any], dict[str, str], str]] = {
+    "key": ({"key": SECRET}, {"key": SECRET}, "info"),
+    "team": ({"team_id": "t"}, {"team_id": "t"}, "team_info"),
+    "user": ({"user_id": "mia", "auto_create_key": False}, {"user_id": "mia"}, "user_info"),
+    "customer": ({"user_id": "acme"}, {"end_user_id": "acme"}, ""),
+    "organization": ({"organization_alias": "o", "organization_id": "o"}, {"organization_id": "o"}, ""),
+}
+
+
+def _read(api: Api, kind: str) -> dict[str, Any]:
+    body, query, inside = KINDS[kind]
+    answer = json.loads(api.get(f"/{kind}/info", query).text)
+    return {**body, **(answer[inside] if inside else answer)}
+
+
+def _make(api: Api, kind: str) -> dict[str, Any]:
+    path = "/key/generate" if kind == "key" else f"/{kind}/new"
+    assert api.post(path, KINDS[kind][0] | NEW).status == 200
+    return _read(api, kind)
+
+
+def _spend(kind: str, nano: int = 10**9) -> None:
+    key = VirtualKey.objects.live().first() or issue()[0]
+    scopes: dict[str, Any] = {
+        "team": Team.objects.first(), "user": User.objects.filter(public_id="mia").first(),
+        "customer": Customer.objects.first(),
+    }  # fmt: skip
+    scope: Limits = scopes.get(kind) or (key.organization if kind == "organization" else key)
+    intent = intent_for(key, at=timezone.now(), scopes=tuple({key.organization.scope, scope.scope, key.scope}))
+    ledger.write_intents([intent])
+    ledger.post([posting_of(intent, nano)], now=timezone.now())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_spent_meanwhile_stays_spent(api: Api, kind: str) -> None:
+    row = _make(api, kind)
+    _spend(kind)
+    assert api.post(f"/{kind}/update", row | {"max_budget": 9}).status == 200
+    assert not SpendReset.objects.exists()
+    assert _read(api, kind)["max_budget"] == 9
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_window_may_be_changed_or_end_meanwhile(api: Api, kind: str) -> None:
+    row = _make(api, kind)
+    answer = api.post(f"/{kind}/update", row | {"budget_duration": "7d"})
+    assert answer.status == 200, answer.text
+    assert _read(api, kind)["budget_duration"] == "7d"
+    assert _read(api, kind)["budget_reset_at"] != row["budget_reset_at"]
+    over = row | {"budget_reset_at": str(timezone.now() - timedelta(hours=1)), "budget_duration": "1d"}
+    assert api.post(f"/{kind}/update", over).status == 200
+
+
+def test_whoever_may_not_set_spend_may_send_it_back(api: Api, linus: User) -> None:
+    for kind in ("team", "key"):
+        _make(api, kind)
+    team, key = Team.objects.get(public_id="t"), VirtualKey.objects.get()
+    key.user, key.team = linus, team
+    key.save()
+    services.add_member(Membership(team=team, user=linus, role=Membership.Role.ADMIN), actor=SYSTEM)
+    rows = {kind: _read(api, kind) for kind in ("team", "key")}
+    for kind, row in rows.items():
+        _spend(kind)
+        answer = api.post(f"/{kind}/update", row, bearer=key_of(linus))
+        assert answer.status == 200, answer.text
+        wish = {name: row[name] for name in ("team_id", "key") if row.get(name)} | {"spend": 0.5}
+        assert api.post(f"/{kind}/update", wish, bearer=key_of(linus)).status == 403
+    assert not SpendReset.objects.exists()
+
+
+def test_a_row_of_another_server_still_says_what_was_spent_there(api: Api) -> None:
+    _make(api, "team")
+    elsewhere = {"team_id": "t", "spend": 4, "created_at": "2025-01-01T00:00:00Z", "updated_at": "2025-01-01T00:00:00Z"}
+    assert api.post("/team/update", elsewhere).json["data"]["spend"] == 4
