@@ -4,7 +4,7 @@ The chain enforces the limits of owners at every call. Here a wider limit is ref
 that is itself limited passes its limits on, so that it is never the way to a key without them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from teams.access_groups import group_ids
 from teams.api_types import ApiError
 from teams.budgets import MARKS
 from teams.columns import BUDGETS, NUMBERS
-from teams.field_rights import refuse_models
+from teams.field_rights import foreign_models, refuse_models
 from teams.models import Limits, OrganizationMembership
 from teams.tag_limits import limited_tags
 from teams.windows import length_of
@@ -24,23 +24,29 @@ from teams.windows import length_of
 RAISED = frozenset({"max_budget_nano", "raise_nano", "raise_until"})
 
 
+def inherit_limits(key: VirtualKey, makers: Sequence[Limits]) -> None:
+    """Fill what a new key leaves open with the tightest of the limits that hold whoever makes it."""
+    for column in NUMBERS:
+        limited = [one for one in makers if one.effective(column) is not None]
+        if key.effective(column) is None and limited:
+            tightest = min(limited, key=lambda one: one.effective(column) or 0)
+            setattr(key, column, tightest.effective(column))
+            if column == "max_budget_nano":
+                key.budget_duration = key.budget_duration or tightest.schedule[0]
+    for one in makers:
+        key.allowed_models = key.allowed_models or list(one.allowed_models)
+        key.budget_limits = key.budget_limits or list(one.effective("budget_limits"))
+        key.model_limits = {**one.limits_by_model, **key.model_limits}
+
+
 def inherit(key: VirtualKey, minter: VirtualKey) -> None:
-    """Fill what a new key leaves open with the limits of the key that makes it."""
-    if key.effective("max_budget_nano") is None and minter.effective("max_budget_nano") is not None:
-        key.max_budget_nano = minter.effective("max_budget_nano")
-        key.budget_duration = key.budget_duration or minter.schedule[0]
-    for column in ("rpm_limit", "tpm_limit", "max_parallel_requests"):
-        if key.effective(column) is None:
-            setattr(key, column, minter.effective(column))
+    """Fill what else a new key leaves open with what holds the key that makes it."""
     if key.project is None and key.team_id == minter.team_id:
         key.project = minter.project
-    key.allowed_models = key.allowed_models or list(minter.allowed_models)
     key.tags = list(dict.fromkeys([*key.tags, *limited_tags(minter.organization_id, minter.tags)]))
     if required := list(dict.fromkeys([*key.enforced_params, *minter.enforced_params])):
         key.metadata = {**key.metadata, "enforced_params": required}
     key.end_user_budget = key.end_user_budget or minter.end_user_budget
-    key.budget_limits = key.budget_limits or list(minter.effective("budget_limits"))
-    key.model_limits = {**minter.limits_by_model, **key.model_limits}
     key.allowed_routes = key.allowed_routes or list(minter.allowed_routes)
     key.expires_at = key.expires_at or minter.expires_at
 
@@ -73,6 +79,31 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
             raise _beyond(name, "the key that calls")
     if "allowed_models" in changed:
         refuse_models(key.allowed_models, minter)
+
+
+def refuse_beyond_own(key: VirtualKey, own: Sequence[Limits]) -> None:
+    """ApiError 400 naming a limit of somebody's own place that nothing keeps whoever calls with the key to."""
+    chain = [key, *owners_of(key)]
+    for top in own:
+        kept = {
+            name: top.effective(column) is None or any(_keeps(one, top, column) for one in chain)
+            for column, name in NUMBERS.items()
+        } | {
+            "budget_limits": any(_within_windows(one, top) for one in chain),
+            "model_max_budget": any(_within_models(one.limits_by_model, top.limits_by_model) for one in chain),
+            "models": not top.allowed_models
+            or any(one.allowed_models and not foreign_models(one.allowed_models, top) for one in chain),
+        }
+        for name, is_kept in kept.items():
+            if not is_kept:
+                raise _beyond(name, "you have there yourself")
+
+
+def own_limits(key: VirtualKey, user_pk: int) -> list[Limits]:
+    """What would hold this person's own key in the place of this one, and does not hold this one."""
+    mine = VirtualKey(organization_id=key.organization_id, team=key.team, project=key.project, user_id=user_pk)
+    known = owners_of(key)
+    return [one for one in owners_of(mine) if one not in known]
 
 
 def refuse_own_budget(key: VirtualKey, stored: VirtualKey) -> None:
@@ -124,10 +155,15 @@ def _opens_more(key: VirtualKey, minter: VirtualKey) -> bool:
     return bool(minter.allowed_models and key.pk and not set(group_ids(key)) <= set(group_ids(minter)))
 
 
-def _is_shorter(key: VirtualKey, minter: VirtualKey) -> bool:
-    """Whether the budget comes anew more often than the calling key's."""
-    own, top = key.schedule[0], minter.schedule[0]
-    return minter.effective("max_budget_nano") is not None and length_of(own) < length_of(top)
+def _keeps(one: Limits, top: Limits, column: str) -> bool:
+    own, most = one.effective(column), top.effective(column)
+    shorter = column == "max_budget_nano" and _is_shorter(one, top)
+    return own is not None and own <= most and not shorter
+
+
+def _is_shorter(own: Limits, top: Limits) -> bool:
+    """Whether the budget comes anew more often than the other one."""
+    return top.effective("max_budget_nano") is not None and length_of(own.schedule[0]) < length_of(top.schedule[0])
 
 
 def _is_raised_beyond(key: VirtualKey, minter: VirtualKey, now: datetime) -> bool:
@@ -143,10 +179,10 @@ def _outlives(key: VirtualKey, minter: VirtualKey) -> bool:
     return minter.expires_at is not None and (key.expires_at is None or key.expires_at > minter.expires_at)
 
 
-def _within_windows(key: VirtualKey, minter: VirtualKey) -> bool:
+def _within_windows(one: Limits, top: Limits) -> bool:
     """Whether each further window of the calling key, or of the key as it was, stays with at most its amount."""
-    own = {window["duration"]: window["max_nano"] for window in key.effective("budget_limits")}
-    tops = minter.effective("budget_limits")
+    own = {window["duration"]: window["max_nano"] for window in one.effective("budget_limits")}
+    tops = top.effective("budget_limits")
     return all(own.get(window["duration"], window["max_nano"] + 1) <= window["max_nano"] for window in tops)
 
 

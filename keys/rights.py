@@ -8,7 +8,16 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from keys.bounds import inherit, owners_of, refuse_beyond_minter, refuse_own_budget, refuse_taking_off
+from keys.bounds import (
+    inherit,
+    inherit_limits,
+    own_limits,
+    owners_of,
+    refuse_beyond_minter,
+    refuse_beyond_own,
+    refuse_own_budget,
+    refuse_taking_off,
+)
 from keys.models import VirtualKey
 from keys.serializers import find_key, no_project
 from keys.services import is_guest, place
@@ -17,7 +26,7 @@ from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.columns import BESIDE, TERMS
 from teams.field_rights import refuse_wider
-from teams.models import Membership, Project, Team
+from teams.models import Limits, Membership, Project, Team
 from teams.reach import caller_of
 
 #: Fields that only platform admins write, also inside `metadata`.
@@ -132,11 +141,13 @@ def judge_new(caller: Caller, key: VirtualKey, *, now: datetime, route: str = MA
     place(key)
     _judge_place(caller, key, route)
     _refuse_stronger_owner(caller, key)
-    minter = _minter(caller)
+    minter, own = _minter(caller), _own_limits(caller, key)
+    inherit_limits(key, [*own, *([minter] if minter else [])])
     if minter is not None:
         inherit(key, minter)
         refuse_beyond_minter(key, minter, COLUMNS, now=now)
         _judge_routes(key, minter)
+    refuse_beyond_own(key, own)
     _refuse_beyond_owners(key, VirtualKey())
 
 
@@ -169,6 +180,13 @@ def _refuse_beyond_owners(key: VirtualKey, stored: VirtualKey) -> None:
         refuse_wider(key, owner, stored)
 
 
+def _own_limits(caller: Caller, key: VirtualKey) -> list[Limits]:
+    """What holds a member who makes, or gets the secret of, a key of the team that is not the member's own."""
+    if caller.user_pk is None or key.user_id == caller.user_pk or leads(caller, key):
+        return []
+    return own_limits(key, caller.user_pk)
+
+
 def changed_columns(key: VirtualKey, stored: VirtualKey) -> frozenset[str]:
     """Columns about limits that differ; another shared budget may change all that it stands for."""
     changed = frozenset(column for column in COLUMNS if getattr(key, column) != getattr(stored, column))
@@ -189,10 +207,11 @@ def assign_groups(caller: Caller, key: VirtualKey, body: Mapping[str, Any]) -> b
 
 
 def judge_new_secret(caller: Caller, key: VirtualKey, *, now: datetime) -> None:
-    """A limited key is no way to the secret of a key with wider limits. ApiError 400."""
+    """Neither a limited key nor a limited member is a way to the secret of a key with wider limits. ApiError 400."""
     if caller.is_admin:
         return
     _refuse_stronger_owner(caller, key)
+    refuse_beyond_own(key, _own_limits(caller, key))
     minter = _minter(caller)
     if minter is None or minter.pk == key.pk:
         return

@@ -1,0 +1,80 @@
+"""A member's own limits hold for every key of the team whose secret the member gets."""
+
+from typing import Any
+
+import pytest
+
+from keys.models import VirtualKey
+from teams import services
+from teams.actors import SYSTEM
+from teams.models import Membership, Team, User
+from tests.api.conftest import Answer, Api
+from tests.api.people import key_of, person
+from tests.factories import issue
+
+ROBOT = "/key/service-account/generate"
+
+
+@pytest.fixture
+def member(search: Team, linus: User) -> User:
+    """Held to a budget and a model in a team that lets its members make keys of programs and renew secrets."""
+    search.allowed_models = ["gpt-a", "gpt-b"]
+    services.update_limits(search, actor=SYSTEM)
+    place = Membership(team=search, user=linus, max_budget_nano=10**9, budget_duration="30d", allowed_models=["gpt-a"])
+    services.add_member(place, actor=SYSTEM)
+    services.grant_to_members(search, [ROBOT, "/key/regenerate", "/key/update"], actor=SYSTEM)
+    return linus
+
+
+def _robot(api: Api, team: Team, bearer: str, **fields: Any) -> Answer:
+    return api.post(ROBOT, {"team_id": team.public_id, **fields}, bearer=bearer)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_key_of_a_program_has_what_its_maker_has_in_the_team(api: Api, search: Team, member: User, own: bool) -> None:
+    bearer = issue(user=member, team=search)[1] if own else key_of(member)
+    made = _robot(api, search, bearer)
+    assert made.status == 200, made.text
+    limits = (made.json["max_budget"], made.json["budget_duration"], made.json["models"])
+    assert limits == (1, "30d", ["gpt-a"])
+    assert _robot(api, search, bearer, max_budget=0.5, models=["gpt-a"]).status == 200
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"max_budget": 2}, "max_budget"), ({"budget_duration": "1d"}, "max_budget"), ({"models": ["gpt-b"]}, "models"),
+        ({"models": ["all-team-models"]}, "models"),
+    ],
+)  # fmt: skip
+def test_nor_more(api: Api, search: Team, member: User, fields: dict[str, Any], name: str) -> None:
+    answer = _robot(api, search, key_of(member), **fields)
+    assert (answer.status, answer.error["param"]) == (400, name)
+    assert not VirtualKey.objects.filter(service_account__gt="").exists()
+
+
+def test_who_leads_the_team_is_held_to_the_team_alone(api: Api, search: Team, member: User) -> None:
+    place = search.memberships.get(user=member)
+    place.role = Membership.Role.ADMIN
+    services.update_limits(place, actor=SYSTEM)
+    made = _robot(api, search, key_of(member), max_budget=5, models=["gpt-b"])
+    assert (made.status, made.json["max_budget"]) == (200, 5)
+
+
+def test_the_secret_of_a_key_with_wider_limits_is_not_to_be_had(api: Api, search: Team, member: User) -> None:
+    peer = person("peer")
+    services.add_member(Membership(team=search, user=peer, max_budget_nano=5 * 10**9), actor=SYSTEM)
+    wider = issue(team=search, user=peer)[0], issue(team=search)[0], issue(team=search, max_budget_nano=10**9)[0]
+    for key in wider:
+        answer = api.post("/key/regenerate", {"key": key.token}, bearer=key_of(member))
+        assert (answer.status, answer.error["param"] in ("max_budget", "models")) == (400, True), answer.text
+
+
+def test_the_secret_of_a_key_that_is_held_as_tightly_is(api: Api, search: Team, member: User) -> None:
+    """By its own limits, or by those of whose it is."""
+    peer = person("peer")
+    place = Membership(team=search, user=peer, max_budget_nano=10**9, budget_duration="30d", allowed_models=["gpt-a"])
+    services.add_member(place, actor=SYSTEM)
+    limits: dict[str, Any] = {"max_budget_nano": 10**8, "budget_duration": "30d", "allowed_models": ["gpt-a"]}
+    for key in (issue(team=search, user=peer)[0], issue(team=search, **limits)[0]):
+        assert api.post("/key/regenerate", {"key": key.token}, bearer=key_of(member)).status == 200
