@@ -30,14 +30,15 @@ class ModelNew(ManagementView):
         body = ModelSerializer(data=self.body)
         body.is_valid(raise_exception=True)
         _refuse_foreign(self.caller, body.validated_data)
-        model = body.new_model()
+        now = timezone.now()
+        model = body.new_model(now=now)
         _refuse_unmanaged(self.caller, model.deployment.team)
         with transaction.atomic():
             deployment = services.add_deployment(
                 model.deployment,
                 model.name,
                 actor=self.caller.actor,
-                now=timezone.now(),
+                now=now,
                 secret=model.secret,
                 price=model.price,
             )

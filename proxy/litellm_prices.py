@@ -96,6 +96,15 @@ def show_prices(card: PriceCard | None) -> dict[str, Any]:
     return {_CLASSES[name]: usd_from_pico(getattr(card.base, name)) for name in COLUMNS} | stated_prices(card)
 
 
+def other_prices(info: Mapping[str, Any], shown: Mapping[str, Any]) -> dict[str, Any]:
+    """The prices in `info` that are none of these shown: who sends a row back says what holds, and wishes nothing.
+
+    Raises ValidationError naming the field.
+    """
+    given = {field: value for field, value in info.items() if is_price(field) and value is not None}
+    return {field: value for field, value in given.items() if _read(field, value) != _read(field, shown.get(field))}
+
+
 def stated_prices(card: PriceCard | None) -> dict[str, Any]:
     """The fields that make such a price: what has none of its own follows another, as cached input follows input."""
     if card is None:

@@ -1,6 +1,7 @@
 """Changing a deployment to what a body in LiteLLM's shape says: all of it, or only what is named."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.db import transaction
 
 from proxy import services, stated
 from proxy.from_litellm import NewModel, read_model
-from proxy.litellm_prices import by_the_million, stated_prices
+from proxy.litellm_prices import by_the_million, is_price, other_prices, show_prices, stated_prices
 from proxy.models import Deployment
 from spend import book
 from teams.actors import Actor
@@ -47,14 +48,16 @@ def patch(
 ) -> Deployment:
     """A merge patch: what is not named keeps the value it has now. Raises ValidationError naming the field."""
     known = services.locked(known)
-    own = book.cards_at(now, [known.price_item]).get(known.price_item)
+    cards = book.cards_at(now, [known.price_item, item := services.price_item(known)])
+    own = cards.get(known.price_item)
     anew = _anew(known, params)
-    # A price by the million that is sent now comes before the one that is there.
-    prices = stated_prices(own) | by_the_million(info, params)
+    # A price that is sent now comes before the one that is there.
+    prices = stated_prices(own) | other_prices(info, show_prices(own or cards.get(item))) | by_the_million(info, params)
     kept = _params(known, params) | stated.held(known, but=anew) | prices
     merged = {**kept, **{field: value for field, value in params.items() if value is not None}}
     kept_info = _info(known, same_model="model" not in params)
-    merged_info = {**kept_info, **{field: value for field, value in info.items() if value is not None}}
+    said = {field: value for field, value in info.items() if value is not None and not is_price(field)}
+    merged_info = {**kept_info, **said}
     new = read_model(
         name or known.model.name,
         merged,
@@ -70,6 +73,15 @@ def patch(
         new.deployment.is_free = known.is_free
         services.refuse_unpriced(new.deployment, now)
     return apply_to(known, new, actor=actor, now=now)
+
+
+def follow_the_book(model: NewModel, params: Mapping[str, Any], info: Mapping[str, Any], *, now: datetime) -> NewModel:
+    """A new model that is made of another one's row goes by the price book where the row said what that asks for."""
+    if model.price is None or not info.get("created_at") or any(map(is_price, params)):
+        return model
+    item = services.price_item(model.deployment)
+    differs = other_prices(info, show_prices(book.cards_at(now, [item]).get(item)))
+    return model if differs else replace(model, price=None)
 
 
 def _leave_waiting(known: Deployment, changed: Deployment) -> None:

@@ -1,11 +1,12 @@
 """Models in LiteLLM's shape, both ways. A provider's secret goes in and never comes out."""
 
+from datetime import datetime
 from typing import Any
 
 from rest_framework import serializers
 
 from proxy.from_litellm import NewModel, read_model, refuse_secrets
-from proxy.merging import plain
+from proxy.merging import follow_the_book, plain
 from proxy.models import Deployment
 from teams.api_fields import ObjectField, TextField
 from teams.api_types import WRONG_TYPE, ApiError
@@ -45,14 +46,15 @@ class ModelSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError({"id": "write a string of at most 128 characters"})
         return value
 
-    def new_model(self) -> NewModel:
+    def new_model(self, *, now: datetime) -> NewModel:
         """An unsaved deployment and what belongs beside it. Raises ValidationError naming the field."""
         values = self.validated_data
         info = values.get("model_info") or {}
         if info.get("id") and Deployment.objects.filter(public_id=info["id"]).exists():
             raise ApiError(400, f"model_info.id: a model with id '{info['id']}' exists already", param="model_info.id")
         name, params = values["model_name"], values["litellm_params"]
-        return plain(read_model(name, params, info, Deployment.Source.API, may_wait=True))
+        model = read_model(name, params, info, Deployment.Source.API, may_wait=True)
+        return plain(follow_the_book(model, params, info, now=now))
 
 
 class ModelPatchSerializer(ModelSerializer):

@@ -94,6 +94,32 @@ def test_a_row_that_was_read_can_be_sent_back(api: Api, house: Deployment) -> No
     }
 
 
+BOOKED = {"model_name": "m", "litellm_params": {"model": "openai/gpt-4o-mini", "api_key": SECRET}}
+
+
+@pytest.mark.parametrize("clone", [False, True])
+def test_a_row_that_is_sent_back_or_cloned_goes_on_with_the_price_book(api: Api, clone: bool) -> None:
+    book.seed_prices(now=NOON)
+    api.post("/model/new", BOOKED | {"model_info": {"id": "house-1"}})
+    row = json.loads(api.get("/model/info", {"litellm_model_id": "house-1"}).text)["data"][0]
+    if clone:
+        row["litellm_params"]["api_key"] = SECRET
+        assert api.post("/model/new", row | {"model_info": row["model_info"] | {"id": "house-2"}}).status == 200
+    else:
+        assert api.post("/model/update", row).status == 200
+    named = "house-2" if clone else "house-1"
+    moved = {"model_info": {"id": named}, "litellm_params": {"model": "openai/gpt-4o", "api_key": SECRET}}
+    shown = api.post("/model/update", moved).json
+    assert "input_cost_per_token" not in shown["litellm_params"]
+    assert shown["model_info"]["input_cost_per_token"] == Decimal("0.0000025")
+
+
+def test_a_price_in_the_info_of_a_model_replaces_the_one_that_is_there(api: Api, house: Deployment) -> None:
+    prices = {"input_cost_per_token": 9e-6, "output_cost_per_token": 9e-6}
+    changed = api.post("/model/update", {"model_info": {"id": "house-1", **prices}})
+    assert changed.json["litellm_params"]["input_cost_per_token"] == Decimal("0.000009")
+
+
 def test_models_of_the_file_are_changed_in_the_file(api: Api, house: Deployment) -> None:
     Deployment.objects.update(source=Deployment.Source.CONFIG)
     for answer in (patch(api, {"model_name": "x"}), api.post("/model/update", {"model_info": {"id": "house-1"}})):
