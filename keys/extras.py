@@ -38,6 +38,8 @@ INSIDE = (
     "guardrails", "policies", "prompts", "enforced_params", "tpm_limit_type", "rpm_limit_type",
     "allowed_passthrough_routes", "denied_passthrough_routes", "disable_global_guardrails", "enable_prompt_caching",
 )  # fmt: skip
+#: Of these what limits the key: a note that is rewritten takes nothing of it off.
+_LIMITS = ("enforced_params", "tpm_limit_type", "rpm_limit_type")
 #: Fields that are kept as they are, with their empty values.
 KEPT: dict[str, Any] = {
     "config": {}, "permissions": {}, "allowed_cache_controls": [], "router_settings": {}, "object_permission": None,
@@ -85,11 +87,19 @@ class ExtrasSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError(f"{named[0]} cannot be limited here; leave it out, or use models")
         return None
 
-    def fill_extras(self, key: Any) -> None:
-        """Set what was sent of the fields above on an unsaved key."""
+    def fill_extras(self, key: Any, before: Mapping[str, Any]) -> None:
+        """Set what was sent of the fields above on an unsaved key, whose metadata was `before`.
+
+        A field that says what is stored already leaves the word to `metadata`; what limits the key stays unless named.
+        """
         values = self.validated_data
-        inside = {name: values[name] for name in INSIDE if values.get(name) is not None}
-        key.metadata = {**key.metadata, **inside}
+        inside = {
+            name: values[name]
+            for name in INSIDE
+            if values.get(name) is not None and (name not in key.metadata or values[name] != before.get(name))
+        }
+        limits = {name: before[name] for name in _LIMITS if name in before}
+        key.metadata = {**limits, **key.metadata, **inside}
         kept = {name: values[name] for name in KEPT if name in values}
         key.extras = {name: value for name, value in {**key.extras, **kept}.items() if value}
 

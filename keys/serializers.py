@@ -95,10 +95,10 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
         if "project_id" in values:
             self._put_into_project(key, values["project_id"])
         self._place(key)
-        owner = key.team or key.user or key
+        owner, before = key.team or key.user or key, key.metadata
         self.apply(key, owner=owner)
         self.refuse_other_reset(key, zone_of(key))
-        self.fill_extras(key)
+        self.fill_extras(key, before)
         if values.get("expires") is not None:
             key.expires_at = end_of(values["expires"], owner, "expires")
         elif "expires" in values or "duration" in values:
@@ -134,7 +134,7 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
     def _move_tags(self, attrs: dict[str, Any]) -> None:
         """Clients may write tags inside `metadata`; we keep them in one place."""
         inner = (attrs.get("metadata") or {}).pop("tags", None)
-        if inner is not None and attrs.get("tags") is None:
+        if inner is not None and attrs.get("tags") in (None, self.instance and self.instance.tags):
             try:
                 attrs["tags"] = NamesField().to_internal_value(inner)
             except serializers.ValidationError as error:

@@ -1,6 +1,6 @@
 """The part of request bodies that every scope shares: from the contract's names to columns, validated."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import UTC, date, datetime, time
 from typing import Any, ClassVar, TypeVar, cast
 from zoneinfo import ZoneInfo
@@ -25,7 +25,7 @@ from teams.api_fields import (
 from teams.api_types import ApiError
 from teams.limit_fields import BudgetLimitsField, ModelBudgetsField, ModelRatesField, merged
 from teams.models import Limits, SharedBudget, Terms
-from teams.rows import zone_of
+from teams.rows import doubled_row, terms_row, zone_of
 from teams.sent_back import is_sent_back
 from teams.services import default_zone
 from teams.windows import window_at
@@ -141,7 +141,8 @@ class LimitsSerializer(TermsSerializer):
     null_keeps = frozenset({"blocked", "raise_nano"})
 
     def to_internal_value(self, data: Any) -> Any:
-        return super().to_internal_value(_lifted(data, self.inside) if isinstance(data, dict) else data)
+        stored = {} if self.instance is None else doubled_row(self.instance, terms_row(self.instance))
+        return super().to_internal_value(_lifted(data, self.inside, stored) if isinstance(data, dict) else data)
 
     def apply(self, instance: T, *, owner: Limits | None = None) -> T:
         """As above; days end in the time zone of `owner`, where the instance is not placed yet."""
@@ -170,14 +171,17 @@ def end_of(value: date | datetime, owner: Limits, field: str) -> datetime:
     return at
 
 
-def _lifted(data: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """The body with what belongs in columns taken out of `metadata`; a field of its own wins."""
+def _lifted(data: dict[str, Any], names: Collection[str], stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with what belongs in columns taken out of `metadata`; a field of its own wins, unless it says nothing.
+
+    Rows that are sent back say it in both places. The place that says what is stored is the one that was left alone.
+    """
     metadata = data.get("metadata")
     if not isinstance(metadata, dict):
         return data
     inner = {name: metadata[name] for name in names if name in metadata}
     rest = {name: value for name, value in metadata.items() if name not in inner}
-    given = {name: value for name, value in data.items() if value is not None or name not in inner}
+    given = {name: value for name, value in data.items() if name not in inner or value not in (None, stored.get(name))}
     return {**inner, **given, "metadata": rest}
 
 

@@ -103,13 +103,7 @@ def limits_row(limits: Limits, spent_nano: int, now: datetime) -> Row:
     row, zone = terms_row(limits), zone_of(limits)
     for window in row["budget_limits"]:
         window["reset_at"] = reset_at(window_at(window["budget_duration"], now, zone=zone, anchor=limits.created_at))
-    raised = limits.raise_nano > 0
-    extras = {
-        "model_rpm_limit": row["model_rpm_limit"],
-        "model_tpm_limit": row["model_tpm_limit"],
-        "temp_budget_increase": usd(limits.raise_nano) if raised else None,
-        "temp_budget_expiry": limits.raise_until if raised else None,
-    }
+    extras = doubled_row(limits, row)
     return {
         "spend": usd_from_nano(spent_nano),
         **row,
@@ -119,6 +113,17 @@ def limits_row(limits: Limits, spent_nano: int, now: datetime) -> Row:
         "models": limits.allowed_models,
         "metadata": {**limits.metadata, **{name: value for name, value in extras.items() if value is not None}},
         "blocked": limits.blocked,
+    }
+
+
+def doubled_row(limits: Limits, terms: Row) -> Row:
+    """What is shown both beside `metadata` and, unless it is null, inside."""
+    raised = limits.raise_nano > 0
+    return {
+        "model_rpm_limit": terms["model_rpm_limit"],
+        "model_tpm_limit": terms["model_tpm_limit"],
+        "temp_budget_increase": usd(limits.raise_nano) if raised else None,
+        "temp_budget_expiry": limits.raise_until if raised else None,
     }
 
 

@@ -99,13 +99,12 @@ class TaggedSerializer(LimitsSerializer):
     tags = NamesField(required=False, allow_null=True)
 
     def apply(self, instance: Any, **how: Any) -> Any:
-        before = instance.metadata.get("tags")
+        before = instance.metadata.get("tags", [])
         team: Team = super().apply(instance, **how)
-        if self.validated_data.get("tags") is not None:
-            team.metadata = {**team.metadata, "tags": self.validated_data["tags"]}
-        elif before and "tags" not in team.metadata:
-            # They are a field of their own: other metadata takes no tag off.
-            team.metadata = {**team.metadata, "tags": before}
+        sent = before if self.validated_data.get("tags") is None else self.validated_data["tags"]
+        # They are a field of their own: other metadata takes no tag off. A field that says what is stored says nothing.
+        if sent != before or (before and "tags" not in team.metadata):
+            team.metadata = {**team.metadata, "tags": sent}
         soft, hard = team.soft_budget_nano, team.max_budget_nano
         sent = self.validated_data.keys() & {"soft_budget_nano", "max_budget_nano"}
         if sent and soft is not None and hard is not None and soft >= hard:

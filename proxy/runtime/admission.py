@@ -25,8 +25,8 @@ async def admit(served: Served, course: Course) -> Admission:
     organization = grant.owners.organization_id
     tags = tuple(dict.fromkeys((*grant.tags, *call.tags)))
     customer, policies = await _policies(gateway, grant, call, tags, path)
-    permit.check_params(grant, call.body)
     try:
+        permit.check_params(grant, call.body)
         model, targets = await permitted(gateway, grant, policies, call, path)
         if customer and customer.region:
             model, targets = await _in_region(gateway, grant, policies, call, path, customer, (model, targets))

@@ -82,6 +82,9 @@ def _fallback(call: Call, changes: dict[str, Any]) -> Call:
 
 def _sizes(route: Route, body: dict[str, Any]) -> dict[str, Any]:
     """The fields of a Call that say how much may be made of it."""
+    if not route.has_output and body.get(route.prompt[0]) is None:
+        # All that is paid for is in there: a provider that takes its absence for something bills what nobody held.
+        raise errors.invalid(f"{route.prompt[0]} is missing", route.prompt[0])
     # Some servers take 0 for "no cap", so it is none.
     caps = [cap for name in route.caps if (cap := _tokens(body, name))]
     prompts = _prompts(body.get(route.prompt[0])) if route.batches else 1

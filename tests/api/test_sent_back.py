@@ -94,3 +94,38 @@ def test_a_row_of_another_server_still_says_what_was_spent_there(api: Api) -> No
     _make(api, "team")
     elsewhere = {"team_id": "t", "spend": 4, "created_at": "2025-01-01T00:00:00Z", "updated_at": "2025-01-01T00:00:00Z"}
     assert api.post("/team/update", elsewhere).json["data"]["spend"] == 4
+
+
+@pytest.mark.parametrize("kind", ["key", "team"])
+def test_of_what_a_row_shows_twice_the_place_that_was_changed_counts(api: Api, kind: str) -> None:
+    _make(api, kind)
+    said = {"tags": ["a"], "model_rpm_limit": {"gpt-a": 5}, "model_tpm_limit": {"gpt-a": 50}}
+    assert api.post(f"/{kind}/update", KINDS[kind][0] | said).status == 200
+    row = _read(api, kind)
+    inside = {"tags": ["b"], "model_rpm_limit": {"gpt-a": 4}}
+    changed = row | {"metadata": row["metadata"] | inside, "model_tpm_limit": {"gpt-a": 40}}
+    assert api.post(f"/{kind}/update", changed).status == 200
+    after = _read(api, kind)
+    assert [after[name] for name in said] == [["b"], {"gpt-a": 4}, {"gpt-a": 40}]
+    assert {name: after["metadata"][name] for name in said} == {name: after[name] for name in said}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_row_that_is_sent_back_as_it_is_changes_nothing(api: Api, kind: str) -> None:
+    row = _make(api, kind)
+    assert api.post(f"/{kind}/update", row).status == 200
+    changing = ("updated_at", "last_active")
+    assert {n: v for n, v in _read(api, kind).items() if n not in changing} == {
+        n: v for n, v in row.items() if n not in changing
+    }
+
+
+def test_a_note_that_is_rewritten_takes_no_limit_off_a_key(api: Api) -> None:
+    limits = {"enforced_params": ["user"], "rpm_limit_type": "guaranteed_throughput", "rpm_limit": 5}
+    made = api.key(**limits, metadata={"note": "a"})
+    for metadata in ({"note": "b"}, {}, None):
+        row = api.post("/key/update", {"key": made["key"], "metadata": metadata}).json
+        assert {name: row[name] for name in limits} == limits
+    inside = api.post("/key/update", {"key": made["key"], "metadata": {"enforced_params": ["user", "seed"]}}).json
+    assert inside["enforced_params"] == ["user", "seed"]
+    assert api.post("/key/update", {"key": made["key"], "enforced_params": []}).json["enforced_params"] == []

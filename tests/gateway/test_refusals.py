@@ -123,6 +123,21 @@ def test_a_schema_with_the_largest_number_of_64_bits_reaches_the_provider_as_it_
     assert books.bodies[0]["tools"] == [tool]
 
 
+@pytest.mark.parametrize(("path", "field"), [("embeddings", "input"), ("images/generations", "prompt")])
+def test_a_call_without_what_it_is_paid_for_is_refused(latchkey: Running, books: Books, path: str, field: str) -> None:
+    headers = {"authorization": f"Bearer {latchkey.new_key(max_budget=0)}"}
+    answer = latchkey.http.post(f"/v1/{path}", json={"model": "gpt-books"}, headers=headers)
+    assert _error(answer, 400)["param"] == field
+    assert books.bodies == []
+
+
+def test_a_field_that_calls_need_not_have_any_more_is_not_asked_for(latchkey: Running) -> None:
+    key = latchkey.new_key(enforced_params=["user"])
+    assert _error(latchkey.chat(key), 400)["param"] == "user"
+    latchkey.manage("POST", "/key/update", json={"key": key, "enforced_params": []})
+    assert latchkey.chat(key).status_code == 200
+
+
 def test_an_upstream_that_is_down_or_refuses_costs_nothing(latchkey: Running, books: Books) -> None:
     key = latchkey.new_key(max_budget=1)
     assert _error(latchkey.chat(key, model="gpt-down"), 502)["type"] == "upstream_error"
