@@ -9,6 +9,7 @@ from teams.columns import FIXED, NUMBERS
 from teams.models import Limits, Team, Terms
 from teams.narrowing import uncovered, wider
 from teams.tag_limits import limited_tags, tags_of
+from teams.windows import length_of
 
 #: Columns of which any other value needs who is above.
 _FIXED = FIXED | {"blocked": "blocked", "organization_id": "organization_id"}
@@ -24,6 +25,8 @@ def never_raised(before: Terms, after: Terms) -> None:
         if getattr(before, column, None) != getattr(after, column, None):
             raise _refused(name)
     if isinstance(before, Team) and isinstance(after, Team):
+        if length_of(after.member_key_duration) > length_of(before.member_key_duration):
+            raise _refused("team_member_key_duration")
         gone = [tag for tag in tags_of(before) if tag not in tags_of(after)]
         if limited_tags(before.organization_id, gone):
             raise _refused("tags")

@@ -1,5 +1,8 @@
 """Management endpoints of people alone; those that show or make keys are in `keys.users_api`."""
 
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
@@ -18,10 +21,11 @@ from teams import departures, services
 from teams.api_base import ApiError, ManagementView, ScopeView, listed, required_names, required_text, whole_number
 from teams.api_types import reason_of
 from teams.callers import Caller
+from teams.columns import BESIDE, TERMS
 from teams.finding import managed_person
 from teams.models import Membership, User
 from teams.person_rows import person_rows
-from teams.rows import Row
+from teams.rows import Row, team_ids_of
 from teams.scope_serializers import UserUpdateSerializer, patched
 from teams.serializers import PLATFORM, find_person
 from teams.spend_field import SpendView
@@ -30,8 +34,17 @@ _MOST = 500
 #: Of a person's password, by whoever holds a key of theirs.
 _GUESSES = "5/m"
 #: What people may change about themselves.
-_HARMLESS = frozenset({"user_id", "user_email", "user_alias"})
-_KNOWN = frozenset(UserUpdateSerializer().fields) | {"password", "organization_id", "organizations", "teams"}
+_HARMLESS = frozenset({"email", "alias"})
+#: What clients call columns of a person.
+_NAMES = {
+    **TERMS, **BESIDE, "allowed_models": "models", "role": "user_role", "sso_id": "sso_user_id", "alias": "user_alias",
+}  # fmt: skip
+_IN_ORGANIZATIONS = "people join with /organization/member_add and leave with /organization/member_delete"
+_ELSEWHERE = {
+    "organization_id": _IN_ORGANIZATIONS,
+    "organizations": _IN_ORGANIZATIONS,
+    "teams": "people join with /team/member_add and leave with /team/member_delete",
+}
 _ROLES: dict[str, tuple[str, str]] = {
     "proxy_admin": ("Admin (All Permissions)", "admin over the platform, has all permissions"),
     "proxy_admin_viewer": ("Admin (View Only)", "view all keys, view all spend"),
@@ -207,14 +220,16 @@ def changed(caller: Caller, body: dict[str, Any]) -> User:
     if body.get("password") is not None:
         raise ApiError(422, "password is not accepted here; send an invitation instead", param="password")
     user = _named(caller, body)
+    is_self = user.pk == caller.user_pk and caller.personal and not caller.is_admin
+    if moved := _moves(user, body):
+        if is_self:
+            raise _not_about_you(moved)
+        raise ApiError(400, f"{moved}: {_ELSEWHERE[moved]}", param=moved)
     if caller.is_admin:
         return patched(user, UserUpdateSerializer, body, caller.actor)
-    if user.pk == caller.user_pk and caller.personal:
-        own = _HARMLESS - {"user_alias"} if caller.reads_all else _HARMLESS
-        wrong = sorted((body.keys() & _KNOWN) - own)
-        if wrong:
-            raise ApiError(403, f"{wrong[0]}: only an admin may change this about you", param=wrong[0])
-        return patched(user, UserUpdateSerializer, body, caller.actor)
+    if is_self:
+        own = _HARMLESS - {"alias"} if caller.reads_all else _HARMLESS
+        return patched(user, UserUpdateSerializer, body, caller.actor, check=partial(_nothing_but, own))
     managed_person(caller, user.public_id)
     return patched(user, UserUpdateSerializer, body, caller.actor, check=_no_platform_role)
 
@@ -231,6 +246,42 @@ def _named(caller: Caller, body: dict[str, Any]) -> User:
     if user is None:
         raise ApiError(404, f"User {named} not found", param=field)
     return user
+
+
+def _moves(user: User, body: Mapping[str, Any]) -> str:
+    """The field that names another organization, or other teams, than the person is in; '' if none does.
+
+    Nobody moves by an update; who sends a row back names what it showed.
+    """
+    places = set(user.organization_memberships.values_list("organization__public_id", flat=True))
+    places |= {user.organization.public_id} if user.organization else set()
+    known: dict[str, set[str]] = {
+        "organization_id": places,
+        "organizations": places,
+        "teams": {*team_ids_of([user])[user.pk]},
+    }
+    return next((name for name, ids in known.items() if body.get(name) and not _named_in(body[name]) <= ids), "")
+
+
+def _named_in(value: Any) -> set[str]:
+    entries = value if isinstance(value, list) else [value]
+    return {str(entry.get("team_id")) if isinstance(entry, dict) else str(entry) for entry in entries}
+
+
+def _nothing_but(own: AbstractSet[str], before: User, after: User) -> None:
+    """ApiError 403 naming what differs of a person, whatever it is, beside these columns."""
+    columns = {
+        field.attname
+        for field in User._meta.concrete_fields
+        if getattr(before, field.attname) != getattr(after, field.attname)
+    }
+    if wrong := columns - own:
+        name = next((name for column, name in _NAMES.items() if column in wrong), min(wrong))
+        raise _not_about_you(name)
+
+
+def _not_about_you(name: str) -> ApiError:
+    return ApiError(403, f"{name}: only an admin may change this about you", param=name)
 
 
 def _no_platform_role(before: User, after: User) -> None:

@@ -50,3 +50,11 @@ def test_a_key_that_was_made_before_stays_as_it_was_unless_its_end_changes(api: 
     assert _days(key) is None
     api.post("/key/update", {"key": key.token, "duration": "30d"})
     assert _days(key) == 2.0
+
+
+def test_who_leads_the_team_shortens_it_and_does_not_lengthen_it(api: Api, strict: Team, grace: User) -> None:
+    def change(duration: str | None) -> int:
+        body = {"team_id": strict.public_id, "team_member_key_duration": duration}
+        return api.post("/team/update", body, bearer=key_of(grace)).status
+
+    assert [change(duration) for duration in ("2d", None, "24h", "12h", "1d")] == [403, 403, 200, 200, 403]

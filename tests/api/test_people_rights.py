@@ -1,5 +1,6 @@
 """Who may do what to people: nobody raises the own rights, and nobody reaches people of others."""
 
+import json
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from keys import users_api
 from teams import services
 from teams.actors import SYSTEM
-from teams.models import Membership, Organization, Team, User
+from teams.models import Membership, Organization, OrganizationMembership, Team, User
 from tests.api.conftest import Api
 from tests.api.people import key_of, organization_of, person
 from tests.factories import issue
@@ -17,21 +18,44 @@ from tests.factories import issue
     ("field", "value"),
     [
         ("user_role", "proxy_admin"), ("max_budget", 1000), ("max_budget", None), ("budget_duration", "1d"),
-        ("rpm_limit", 9), ("tpm_limit", None), ("max_parallel_requests", 9), ("models", []), ("budget_id", "b"),
-        ("budget_limits", []), ("model_max_budget", {}), ("model_rpm_limit", {"a": 1}), ("blocked", False),
-        ("metadata", {"model_rpm_limit": {"a": 1}}), ("temp_budget_increase", 5), ("soft_budget", 1),
-        ("organization_id", "north"), ("sso_user_id", "x"), ("teams", ["t"]),
+        ("rpm_limit", 9), ("max_parallel_requests", 9), ("models", ["a"]), ("budget_id", "b"),
+        ("budget_limits", [{"budget_duration": "1d", "max_budget": 5}]), ("model_max_budget", {"a": {"max_budget": 5}}),
+        ("blocked", True), ("metadata", {"note": "x"}), ("temp_budget_increase", 5), ("soft_budget", 1),
+        ("organization_id", "south"), ("organizations", ["south"]), ("sso_user_id", "x"), ("teams", ["t"]),
     ],
 )  # fmt: skip
 def test_nobody_raises_the_own_rights(api: Api, linus: User, field: str, value: Any) -> None:
     linus.max_budget_nano = 10**9
     services.update_limits(linus, actor=SYSTEM)
-    boss = person("boss", organization=organization_of("north"))
+    boss = person("boss", organization=organization_of("north"), max_budget_nano=10**9)
+    api.post("/budget/new", {"budget_id": "b", "max_budget": 9})
     for user in (linus, boss):
         before = User.objects.values().get(pk=user.pk)
-        answer = api.post("/user/update", {"user_id": user.public_id, field: value}, bearer=key_of(user))
-        assert (answer.status, answer.error["param"]) == (403, field)
+        lasts = {"temp_budget_expiry": "2126-01-01"} if field == "temp_budget_increase" else {}
+        body = {"user_id": user.public_id, field: value, **lasts}
+        answer = api.post("/user/update", body, bearer=key_of(user))
+        assert (answer.status, answer.error["param"]) == (403, field), answer.text
         assert User.objects.values().get(pk=user.pk) == before
+
+
+@pytest.mark.parametrize("path", ["/user/info", "/v2/user/info"])
+def test_somebody_sends_the_own_row_back(api: Api, linus: User, search: Team, path: str) -> None:
+    linus.max_budget_nano, linus.budget_duration = 10**9, "30d"
+    services.update_limits(linus, actor=SYSTEM)
+    services.add_member(Membership(team=search, user=linus), actor=SYSTEM)
+    services.join_organization(OrganizationMembership(organization=organization_of("north"), user=linus), actor=SYSTEM)
+    shown = json.loads(api.get(path, {"user_id": linus.public_id}, bearer=key_of(linus)).text)
+    row = shown.get("user_info", shown)
+    assert api.post("/user/update", row | {"user_alias": "Lin"}, bearer=key_of(linus)).status == 200
+    assert api.post("/user/update", row | {"user_alias": "Lin"}).status == 200
+    linus.refresh_from_db()
+    assert (linus.alias, linus.max_budget_nano, linus.budget_duration) == ("Lin", 10**9, "30d")
+
+
+@pytest.mark.parametrize("field", ["teams", "organizations"])
+def test_an_admin_is_told_how_people_join(api: Api, linus: User, field: str) -> None:
+    answer = api.post("/user/update", {"user_id": linus.public_id, field: ["other"]})
+    assert (answer.status, answer.error["param"], "member_add" in answer.text) == (400, field, True)
 
 
 def test_somebody_changes_harmless_fields_of_the_own_account(api: Api, linus: User) -> None:
