@@ -1,12 +1,14 @@
 """What happens to a call: providers, their credentials, public models and the deployments that serve them."""
 
+from collections.abc import Iterable, Sequence
 from typing import Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from keys.loading import load_grants
+from keys.grants import ScopePolicy
+from keys.loading import load_grants, policy_of
 from keys.models import VirtualKey
 from proxy import fallback_rules
 from proxy.fallback_rules import Fallbacks
@@ -87,6 +89,12 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         leads = caller.leads if Standing.TEAM_ADMIN in caller.standings else frozenset()
         organizations = caller.organizations if Standing.ORG_ADMIN in caller.standings else frozenset()
         return self.filter(Q(team__in=leads) | Q(team__organization__in=organizations))
+
+    def of_team(self, team: Team) -> Self:
+        """Deployments that keys of a team may call, as far as the team and its organization say."""
+        epoch = team.organization.epoch
+        chain = policy_of(team.organization, epoch=epoch), policy_of(team, epoch=epoch)
+        return self.filter(pk__in=_allowed(Deployment.objects.select_related("model"), team.pk, chain))
 
     def with_owners(self) -> Self:
         return self.select_related("model", "provider", "credential", "team")
@@ -270,12 +278,17 @@ def _callable_by(caller: Caller) -> list[int]:
     grant = load_grants([caller.token]).get(caller.token) if caller.token else None
     if grant is None:
         return [row.pk for row in rows if row.team_id is None or row.team_id in caller.teams]
+    return _allowed(rows, grant.owners.team_id, grant.chain)
+
+
+def _allowed(rows: Iterable[Deployment], team: int | None, chain: Sequence[ScopePolicy]) -> list[int]:
+    """Those of everybody and of a team that every list of a chain covers."""
     granted = Catalog(granted=AccessGroup.granted())
     return [
         row.pk
         for row in rows
-        if row.team_id in (None, grant.owners.team_id)
-        and all(permit.allows(policy, row.model.name, _names_of(row), granted) for policy in grant.chain)
+        if row.team_id in (None, team)
+        and all(permit.allows(policy, row.model.name, _names_of(row), granted) for policy in chain)
     ]
 
 

@@ -102,3 +102,32 @@ def test_a_group_adds_up_its_deployments(api: Api) -> None:
     assert [row["model_group"] for row in api.get("/model_group/info", {"model_group": "beta"}).json["data"]] == [
         "beta"
     ]
+
+
+@pytest.mark.parametrize("path", ["/model/info", "/v1/model/info", "/v2/model/info"])
+def test_a_named_team_shows_what_it_may_call(api: Api, path: str) -> None:
+    team = api.post("/team/new", {"team_id": "t", "models": ["alpha", "own"]}).json["team_id"]
+    other = api.post("/team/new", {"team_id": "other"}).json["team_id"]
+    add(api, "alpha", "1")
+    add(api, "beta", "2")
+    add(api, "own", "3", team_id=team)
+    add(api, "gamma", "4", team_id=other)
+    user = api.post("/user/new", {"user_id": "u", "teams": [team]}).json
+    of_other = api.key(team_id=other)["key"]
+    narrowed = api.key(team_id=team, models=["alpha"])["key"]
+    for name in ("teamId", "team_id"):
+        assert names(api.get(path, {name: team})) == ["alpha", "own"]
+        assert names(api.get(path, {name: team}, bearer=user["key"])) == ["alpha", "own"]
+        assert names(api.get(path, {name: team}, bearer=narrowed)) == ["alpha"]
+        assert api.get(path, {name: team}, bearer=of_other).status == 403
+        assert (api.get(path, {name: "nope"}).status, api.get(path, {name: "nope"}).fault) == (404, "team_id")
+    assert names(api.get(path, {"teamId": other})) == ["alpha", "beta", "gamma"]
+
+
+def test_what_is_blocked_is_shown_of_a_team_only_to_who_sees_it_anyway(api: Api) -> None:
+    api.post("/team/new", {"team_id": "t"})
+    add(api, "alpha", "1")
+    assert api.post("/model/block", {"id": "1"}).status == 200
+    member = api.post("/user/new", {"user_id": "u", "teams": ["t"]}).json["key"]
+    assert names(api.get("/model/info", {"teamId": "t"})) == ["alpha"]
+    assert names(api.get("/model/info", {"teamId": "t"}, bearer=member)) == []
