@@ -15,6 +15,9 @@ from spend.markups import EVERY, BadMarkup, Margin, Markups, read_discounts, rea
 from spend.models import Markup
 from teams.api_base import ApiError, ManagementView
 
+#: What answers say.
+_ANSWERED = {"values", "message", "status"}
+
 
 class CostDiscounts(ManagementView):
     """GET the discounts in force; PATCH stores exactly those of the body, over the configuration file's."""
@@ -26,7 +29,7 @@ class CostDiscounts(ManagementView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def patch(self, request: Request) -> Response:
         try:
-            table = read_discounts(self.body, "cost_discount_config")
+            table = read_discounts(_given(self.body), "cost_discount_config")
         except BadMarkup as error:
             raise ApiError(400, str(error), param="cost_discount_config") from error
         _refuse_unknown(table.keys() - REGISTRY.keys(), "cost_discount_config")
@@ -45,13 +48,18 @@ class CostMargins(ManagementView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def patch(self, request: Request) -> Response:
         try:
-            table = read_margins(self.body, "cost_margin_config")
+            table = read_margins(_given(self.body), "cost_margin_config")
         except BadMarkup as error:
             raise ApiError(400, str(error), param="cost_margin_config") from error
         _refuse_unknown(table.keys() - REGISTRY.keys() - {EVERY}, "cost_margin_config")
         markup_services.set_margins(table, actor=self.caller.actor)
         told = {"message": "Cost margin configuration updated successfully", "status": "success"}
         return Response({**told, "values": _margin_rows()})
+
+
+def _given(body: dict[str, Any]) -> Any:
+    """The table that a body is, or has where answers have it; no provider is called `values`."""
+    return body["values"] if "values" in body and body.keys() <= _ANSWERED else body
 
 
 def _in_force() -> Markups:

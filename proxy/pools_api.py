@@ -15,6 +15,7 @@ from proxy import group_services, pool_services
 from proxy.models import Pool
 from teams.api_base import ApiError, ManagementView
 from teams.api_fields import DurationField, MoneyField
+from teams.api_types import Misshapen
 from teams.money import usd_from_nano
 from teams.rows import usd
 
@@ -55,12 +56,12 @@ class GroupBudget(ManagementView):
 
     @extend_schema(request=PoolSerializer, responses=OpenApiTypes.OBJECT)
     def put(self, request: Request, group: str) -> Response:
-        _pool_of(group)
-        unknown = self.body.keys() - _FIELDS.keys()
-        if unknown:
-            told = "is no limit of an access group; send max_budget, soft_budget and budget_duration"
-            raise ApiError(400, f"{min(unknown)[:64]}: {told}", param=min(unknown)[:64])
-        body = PoolSerializer(data=self.body)
+        known = _pool_of(group)
+        given = _given(self.body, group, known)
+        if known is None and not given and self.body.get("access_group") == group:
+            # A group without a budget, as it was shown.
+            return Response(_group_row(group))
+        body = PoolSerializer(data=given)
         body.is_valid(raise_exception=True)
         with transaction.atomic():
             known = pool_services.find(Pool.Kind.ACCESS_GROUP, group, locked=True)
@@ -103,6 +104,20 @@ def _pool_of(group: str) -> Pool | None:
     if not group_services.members(group):
         raise ApiError(404, f"Access group '{group[:128]}' not found", param="access_group")
     return pool_services.find(Pool.Kind.ACCESS_GROUP, group)
+
+
+def _given(body: Row, group: str, known: Pool | None) -> Row:
+    """The limits that a body names, or its `budget`, where answers have them. ApiError 400 naming what is none."""
+    inside = body.get("budget") or {}
+    if not isinstance(inside, dict):
+        raise Misshapen("budget", "write an object with max_budget, soft_budget and budget_duration")
+    shown = {"access_group": group, "budget_id": known.scope if known else None}
+    for values, echoed in ((body, {"access_group", "spend", "budget"}), (inside, {"budget_id", "budget_reset_at"})):
+        for name in sorted(values.keys() - _FIELDS.keys()):
+            if name not in echoed or values[name] != shown.get(name, values[name]):
+                told = "is no limit of an access group; send max_budget, soft_budget and budget_duration"
+                raise ApiError(400, f"{name[:64]}: {told}", param=name[:64])
+    return {name: values[name] for values in (inside, body) for name in _FIELDS if name in values}
 
 
 def _group_row(group: str) -> Row:

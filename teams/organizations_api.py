@@ -26,6 +26,11 @@ from teams.rows import Row, limits_row, organization_row, place_row, zone_of
 from teams.scope_serializers import OrganizationSerializer, patched
 from teams.sent_back import is_sent_back
 
+#: What a row tells besides what is set here; whoever sends a row back sends it, too.
+_TOLD = {
+    "spend", "created_at", "created_by", "updated_at", "updated_by", "litellm_budget_table", "model_spend",
+    "object_permission", "object_permission_id", "members", "users", "teams",
+}  # fmt: skip
 #: Of these null means "leave it", and an empty object none.
 _RATES = {"model_rpm_limit", "model_tpm_limit"}
 
@@ -130,7 +135,7 @@ class OrganizationUpdate(OrganizationView):
 
 
 class OrganizationPatch(OrganizationUpdate):
-    """PATCH /v2/organization/{id}: the same, but a field that there is not is refused, and null clears every field."""
+    """PATCH /v2/organization/{id}: the same, but a field that no row has is refused, and null clears every field."""
 
     @property
     def body(self) -> dict[str, Any]:
@@ -139,7 +144,7 @@ class OrganizationPatch(OrganizationUpdate):
 
     @extend_schema(request=OrganizationSerializer, responses=OpenApiTypes.OBJECT)
     def patch(self, request: Request, organization_id: str) -> Response:  # type: ignore[override]
-        unknown = sorted(self.body.keys() - OrganizationSerializer().fields.keys())
+        unknown = sorted(self.body.keys() - OrganizationSerializer().fields.keys() - _TOLD)
         if unknown:
             raise ApiError(422, f"{unknown[0]}: there is no such field", param=unknown[0])
         return self.saved(organization_id)

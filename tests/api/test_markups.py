@@ -1,5 +1,6 @@
 """/config/cost_discount_config and /config/cost_margin_config: what they store, refuse, and do to a price."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -64,6 +65,18 @@ def test_a_patch_stores_exactly_what_it_names_and_leaves_the_other_table_alone(a
     assert cost(model) == 10**9
     actions = set(AuditEvent.objects.filter(action__startswith="markup.").values_list("action", flat=True))
     assert actions == {"markup.created", "markup.updated", "markup.deleted"}
+
+
+@pytest.mark.parametrize(("path", "table"), [(DISCOUNT, {"openai": 0.1}), (MARGIN, {"openai": 0.1, "global": 0.2})])
+def test_what_is_answered_may_be_sent_back(api: Api, model: str, path: str, table: dict[str, float]) -> None:
+    assert api.patch(path, api.get(path).json).json["values"] == {}
+    told = api.patch(path, table)
+    for answer in (json.loads(told.text), json.loads(api.get(path).text)):
+        sent = api.patch(path, answer)
+        assert (sent.status, sent.json["values"]) == (200, told.json["values"])
+    wrong = api.patch(path, {"values": {"nobody": 0.1}})
+    assert (wrong.status, "nobody" in wrong.text) == (400, True)
+    assert api.patch(path, {"values": 0.1}).status == api.patch(path, {"values": {}, "openai": 0.1}).status == 400
 
 
 def test_what_is_stored_lies_over_the_file(api: Api, model: str, settings: Any) -> None:

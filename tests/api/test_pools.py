@@ -1,5 +1,6 @@
 """/access_group/{group}/budget and /provider/budgets: what everybody's calls to them may spend together."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,6 +65,20 @@ def test_what_is_no_budget_is_refused_by_name_and_changes_nothing(api: Api, body
     assert refusal.status == 400, refusal.text
     assert field in refusal.text
     assert not Pool.objects.exists()
+
+
+def test_what_is_answered_may_be_sent_back(api: Api) -> None:
+    without = put(api, PATH, api.get(PATH).json)
+    assert (without.status, without.json, Pool.objects.count()) == (200, api.get(PATH).json, 0)
+    put(api, PATH, {"max_budget": 500.5, "soft_budget": 400, "budget_duration": "30d"})
+    shown = json.loads(api.get(PATH).text)
+    again = put(api, PATH, shown)
+    assert (again.status, json.loads(again.text)) == (200, shown)
+    for wrong in ({"access_group": "latin"}, {"budget": shown["budget"] | {"budget_id": "x"}}, {"budget": {"rpm": 1}}):
+        assert put(api, PATH, shown | wrong).status == 400
+    assert put(api, PATH, shown | {"budget": 5}).status == 422
+    assert put(api, PATH, shown | {"budget": None}).status == 400
+    assert json.loads(api.get(PATH).text) == shown
 
 
 def test_a_group_that_there_is_not_has_no_budget(api: Api) -> None:
