@@ -1,7 +1,7 @@
 """One shape for every refusal of the management API; nothing internal ever gets out."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import redis
@@ -119,8 +119,9 @@ class _Wrong(Misshapen):
 
 def _invalid(exc: ValidationError | ModelValidationError) -> ApiError:
     """422 naming every field of a wrong shape; else 400 naming the first at fault, and all of them in the message."""
-    detail = exc.detail if isinstance(exc, ValidationError) else _model_detail(exc)
-    found = list(_flatten((), detail))
+    # Serializers call their fields what clients do already; columns may bear names that are fields of their own.
+    detail, names = (exc.detail, {}) if isinstance(exc, ValidationError) else (_model_detail(exc), _API_NAMES)
+    found = list(_flatten((), detail, names))
     misshapen = [(place, text) for place, text in found if isinstance(text, ErrorDetail) and text.code in _SHAPE]
     if misshapen:
         return _Wrong(misshapen)
@@ -133,14 +134,14 @@ def _model_detail(exc: ModelValidationError) -> Any:
     return exc.message_dict if hasattr(exc, "error_dict") else exc.messages
 
 
-def _flatten(place: Place, detail: Any) -> Iterator[tuple[Place, str]]:
+def _flatten(place: Place, detail: Any, names: Mapping[str, str]) -> Iterator[tuple[Place, str]]:
+    """Every message with its place, of which the first part is called what `names` call it."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            known = name if place or not isinstance(name, str) else _API_NAMES.get(name, name)
-            yield from _flatten(place if name in _NO_FIELD else (*place, known), inner)
+            yield from _flatten(place if name in _NO_FIELD else (*place, names.get(name, name)), inner, {})
     elif isinstance(detail, list):
         for number, inner in enumerate(detail):
-            yield from _flatten((*place, number) if isinstance(inner, dict) else place, inner)
+            yield from _flatten((*place, number) if isinstance(inner, dict) else place, inner, {})
     else:
         yield place, detail if isinstance(detail, ErrorDetail) else str(detail)
 

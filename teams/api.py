@@ -23,7 +23,7 @@ from teams.models import Membership, SharedBudget, Team, User
 from teams.promises import refuse_promises
 from teams.rows import Row, team_row
 from teams.scope_serializers import TeamPatchSerializer, TeamUpdateSerializer, patched
-from teams.serializers import PermissionsField, TeamSerializer, find_team, member_budget
+from teams.serializers import SAID_OF_MEMBERS, PermissionsField, TeamSerializer, find_team, member_budget
 from teams.spend_field import OpeningView, SpendView
 
 
@@ -124,7 +124,7 @@ class TeamUpdate(TeamView, SpendView):
         """Whom the members' budget holds does not raise it for everybody either."""
         budget = team.member_budget_id
         if budget and team.memberships.filter(user=self.caller.user_pk, shared_budget=budget).exists():
-            never_raised(SharedBudget.objects.get(pk=budget), changed)
+            never_raised(SharedBudget.objects.get(pk=budget), changed, SAID_OF_MEMBERS)
 
 
 class TeamPatch(TeamUpdate):

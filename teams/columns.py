@@ -19,5 +19,8 @@ TERMS = NUMBERS | _SOFT_AMOUNT | _SHAPES
 BESIDE = {"shared_budget_id": "budget_id", "raise_nano": "temp_budget_increase", "raise_until": "temp_budget_expiry"}
 #: Columns that are not compared by size: any other value is another limit.
 FIXED = _SHAPES | BESIDE
+#: What some limits of one person in a team, or in an organization, are called.
+OF_MEMBER = {"max_budget": "max_budget_in_team", "models": "allowed_models"}
+OF_PLACE = {"max_budget": "max_budget_in_organization", "models": "allowed_models"}
 #: All that is about money.
 BUDGETS = _AMOUNT | _SOFT_AMOUNT | _SHAPES | BESIDE

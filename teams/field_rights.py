@@ -1,29 +1,37 @@
 """Which fields somebody may change who may change the rest of an object (ApiError 403), and how far (400). No views."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from teams.access_groups import beyond
 from teams.api_types import ApiError
-from teams.columns import FIXED, NUMBERS
+from teams.columns import FIXED, NUMBERS, OF_MEMBER, OF_PLACE
 from teams.models import Limits, Team, Terms
 from teams.narrowing import uncovered, wider
+from teams.scopes import ScopeKind
 from teams.tag_limits import limited_tags, tags_of
 from teams.windows import length_of
 
 #: Columns of which any other value needs who is above.
 _FIXED = FIXED | {"blocked": "blocked", "organization_id": "organization_id"}
+NO_OTHER_NAMES: Mapping[str, str] = MappingProxyType({})
+_CALLED = {ScopeKind.MEMBER: OF_MEMBER, ScopeKind.ORGANIZATION_MEMBER: OF_PLACE}
 
 
-def never_raised(before: Terms, after: Terms) -> None:
-    """Whoever a limit holds may lower it, not raise it, be it the scope's own or of its shared budget: ApiError 403."""
+def never_raised(before: Terms, after: Terms, called: Mapping[str, str] = NO_OTHER_NAMES) -> None:
+    """Whoever a limit holds may lower it, not raise it, be it the scope's own or of its shared budget: ApiError 403.
+
+    `called` tells what the request calls limits that have other names elsewhere.
+    """
+    called = called or _CALLED.get(before.scope_kind, called)
     for column, name in NUMBERS.items():
         old, new = before.effective(column), after.effective(column)
         if old is not None and (new is None or new > old):
-            raise _refused(name)
+            raise _refused(called.get(name, name))
     for column, name in _FIXED.items():
         if getattr(before, column, None) != getattr(after, column, None):
-            raise _refused(name)
+            raise _refused(called.get(name, name))
     if isinstance(before, Team) and isinstance(after, Team):
         if length_of(after.member_key_duration) > length_of(before.member_key_duration):
             raise _refused("team_member_key_duration")
@@ -39,7 +47,7 @@ def never_widened(before: Limits, after: Limits) -> None:
     """
     never_raised(before, after)
     if before.allowed_models and (not after.allowed_models or foreign_models(after.allowed_models, before)):
-        raise _refused("models")
+        raise _refused(_CALLED.get(before.scope_kind, NO_OTHER_NAMES).get("models", "models"))
     if getattr(before, "timezone", "") != getattr(after, "timezone", ""):
         raise _refused("timezone")
 

@@ -119,6 +119,15 @@ def find_member(team: Team, values: Mapping[str, Any]) -> Membership:
     return member
 
 
+def known_person(user_id: str | None, email: str | None) -> User | None:
+    """The person that is named by id, by address or by both; None if there is none. ApiError 400 if these are two."""
+    person = find_person(user_id, email)
+    other = find_person(None, email) if user_id and email else None
+    if other is not None and other != person:
+        raise ApiError(400, "user_email: somebody else than user_id names has this e-mail address", param="user_email")
+    return person
+
+
 def person_of(user_id: str | None, email: str | None, organization: Organization, actor: Actor) -> User:
     """The named person; one that nobody knows yet joins the organization."""
 
@@ -127,7 +136,7 @@ def person_of(user_id: str | None, email: str | None, organization: Organization
         user.organization = organization
         return services.create_user(user, actor=actor)
 
-    return services.found_or_made(lambda: find_person(user_id, email), make)
+    return services.found_or_made(lambda: known_person(user_id, email), make)
 
 
 def managed_person(caller: Caller, public_id: str, *, param: str = "user_id") -> User:

@@ -20,6 +20,7 @@ from teams.field_rights import never_widened
 from teams.finding import (
     available_teams,
     find_member,
+    known_person,
     managed_team,
     person_of,
     refuse_joining,
@@ -30,7 +31,7 @@ from teams.models import Membership, Team, User
 from teams.person_rows import person_rows
 from teams.rows import Row, limits_row, membership_row, team_row, zone_of
 from teams.scope_serializers import MembershipSerializer, MembersSerializer, MemberUpdateSerializer, patched
-from teams.serializers import find_person, find_team
+from teams.serializers import find_team
 
 _MOST = 500
 
@@ -194,7 +195,7 @@ class MemberMe(MembersView):
 
 
 def _add(team: Team, entry: Mapping[str, Any], limits: MembershipSerializer, caller: Caller) -> Membership:
-    known = find_person(entry.get("user_id"), entry.get("user_email"))
+    known = known_person(entry.get("user_id"), entry.get("user_email"))
     if known is not None:
         refuse_joining(known, team, caller)
         refuse_twice(known, team)

@@ -51,10 +51,13 @@ def order_of(query: Mapping[str, str]) -> str:
 
 
 def sorted_rows(rows: Q, query: Mapping[str, str], sorts: Sorts, *, default: str) -> Q:
-    """By `sort_by` and `sort_order`, what has no value last; ApiError 400 naming an order that there is not."""
+    """By `sort_by` and `sort_order`, what has no value last; ApiError 400 naming an order that there is not.
+
+    By `spend`, which is no column, the lists order their rows themselves.
+    """
     name, order = query.get("sort_by") or default, order_of(query)
     if name not in sorts:
-        raise ApiError(400, f"sort_by: write one of {', '.join(sorts)}", param="sort_by")
+        raise ApiError(400, f"sort_by: write one of {', '.join([*sorts, 'spend'])}", param="sort_by")
     column = F(sorts[name])
     placed = column.asc(nulls_last=True) if order == "asc" else column.desc(nulls_last=True)
     return rows.order_by(placed, "-pk")

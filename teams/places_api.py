@@ -13,13 +13,12 @@ from rest_framework.response import Response
 from teams import services
 from teams.api_base import ApiError, ScopeView, required_text
 from teams.field_rights import never_widened
-from teams.finding import managed_organization, may_join, person_field, person_of
+from teams.finding import known_person, managed_organization, may_join, person_field, person_of
 from teams.models import Organization, OrganizationMembership, User
 from teams.person_rows import person_rows
 from teams.promises import refuse_promises
 from teams.rows import Row, place_row, zone_of
 from teams.scope_serializers import PlaceLimitsSerializer, PlacesSerializer, PlaceUpdateSerializer, patched
-from teams.serializers import find_person
 
 
 class PlaceView(ScopeView):
@@ -78,7 +77,7 @@ class PlaceAdd(PlaceView):
         self, organization: Organization, entry: Mapping[str, Any], limits: PlaceLimitsSerializer
     ) -> OrganizationMembership:
         actor = self.caller.actor
-        known = find_person(entry.get("user_id"), entry.get("user_email"))
+        known = known_person(entry.get("user_id"), entry.get("user_email"))
         if known is None:
             user = person_of(entry.get("user_id"), entry.get("user_email"), organization, actor)
             place = organization.memberships.select_for_update(no_key=True).filter(user=user).first()

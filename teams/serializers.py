@@ -1,6 +1,6 @@
 """Request bodies about teams and people: from the contract's names to model fields, validated."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -35,13 +35,14 @@ PLATFORM = "litellm-proxy-budget"
 #: Columns of a team that both its making and its changing set.
 TEAM_COLUMNS = frozenset({"name", "model_aliases", "member_permissions", "member_key_duration", "member_models"})
 #: Limits that a team gives each of its members, and what they are called among other limits.
-_OF_MEMBERS = {
+OF_MEMBERS = {
     "team_member_budget": "max_budget",
     "team_member_budget_duration": "budget_duration",
     "team_member_rpm_limit": "rpm_limit",
     "team_member_tpm_limit": "tpm_limit",
     "team_member_model_max_budget": "model_max_budget",
 }
+SAID_OF_MEMBERS = {inner: outer for outer, inner in OF_MEMBERS.items()}
 
 _PERSON = ("user_id", "user_email")
 
@@ -60,13 +61,12 @@ class PermissionsField(NamesField):
 
 def member_budget(team: Team, body: Mapping[str, Any]) -> SharedBudget | None:
     """The limits of each member as the body leaves them; None if it says nothing about them."""
-    sent = {inner: body[outer] for outer, inner in _OF_MEMBERS.items() if outer in body}
+    sent = {inner: body[outer] for outer, inner in OF_MEMBERS.items() if outer in body}
     if not sent or (team.member_budget is None and not any(value is not None for value in sent.values())):
         return None
     form = TermsSerializer(data=sent)
     if not form.is_valid():
-        outer = {inner: name for name, inner in _OF_MEMBERS.items()}
-        raise serializers.ValidationError({outer.get(name, name): said for name, said in form.errors.items()})
+        raise serializers.ValidationError({SAID_OF_MEMBERS[name]: said for name, said in form.errors.items()})
     budget = form.apply(member_budget_of(team))
     budget.full_clean()
     return budget
@@ -198,12 +198,15 @@ class UserSerializer(LimitsSerializer):
         """The organizations that the body names, the home first."""
         home, others = self.validated_data.get("organization_id"), self.validated_data.get("organizations") or []
         names = list(dict.fromkeys([*([home] if home else []), *others]))
-        found = [find_organization({"organization_id": name}) for name in names]
+        found = [
+            find_organization({"organization_id": name}, param="organization_id" if name == home else "organizations")
+            for name in names
+        ]
         return [organization for organization in found if organization is not None]
 
     def memberships(self, user: User) -> list[Membership]:
         """Unsaved memberships of the teams that the body names."""
-        teams = list(self.validated_data.get("teams") or [])
+        teams = _each_once(self.validated_data.get("teams") or [])
         alone = self.validated_data.get("team_id")
         if alone and alone not in [entry["team_id"] for entry in teams]:
             teams.append({"team_id": alone, "user_role": Membership.Role.USER})
@@ -218,14 +221,27 @@ class UserSerializer(LimitsSerializer):
         ]
 
 
-def find_organization(values: Mapping[str, Any]) -> Organization | None:
-    """The organization that `organization_id` names; None if it names none, ApiError 400 if it is unknown."""
+def _each_once(teams: Iterable[Fields]) -> list[Fields]:
+    """ApiError 400 if two of them say different things of one team."""
+    found: dict[str, Fields] = {}
+    for entry in teams:
+        named = entry["team_id"]
+        if found.setdefault(named, entry) != entry:
+            raise ApiError(400, f"teams: names team '{named}' twice, with different limits or roles", param="teams")
+    return list(found.values())
+
+
+def find_organization(values: Mapping[str, Any], *, param: str = "organization_id") -> Organization | None:
+    """The organization that `organization_id` names; None if it names none, ApiError 400 if it is unknown.
+
+    `param` is what the request calls it.
+    """
     public_id = values.get("organization_id")
     if not public_id:
         return None
     organization = Organization.objects.live().filter(public_id=public_id).first()
     if organization is None:
-        raise ApiError(400, f"organization_id: organization '{public_id}' does not exist", param="organization_id")
+        raise ApiError(400, f"{param}: organization '{public_id}' does not exist", param=param)
     return organization
 
 

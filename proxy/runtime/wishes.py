@@ -94,11 +94,12 @@ def timeout(body: dict[str, Any], headers: Mapping[str, str], *, stream: bool) -
 def retries(body: dict[str, Any], headers: Mapping[str, str]) -> int | None:
     """How often to try again, instead of what the deployment says."""
     asked = body.pop("num_retries", None)
-    value = headers.get("x-litellm-num-retries") or asked
+    name = "x-litellm-num-retries" if headers.get("x-litellm-num-retries") else "num_retries"
+    value = headers.get(name) or asked
     if value is None:
         return None
     if isinstance(value, bool) or not str(value).isascii() or not str(value).isdigit():
-        raise errors.invalid("x-litellm-num-retries must be a whole number", "x-litellm-num-retries")
+        raise errors.invalid(f"{name} must be a whole number", name)
     return min(int(str(value)[:9]), _MOST_RETRIES)
 
 

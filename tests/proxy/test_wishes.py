@@ -75,6 +75,12 @@ def test_patience_that_means_nothing_is_refused_by_name(headers: dict[str, str])
     assert refused.value.status == 400
 
 
+def test_retries_that_mean_nothing_are_refused_by_the_name_that_they_have() -> None:
+    with pytest.raises(GatewayError) as refused:
+        _call({"num_retries": "x"})
+    assert (refused.value.param, "x-litellm" in refused.value.message) == ("num_retries", False)
+
+
 def test_requests_come_only_from_the_allowed_networks() -> None:
     rules = read_rules({"allowed_ips": ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"]})
     assert all(map(rules.may_come_from, ("10.1.2.3", "192.0.2.7", "2001:db8::1", "::ffff:10.1.2.3")))
