@@ -15,13 +15,14 @@ from proxy.providers import REGISTRY
 from spend.spent import Stretch, spent_in
 from teams import audit, changes, platform_services
 from teams.actors import Actor
+from teams.rows import reset_at
 from teams.windows import window_at
 
 log = structlog.get_logger()
 
 
 class Spending(NamedTuple):
-    """Of one pool: nano-USD, and when its window ends."""
+    """Of one pool: nano-USD, and when its window ends, in UTC."""
 
     nano: int
     until: datetime | None
@@ -109,7 +110,7 @@ def spending(pools: Iterable[Pool], now: datetime) -> dict[str, Spending]:
     }
     stretches = {scope: Stretch(scope, window.start) for scope, window in windows.items()}
     spent = spent_in(stretches.values())
-    return {scope: Spending(spent[stretches[scope]], window.end) for scope, window in windows.items()}
+    return {scope: Spending(spent[stretches[scope]], reset_at(window)) for scope, window in windows.items()}
 
 
 def _check(pool: Pool) -> None:

@@ -20,7 +20,7 @@ from teams.limit_serializers import TermsSerializer
 from teams.models import Platform
 from teams.money import usd_from_nano
 from teams.promises import refuse_promises
-from teams.rows import Row, terms_row
+from teams.rows import Row, reset_at, terms_row
 from teams.windows import window_at
 
 
@@ -63,7 +63,7 @@ def _row(platform: Platform, now: datetime) -> Row:
     return {
         "spend": usd_from_nano(spent),
         **fields,
-        "budget_reset_at": window.end,
+        "budget_reset_at": reset_at(window),
         "timezone": platform.timezone,
         "from_file": platform.from_file,
     }

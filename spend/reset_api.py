@@ -14,7 +14,7 @@ from teams.api_base import ApiError, ScopeView
 from teams.api_fields import money_of
 from teams.finding import find_member, managed_team
 from teams.money import usd_from_nano
-from teams.rows import current_window, usd
+from teams.rows import current_window, reset_at, usd
 
 
 class KeyResetSpend(ScopeView):
@@ -37,7 +37,7 @@ class KeyResetSpend(ScopeView):
                 "spend": usd_from_nano(self.spent([row])[row.scope]),
                 "previous_spend": usd_from_nano(before),
                 "max_budget": usd(row.max_budget_nano),
-                "budget_reset_at": current_window(row, now).end,
+                "budget_reset_at": reset_at(current_window(row, now)),
             }
         )
 
@@ -64,6 +64,6 @@ class MemberResetSpend(ScopeView):
                 "previous_spend": usd_from_nano(before),
                 "max_budget": usd(member.effective("max_budget_nano")),
                 "max_budget_in_team": usd(member.effective("max_budget_nano")),
-                "budget_reset_at": current_window(member, now).end,
+                "budget_reset_at": reset_at(current_window(member, now)),
             }
         )

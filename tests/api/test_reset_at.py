@@ -4,8 +4,11 @@ from typing import Any
 
 import pytest
 
-from teams.models import Organization, SharedBudget, Team
+from proxy import services
+from teams.models import Organization, SharedBudget, Team, User
 from tests.api.conftest import Answer, Api
+from tests.api.test_access_groups import put
+from tests.api.test_models import NEW
 
 _NEW: dict[str, dict[str, Any]] = {
     "/budget/new": {},
@@ -65,3 +68,23 @@ def test_a_window_without_an_end_takes_none(api: Api, duration: str | None) -> N
     assert (answer.status, SharedBudget.objects.count()) == (400, 0)
     assert "does not end" in answer.told
     assert api.post("/budget/new", {"budget_duration": duration, "budget_reset_at": None}).status == 200
+
+
+def test_the_end_of_a_window_is_told_in_utc_wherever_its_days_begin(api: Api, search: Team, linus: User) -> None:
+    budget: dict[str, Any] = {"max_budget": 5, "budget_duration": "30d"}
+    key = api.key(**budget)["token"]
+    api.post("/team/member_add", {"team_id": search.public_id, "member": {"user_id": linus.public_id, "role": "user"}})
+    member = {"team_id": search.public_id, "user_id": linus.public_id}
+    services.sync_providers()
+    api.post("/model/new", NEW | {"model_name": "alpha"})
+    api.post("/access_group/new", {"access_group": "greek", "model_names": ["alpha"]})
+    told = {
+        "platform": api.post("/global/budget", budget | {"timezone": "Europe/Berlin"}),
+        "budget of members": api.post("/team/member_update", member | {"budget_duration": "30d"}),
+        "group": put(api, "/access_group/greek/budget", budget),
+        "key": api.post(f"/key/{key}/reset_spend", {"reset_to": 0}),
+        "member": api.post(f"/team/{search.public_id}/member/{linus.public_id}/reset_spend"),
+    }
+    for name, answer in told.items():
+        row = answer.json.get("budget") or answer.json
+        assert (answer.status, row["budget_reset_at"].endswith(":00:00Z")) == (200, True), name
