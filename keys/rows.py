@@ -18,6 +18,7 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
     limits = limits_row(key, spent[key.scope], now)
     tags = {"tags": key.tags} if key.tags else {}
     of_customers = {"end_user_budget_id": key.end_user_budget.public_id} if key.end_user_budget else {}
+    account = {"service_account_id": key.service_account} if key.service_account else {}
     deleted = {"deleted_at": key.deleted_at, "deleted_by": key.deleted_by} if key.deleted_at else {}
     return {
         "token": key.token,
@@ -25,7 +26,7 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
         "key_alias": key.alias,
         **extras_row(key.metadata, key.extras),
         **limits,
-        "metadata": {**limits["metadata"], **tags, **of_customers},
+        "metadata": {**limits["metadata"], **tags, **of_customers, **account},
         "end_user_budget_id": of_customers.get("end_user_budget_id"),
         "expires": key.expires_at,
         "user_id": key.user.public_id if key.user else None,

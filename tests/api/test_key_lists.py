@@ -223,6 +223,16 @@ def test_a_service_account_has_a_team_and_no_person(api: Api, grace: User, searc
     assert api.post("/key/generate", {}, bearer=made["key"]).json["team_id"] == search.public_id
 
 
+def test_a_service_account_is_told_whatever_its_metadata_says(api: Api, search: Team) -> None:
+    api.post("/key/service-account/generate", {"team_id": search.public_id, "key_alias": "robot"})
+    token = VirtualKey.objects.get(service_account="robot").token
+    for metadata in ({"n": 1}, {"service_account_id": "other"}, None):
+        api.post("/key/update", {"key": token, "metadata": metadata})
+        info = api.get("/key/info", {"key": token}).json["info"]
+        assert info["metadata"] == (metadata or {}) | {"service_account_id": "robot"}
+        assert info["service_account_id"] == "robot"
+
+
 def test_a_service_account_needs_a_team_that_one_may_use(api: Api, linus: User, search: Team) -> None:
     assert api.post("/key/service-account/generate", {}).error["param"] == "team_id"
     assert api.post("/key/service-account/generate", {"team_id": "unknown"}).status == 400
