@@ -6,22 +6,34 @@ The order of headers is the one clients of LiteLLM know (management contract, 1.
 import base64
 import binascii
 import hmac
+import re
 from collections.abc import Container, Iterable, Mapping
 
 from keys import secrets
 from proxy.runtime import errors
 
 _PLAIN = ("api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key")
+#: Of these a request has one: whoever stands in between may have looked at another one than we would choose.
+KEY_HEADERS = frozenset({"authorization", "x-litellm-api-key", *_PLAIN})
+#: Where a second value begins that was joined to the first; no key and no signature has that inside.
+_SECOND = re.compile(r",\s*(?:bearer|basic)\s", re.IGNORECASE)
 _SUBPROTOCOL = "openai-insecure-api-key."
 
 
 def presented_key(headers: Mapping[str, str], own_header: str = "") -> str:
-    """The key as sent; empty if there is none. `own_header`, where it is present, replaces every other."""
+    """The key as sent; empty if there is none. `own_header`, where it is present, replaces every other.
+
+    Raises 401 for an `Authorization` of two.
+    """
     if own_header and own_header in headers:
         return _own(headers[own_header], own_header)
     if headers.get("x-litellm-api-key"):
         return _unwrapped(headers["x-litellm-api-key"]) or headers["x-litellm-api-key"].strip()
     if headers.get("authorization"):
+        if _SECOND.search(headers["authorization"]):
+            raise errors.unauthorized(
+                "Authentication Error, the request has two Authorization headers, or one with two keys: send one"
+            )
         return _unwrapped(headers["authorization"])
     return next((headers[name].strip() for name in _PLAIN if headers.get(name)), "")
 

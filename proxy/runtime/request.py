@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from proxy.runtime import errors
 from proxy.runtime.config import GatewayConfig
+from proxy.runtime.identify import KEY_HEADERS
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -27,13 +28,23 @@ class Request:
 
     @classmethod
     def from_scope(cls, scope: Message, receive: Receive, send: Send) -> "Request":
-        """Headers by lower-case name; of a repeated one the first counts. The path is the raw one, decoded once."""
-        headers: dict[str, str] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        """The path is the raw one, decoded once."""
+        headers = headers_of(scope)
         path, client = scope.get("path") or unquote(scope["raw_path"].decode()), scope.get("client")
         query = scope.get("query_string", b"").decode("latin-1")
         return cls(scope["method"], path, headers, receive, send, client[0] if client else "", query)
+
+
+def headers_of(scope: Message) -> dict[str, str]:
+    """Headers by lower-case name; of a repeated one the first counts, but all of what may carry a key, as in Django."""
+    headers: dict[str, str] = {}
+    for raw, value in scope["headers"]:
+        name = raw.decode("latin-1")
+        if name in headers and name in KEY_HEADERS:
+            headers[name] += f",{value.decode('latin-1')}"
+        else:
+            headers.setdefault(name, value.decode("latin-1"))
+    return headers
 
 
 async def read_body(request: Request, config: GatewayConfig) -> bytes:

@@ -6,7 +6,7 @@ import structlog
 
 from proxy.runtime import errors, listing, permit
 from proxy.runtime.identify import identify, with_subprotocol_key
-from proxy.runtime.request import Message, Receive, Send
+from proxy.runtime.request import Message, Receive, Send, headers_of
 
 if TYPE_CHECKING:
     from proxy.runtime.app import Gateway
@@ -38,13 +38,10 @@ async def refuse(send: Send) -> None:
 
 
 async def _judge(gateway: "Gateway", scope: Message) -> tuple[int, str]:
-    headers: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
     if not gateway.config.rules.may_come_from((scope.get("client") or [""])[0]):
         return _POLICY, "Access forbidden: IP address not allowed."
     try:
-        given = with_subprotocol_key(headers, scope.get("subprotocols") or [])
+        given = with_subprotocol_key(headers_of(scope), scope.get("subprotocols") or [])
         token = identify(given, gateway.config.master_token, gateway.config.rules.key_header)
         grant = await listing.current(gateway, token)
         permit.check_status(grant, grant.chain, gateway.clock())

@@ -201,3 +201,9 @@ def test_a_key_of_a_deactivated_person_is_401_also_in_a_team(api: Api, search: T
     grants = load_grants(map(token_of, secrets)).values()
     assert {grant.owner_deactivated for grant in grants} == {True}
     assert all((person.scope, person.version) in [v for p in grant.chain for v in p.versions] for grant in grants)
+
+
+def test_two_authorization_headers_are_refused_by_name(api: Api) -> None:
+    one = f"Bearer {settings.MASTER_KEY}"
+    answer = api.get("/key/list", headers={"authorization": f"{one},{one}"})
+    assert (answer.status, "two Authorization headers" in answer.error["message"]) == (401, True)

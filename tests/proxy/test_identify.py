@@ -3,11 +3,13 @@
 import base64
 
 import pytest
+from django.test import RequestFactory
 
 from keys.secrets import generate, token_of
 from proxy.gate_rules import BadRule, read_rules
 from proxy.runtime.errors import GatewayError
 from proxy.runtime.identify import identify, presented_key, with_subprotocol_key
+from proxy.runtime.request import headers_of
 
 KEY = "sk-custom-key-0123456789"
 OTHER = "sk-other-key-0123456789"
@@ -33,6 +35,25 @@ MASTER = token_of("sk-master-key-0123456789")
 )  # fmt: skip
 def test_the_first_header_that_counts_carries_the_key(headers: dict[str, str]) -> None:
     assert presented_key(headers) == KEY
+
+
+def _given(*pairs: tuple[str, str]) -> dict[str, str]:
+    """Headers as the gateway reads them off the wire."""
+    return headers_of({"headers": [(name.encode(), value.encode()) for name, value in pairs]})
+
+
+def test_a_request_with_two_keys_in_one_header_is_refused_by_the_gateway_as_by_django() -> None:
+    twice = _given(("authorization", f"Bearer {KEY}"), ("authorization", f"Bearer {OTHER}"))
+    django = RequestFactory().get("/", headers={"authorization": f"Bearer {KEY},Bearer {OTHER}"}).headers
+    for headers in (twice, django, {"authorization": f"Basic {KEY}, bearer {OTHER}"}):
+        with pytest.raises(GatewayError, match="two Authorization headers") as refused:
+            identify(headers, token_of(KEY))
+        assert refused.value.status == 401
+    for name in ("api-key", "x-api-key", "x-litellm-api-key"):
+        # One key that nobody has.
+        assert presented_key(_given((name, KEY), (name, OTHER))) == f"{KEY},{OTHER}"
+    assert presented_key(_given(("api-key", KEY), ("user-agent", "a"), ("user-agent", "b"))) == KEY
+    assert _given(("x-litellm-timeout", "5"), ("x-litellm-timeout", "6"))["x-litellm-timeout"] == "5"
 
 
 @pytest.mark.parametrize("value", [KEY, f"Token {KEY}", "Bearer", f"AWS4-HMAC-SHA256 Credential={KEY}/20260310"])
