@@ -17,7 +17,7 @@ from proxy import group_services
 from proxy.models import AccessGroup, Deployment
 from proxy.pools_api import group_budgets
 from teams.api_base import ApiError, ManagementView, listed, once_more, required_text
-from teams.api_fields import NamesField, TextField
+from teams.api_fields import FreeTextField, NamesField, TextField
 from teams.models import Team
 
 Row = dict[str, Any]
@@ -31,9 +31,10 @@ class GroupNew(ManagementView):
 
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        name = required_text(self.body, "access_group").strip()
-        if len(name) > 255:
-            raise ApiError(400, "access_group: at most 255 characters", param="access_group")
+        try:
+            name = TextField(max_length=255).run_validation(required_text(self.body, "access_group"))
+        except serializers.ValidationError as error:
+            raise serializers.ValidationError({"access_group": error.detail}) from error
         return Response(_fill(name, self.body, self, fresh=True))
 
 
@@ -128,7 +129,7 @@ class GrantSerializer(serializers.Serializer[Any]):
     """POST and PUT /v1/access_group; what is not named keeps its value."""
 
     access_group_name = TextField(max_length=255, required=False, allow_null=True)
-    description = TextField(required=False, allow_null=True, allow_blank=True)
+    description = FreeTextField(required=False, allow_null=True, allow_blank=True)
     access_model_names = NamesField(required=False, allow_null=True)
     access_mcp_server_ids = NamesField(required=False, allow_null=True)
     access_agent_ids = NamesField(required=False, allow_null=True)

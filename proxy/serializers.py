@@ -8,7 +8,7 @@ from rest_framework import serializers
 from proxy.from_litellm import NewModel, read_model, refuse_secrets
 from proxy.merging import follow_the_book, plain
 from proxy.models import Deployment
-from teams.api_fields import ObjectField, TextField
+from teams.api_fields import ObjectField, TextField, refuse_control
 from teams.api_types import WRONG_TYPE, ApiError
 
 
@@ -44,6 +44,7 @@ class ModelSerializer(serializers.Serializer[Any]):
         public_id = value.get("id")
         if public_id is not None and (not isinstance(public_id, str) or not 0 < len(public_id) <= 128):
             raise serializers.ValidationError({"id": "write a string of at most 128 characters"})
+        refuse_control(public_id or "")
         return value
 
     def new_model(self, *, now: datetime) -> NewModel:

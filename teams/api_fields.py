@@ -25,6 +25,7 @@ _SECRET_WORDS = ("secret", "password", "token", "api_key", "apikey", "private", 
 #: No double is smaller: who writes such an amount means something else.
 _SMALLEST = -324
 _TOP_USD = MAX_BUDGET_NANO // 10**9
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _NUMBER = re.compile(r"^[+-]?[0-9]{1,30}(\.[0-9]{1,60})?([eE][+-]?[0-9]{1,4})?$")
 
 
@@ -69,13 +70,27 @@ class SwitchField(serializers.BooleanField):
             raise wrong_type("write true or false") from error
 
 
-class TextField(serializers.CharField):
-    """Text is text: numbers and booleans are not turned into it."""
+def refuse_control(text: str) -> str:
+    """The text, unless it has control characters (Cc), which break the lines of logs and exports. ValidationError."""
+    if _CONTROL.search(text):
+        raise serializers.ValidationError("must not contain control characters, such as a line break")
+    return text
+
+
+class FreeTextField(serializers.CharField):
+    """Text is text: numbers and booleans are not turned into it. It may have several lines."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             raise wrong_type("write a string")
         return super().to_internal_value(data)
+
+
+class TextField(FreeTextField):
+    """A name or a value, in one line."""
+
+    def to_internal_value(self, data: Any) -> str:
+        return refuse_control(super().to_internal_value(data))
 
 
 class MailField(TextField, serializers.EmailField):
@@ -108,6 +123,7 @@ class NamesField(serializers.Field[list[str], Any, Any, Any]):
             raise serializers.ValidationError("write a list of non-empty strings")
         if len(data) > 1000 or any(len(item) > 255 for item in data):
             raise serializers.ValidationError("at most 1000 names of at most 255 characters each")
+        refuse_control("".join(data))
         return list(dict.fromkeys(data))
 
 

@@ -10,7 +10,16 @@ from rest_framework import serializers
 
 from teams import services
 from teams.actors import Actor
-from teams.api_fields import AliasesField, MailField, MoneyField, NamesField, TextField, ValidityField
+from teams.api_fields import (
+    AliasesField,
+    FreeTextField,
+    MailField,
+    MoneyField,
+    NamesField,
+    TextField,
+    ValidityField,
+    refuse_control,
+)
 from teams.api_types import ApiError
 from teams.field_rights import refuse_wider
 from teams.limit_serializers import LimitsSerializer
@@ -214,7 +223,7 @@ class ProjectSerializer(TaggedSerializer):
 
     project_id = TextField(source="public_id", max_length=128, required=False, allow_null=True)
     project_alias = TextField(source="name", max_length=255, required=False, allow_null=True)
-    description = TextField(max_length=2000, required=False, allow_null=True, allow_blank=True)
+    description = FreeTextField(max_length=2000, required=False, allow_null=True, allow_blank=True)
 
     columns = LimitsSerializer.columns | {"name", "description"}
 
@@ -238,7 +247,8 @@ class ProjectSerializer(TaggedSerializer):
 class CustomerSerializer(LimitsSerializer):
     """POST /customer/new, and as a merge patch /customer/update."""
 
-    user_id = TextField(source="public_id", max_length=255)
+    # Calls name whom they like, and whoever they named can be changed.
+    user_id = FreeTextField(source="public_id", max_length=255)
     alias = TextField(max_length=255, required=False, allow_null=True)
     organization_id = TextField(max_length=128, required=False, allow_null=True)
 
@@ -249,6 +259,9 @@ class CustomerSerializer(LimitsSerializer):
 
     columns = LimitsSerializer.columns | {"alias", "allowed_region", "default_model"}
     keeps = frozenset({"allowed_model_region", "default_model"})
+
+    def validate_user_id(self, value: str) -> str:
+        return value if self.instance else refuse_control(value)
 
     def customer(self) -> Customer:
         """An unsaved, validated customer."""
@@ -267,11 +280,15 @@ class TagSerializer(LimitsSerializer):
 
     # Ids of the deployments that the tag is for, which are told so; no list of what it may call, as in other scopes.
     models = NamesField(required=False, allow_null=True)
-    name = TextField(max_length=255)
-    description = TextField(max_length=2000, required=False, allow_null=True, allow_blank=True)
+    # As calls name it; a new one is named as everything else here.
+    name = FreeTextField(max_length=255)
+    description = FreeTextField(max_length=2000, required=False, allow_null=True, allow_blank=True)
     organization_id = TextField(max_length=128, required=False, allow_null=True)
 
     columns = LimitsSerializer.columns | {"description"}
+
+    def validate_name(self, value: str) -> str:
+        return value if self.instance else refuse_control(value)
 
     def tag(self) -> Tag:
         """An unsaved, validated tag."""
