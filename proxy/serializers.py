@@ -8,6 +8,7 @@ from rest_framework import serializers
 from proxy.from_litellm import NewModel, read_model, refuse_secrets
 from proxy.merging import follow_the_book, plain
 from proxy.models import Deployment
+from proxy.param_types import wrong_types
 from teams.api_fields import ObjectField, TextField, refuse_control
 from teams.api_types import WRONG_TYPE, ApiError
 
@@ -19,6 +20,13 @@ class _ExactObjectField(ObjectField):
         super().to_internal_value(data)
         exact: dict[str, Any] = data
         return exact
+
+
+def _typed(values: dict[str, Any]) -> dict[str, Any]:
+    """The values, if each of them is of its type. ValidationError naming those that are not."""
+    if wrong := wrong_types(values):
+        raise serializers.ValidationError(wrong)
+    return values
 
 
 class ModelSerializer(serializers.Serializer[Any]):
@@ -36,7 +44,7 @@ class ModelSerializer(serializers.Serializer[Any]):
                 {"model": "name the upstream model, e.g. 'openai/gpt-4o-mini'"}, code=WRONG_TYPE
             )
         refuse_secrets(value, allowed="api_key")
-        return value
+        return _typed(value)
 
     def validate_model_info(self, value: dict[str, Any] | None) -> dict[str, Any]:
         value = value or {}
@@ -45,7 +53,7 @@ class ModelSerializer(serializers.Serializer[Any]):
         if public_id is not None and (not isinstance(public_id, str) or not 0 < len(public_id) <= 128):
             raise serializers.ValidationError({"id": "write a string of at most 128 characters"})
         refuse_control(public_id or "")
-        return value
+        return _typed(value)
 
     def new_model(self, *, now: datetime) -> NewModel:
         """An unsaved deployment and what belongs beside it. Raises ValidationError naming the field."""
