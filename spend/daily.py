@@ -4,7 +4,7 @@ A zone's day is the UTC day, less what its last hours move to the day after (or 
 these hours are read call by call, so that zones cost little and add up exactly.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from operator import attrgetter
@@ -13,6 +13,7 @@ from typing import Any, Self
 from django.db.models import Count, Q, QuerySet, Sum, Value
 from django.db.models.functions import TruncDate
 
+from spend import noted_days
 from spend.activity import SUMS
 from spend.models import Activity, DailyTotal, Hold, LedgerEntry, Refusal
 from spend.query import Days
@@ -138,12 +139,29 @@ class Selection:
 
     def turned_to(self, start: int, size: int) -> tuple[list[Row], int]:
         """Some rows, the newest UTC day first, and how many there are; without reading the others."""
-        activity, end = self._in_utc()._activity(), start + size
-        count = activity.count()
-        rows = [Row.of(row) for row in activity.order_by("-day", "-id").values_list(*_LABELS, *SUMS)[start:end]]
+        end, by_day = start + size, self._in_utc()._rows_by_day()
+        count, rows = sum(by_day.values()), self._in_utc()._some_rows(by_day, start, size)
         shown = list(self._shifted(rows)) if self.days.zone.utcoffset(None) and rows else rows
         refused, all_refused = self._some_refused(max(0, start - count), max(0, end - count))
         return [*shown, *refused], count + all_refused
+
+    def _rows_by_day(self) -> dict[date, int]:
+        """How many rows each day has, those of everybody as they are noted."""
+        rows, counts = self._activity(), dict[date, int]()
+        if self.totals is not None:
+            noted, others = noted_days.as_noted(self.days)
+            counts = {day: one.rows_of_teams if self.totals else one.rows for day, one in noted.items()}
+            rows = rows.filter(day__in=others)
+        return counts | dict(rows.order_by().values_list("day").annotate(n=Count("pk")))
+
+    def _some_rows(self, by_day: Mapping[date, int], start: int, size: int) -> list[Row]:
+        """Days before these rows are passed over unread."""
+        for day in sorted(by_day, reverse=True):
+            if start < by_day[day]:
+                rows = self._activity().filter(day__lte=day).order_by("-day", "-id").values_list(*_LABELS, *SUMS)
+                return [Row.of(row) for row in rows[start : start + size]]
+            start -= by_day[day]
+        return []
 
     def _in_utc(self) -> Self:
         """The same of all UTC days that the zone's days reach into."""

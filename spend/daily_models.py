@@ -45,6 +45,36 @@ class DailyTotal(DailySums):
         return f"{self.day} org:{self.organization_id} {self.model}"
 
 
+class DailyTeam(DailySums):
+    """What all keys of a team did together on a day that is over, as long as it is as it was noted (`NotedDay`)."""
+
+    team_id = models.BigIntegerField()
+
+    class Meta:
+        indexes = [models.Index(fields=["team_id", "day"], name="spend_dailyteam_of")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["day", "team_id", "organization_id", "model", "upstream_model", "provider", "call_type"],
+                name="spend_dailyteam_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} team:{self.team_id} {self.model}"
+
+
+class NotedDay(models.Model):
+    """A day that is over, as it was when it had so many deeds: see `spend.noted_days`."""
+
+    day = models.DateField(unique=True)
+    deeds = models.BigIntegerField("calls, attempts that failed, and corrections")
+    rows = models.BigIntegerField("rows of activity without tags")
+    rows_of_teams = models.BigIntegerField("those of teams")
+
+    def __str__(self) -> str:
+        return f"{self.day}"
+
+
 class DailyLeader(models.Model):
     """One of those that spent most on a day that is over: among them reports find whom to name, and then read sums."""
 

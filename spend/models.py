@@ -9,16 +9,25 @@ from django.db.models import Q
 from django.utils import timezone
 
 from keys.models import VirtualKey
-from spend.daily_models import DailyLeader, DailySums, DailyTotal, OwnerTotal, ScopeTotal, SummedDay
+from spend.daily_models import (
+    DailyLeader,
+    DailySums,
+    DailyTeam,
+    DailyTotal,
+    NotedDay,
+    OwnerTotal,
+    ScopeTotal,
+    SummedDay,
+)
 from spend.late import PostedLate
 from spend.price_models import MOST_HOURS, PACKAGED, Markup, Price, PriceReload
 from teams.callers import Caller
 from teams.models import Customer, Organization, Team, User
 
 __all__ = [
-    "MOST_HOURS", "PACKAGED", "Activity", "Attribution", "Crossing", "DailyLeader", "DailyTotal", "Hold",
-    "LedgerEntry", "Markup", "OwnerTotal", "Price", "PriceReload", "Refusal", "Rollup", "ScopeTotal", "SpendReset",
-    "SummedDay",
+    "MOST_HOURS", "PACKAGED", "Activity", "Attribution", "Crossing", "DailyLeader", "DailyTeam", "DailyTotal", "Hold",
+    "LedgerEntry", "Markup", "NotedDay", "OwnerTotal", "Price", "PriceReload", "Refusal", "Rollup", "ScopeTotal",
+    "SpendReset", "SummedDay",
 ]  # fmt: skip
 
 

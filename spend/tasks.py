@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from spend import book, closed_days, ever, reload_services, services
+from spend import book, closed_days, ever, noted_days, reload_services, services
 
 
 @shared_task
@@ -30,5 +30,6 @@ def reload_prices(**_: object) -> int | None:
 
 @shared_task
 def close_days(**_: object) -> int:
-    """Note who spent most on days that are over, for reports, and sum them up. Repeatable."""
-    return closed_days.close_days(now=timezone.now()) + ever.sum_up_days(now=timezone.now())
+    """Note of days that are over what reports ask for, and sum them up. Repeatable."""
+    now = timezone.now()
+    return closed_days.close_days(now=now) + noted_days.note_days(now=now) + ever.sum_up_days(now=now)
