@@ -15,7 +15,7 @@ from keys.api import KeyView
 from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import key_row, owner_row, status_of
 from keys.serializers import token_from
-from teams.access_groups import RELATION
+from teams.access_groups import listed_groups
 from teams.actors import MASTER, SYSTEM
 from teams.api_base import ApiError, ManagementView, flag, unwired, whole_number
 from teams.api_fields import DayOrInstantField
@@ -107,7 +107,7 @@ class KeyList(KeyView):
         return with_end + [key for key in rows if not ends[key.pk]]
 
     def _full(self, rows: list[VirtualKey], query: Any) -> list[dict[str, Any]]:
-        prefetch_related_objects(rows, RELATION)
+        prefetch_related_objects(rows, listed_groups())
         spent, now, expanded = self.spent(rows), timezone.now(), "user" in query.getlist("expand")
         shown = [key_row(key, spent, now) | {"status": status_of(key, now)} for key in rows]
         if expanded:

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Prefetch, Q
 from django.utils import timezone
 
-from teams.access_groups import RELATION
+from teams.access_groups import RELATION, listed_groups
 from teams.callers import Caller, Standing
 from teams.json_checks import names_in
 from teams.models import Limits, Organization, Project, SharedBudget, Team, User
@@ -83,7 +83,7 @@ class KeyQuerySet(models.QuerySet["VirtualKey"]):
             Prefetch("user", User.objects.only("public_id")),
             "shared_budget",
             "end_user_budget",
-            RELATION,
+            listed_groups(),
         )
 
 

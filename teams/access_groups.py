@@ -6,12 +6,16 @@ The groups, and whom they are assigned to, are known only above, which says with
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from django.db.models import Prefetch
+
 from teams.actors import Actor
 from teams.api_types import ApiError
 from teams.callers import Caller
 
-#: Relation by which a key or a team knows its groups; lists prefetch it.
+#: Relation by which a key or a team knows its groups.
 RELATION = "access_groups"
+#: Where rows of lists have theirs as a mere list: a manager and a queryset for each row are dear.
+_LISTED = "listed_groups"
 FIELD = "access_group_ids"
 #: Gives a stored key or team exactly the groups with these ids. ApiError 400 for one that does not exist.
 Assign = Callable[[Any, list[str], Actor], None]
@@ -38,8 +42,14 @@ def beyond(names: Collection[str], models: Collection[str]) -> frozenset[str]:
     return frozenset().union(*(tells(names, models) for tells in _tells)) if names else frozenset()
 
 
+def listed_groups() -> "Prefetch[str, Any, str]":
+    """To be prefetched with rows that are only shown."""
+    return Prefetch(RELATION, to_attr=_LISTED)
+
+
 def group_ids(row: Any) -> list[str]:
-    return sorted(group.public_id for group in getattr(row, RELATION).all())
+    listed = getattr(row, _LISTED, None)
+    return sorted(group.public_id for group in (getattr(row, RELATION).all() if listed is None else listed))
 
 
 def assign_sent(row: Any, body: Mapping[str, Any], caller: Caller, *, may: bool = False) -> bool:

@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Upper
 from django.utils import timezone
 
-from teams.access_groups import RELATION
+from teams.access_groups import listed_groups
 from teams.callers import Caller, Standing
 from teams.invitation import Invitation
 from teams.platform import Platform
@@ -207,7 +207,7 @@ class TeamQuerySet(models.QuerySet["Team"]):
 
     def with_owners(self) -> Self:
         """What a team's row shows beside the team and its people: read once each, as many teams share it."""
-        return self.prefetch_related("organization__shared_budget", "shared_budget", "member_budget", RELATION)
+        return self.prefetch_related("organization__shared_budget", "shared_budget", "member_budget", listed_groups())
 
 
 class Team(Archived, Limits):
