@@ -25,8 +25,8 @@ COLUMNS = ("key_id", "user_id")
 _LATE_ENTRIES = LedgerEntry.objects.filter(PostedLate("posted_at", "admitted_at"))
 #: After so long the rest is left to the next time: on SQLite nobody else writes meanwhile, nor waits for ever.
 _SECONDS = 10
-#: Those that spent most are looked for among twice as many as wanted, and so many more.
-_MARGIN = 1000
+#: Those that spent most are looked for among so many more than are wanted.
+_MARGIN = 2000
 _SUMS = ("amount_nano", "requests", "input_tokens", "output_tokens")
 _ADDED = ", ".join(f"{name} = spend_ownertotal.{name} + excluded.{name}" for name in _SUMS)
 
@@ -85,7 +85,7 @@ def _most(column: str, limit: int, through: date) -> list[tuple[int, int, int, i
     since = Activity.objects.filter(tag="", day__gt=through, **some)
     late = _late_since(through).filter(**some)
     leading: tuple[_Rows, ...] = (known.values_list("owner_id"), since.values_list(column), late.values_list(column))
-    names, owners = _sql(rows.order_by("-amount_nano")[: 2 * limit + _MARGIN] for rows in leading)
+    names, owners = _sql(rows.order_by("-amount_nano")[: limit + _MARGIN] for rows in leading)
     named = RawSQL("SELECT pk FROM named", ())
     of_named = {f"{column}__in": named}
     parts, values = _sql((
