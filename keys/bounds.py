@@ -22,6 +22,7 @@ from teams.windows import length_of
 
 #: Columns by which the ceiling of the main budget changes.
 RAISED = frozenset({"max_budget_nano", "raise_nano", "raise_until"})
+_COLUMNS_OF = {"max_budget_nano": RAISED | {"budget_duration"}}
 
 
 def inherit_limits(key: VirtualKey, makers: Sequence[Limits]) -> None:
@@ -29,10 +30,9 @@ def inherit_limits(key: VirtualKey, makers: Sequence[Limits]) -> None:
     for column in NUMBERS:
         limited = [one for one in makers if one.effective(column) is not None]
         if key.effective(column) is None and limited:
-            tightest = min(limited, key=lambda one: one.effective(column) or 0)
-            setattr(key, column, tightest.effective(column))
-            if column == "max_budget_nano":
-                key.budget_duration = key.budget_duration or tightest.schedule[0]
+            setattr(key, column, min(one.effective(column) or 0 for one in limited))
+            if column == "max_budget_nano" and not key.budget_duration:
+                key.budget_duration = max((one.schedule[0] for one in limited), key=length_of)
     for one in makers:
         key.allowed_models = key.allowed_models or list(one.allowed_models)
         key.budget_limits = key.budget_limits or list(one.effective("budget_limits"))
@@ -81,22 +81,35 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
         refuse_models(key.allowed_models, minter)
 
 
-def refuse_beyond_own(key: VirtualKey, own: Sequence[Limits]) -> None:
-    """ApiError 400 naming a limit of somebody's own place that nothing keeps whoever calls with the key to."""
+def refuse_beyond_own(
+    key: VirtualKey, own: Sequence[Limits], changed: frozenset[str] | None = None, *, now: datetime
+) -> None:
+    """ApiError 400 naming a limit of somebody's own place that nothing keeps whoever calls with the key to.
+
+    Of a change only limits in the `changed` columns are judged.
+    """
     chain = [key, *owners_of(key)]
     for top in own:
-        kept = {
-            name: top.effective(column) is None or any(_keeps(one, top, column) for one in chain)
-            for column, name in NUMBERS.items()
-        } | {
-            "budget_limits": any(_within_windows(one, top) for one in chain),
-            "model_max_budget": any(_within_models(one.limits_by_model, top.limits_by_model) for one in chain),
-            "models": not top.allowed_models
-            or any(one.allowed_models and not foreign_models(one.allowed_models, top) for one in chain),
-        }
-        for name, is_kept in kept.items():
-            if not is_kept:
-                raise _beyond(name, "you have there yourself")
+        for (name, columns), is_kept in _kept(chain, top, now).items():
+            if not is_kept and (changed is None or columns & changed):
+                raise ApiError(400, f"{name}: is beyond your own limits there; write a value within them", param=name)
+
+
+def _kept(chain: Sequence[Limits], top: Limits, now: datetime) -> dict[tuple[str, frozenset[str]], bool]:
+    """Whether each limit of `top` is kept by one of a key's chain, by its name and the columns it is about."""
+    numbers = {
+        (name, _COLUMNS_OF.get(column, frozenset({column}))): top.effective(column) is None
+        or any(_keeps(one, top, column, now) for one in chain)
+        for column, name in NUMBERS.items()
+    }
+    return numbers | {
+        ("budget_limits", frozenset({"budget_limits"})): any(_within_windows(one, top) for one in chain),
+        ("model_max_budget", frozenset({"model_limits"})): any(
+            _within_models(one.limits_by_model, top.limits_by_model) for one in chain
+        ),
+        ("models", frozenset({"allowed_models"})): not top.allowed_models
+        or any(_keeps_models(one, top) for one in chain),
+    }
 
 
 def own_limits(key: VirtualKey, user_pk: int) -> list[Limits]:
@@ -155,10 +168,17 @@ def _opens_more(key: VirtualKey, minter: VirtualKey) -> bool:
     return bool(minter.allowed_models and key.pk and not set(group_ids(key)) <= set(group_ids(minter)))
 
 
-def _keeps(one: Limits, top: Limits, column: str) -> bool:
+def _keeps(one: Limits, top: Limits, column: str, now: datetime) -> bool:
     own, most = one.effective(column), top.effective(column)
-    shorter = column == "max_budget_nano" and _is_shorter(one, top)
-    return own is not None and own <= most and not shorter
+    if own is None or own > most:
+        return False
+    return column != "max_budget_nano" or not (_is_shorter(one, top) or _is_raised_beyond(one, top, now))
+
+
+def _keeps_models(one: Limits, top: Limits) -> bool:
+    """A key's access groups open more than its list."""
+    is_open = isinstance(one, VirtualKey) and one.pk and group_ids(one)
+    return bool(one.allowed_models) and not is_open and not foreign_models(one.allowed_models, top)
 
 
 def _is_shorter(own: Limits, top: Limits) -> bool:
@@ -166,8 +186,8 @@ def _is_shorter(own: Limits, top: Limits) -> bool:
     return top.effective("max_budget_nano") is not None and length_of(own.schedule[0]) < length_of(top.schedule[0])
 
 
-def _is_raised_beyond(key: VirtualKey, minter: VirtualKey, now: datetime) -> bool:
-    """Whether a temporary raise takes the budget further, or for longer, than the calling key's goes."""
+def _is_raised_beyond(key: Limits, minter: Limits, now: datetime) -> bool:
+    """Whether a temporary raise takes the budget further, or for longer, than the other one goes."""
     top, until = minter.effective("max_budget_nano"), key.raise_until
     if top is None or not key.raise_nano or until is None or until <= now:
         return False

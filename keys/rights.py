@@ -147,7 +147,7 @@ def judge_new(caller: Caller, key: VirtualKey, *, now: datetime, route: str = MA
         inherit(key, minter)
         refuse_beyond_minter(key, minter, COLUMNS, now=now)
         _judge_routes(key, minter)
-    refuse_beyond_own(key, own)
+    refuse_beyond_own(key, own, now=now)
     _refuse_beyond_owners(key, VirtualKey())
 
 
@@ -168,10 +168,17 @@ def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey, *, now: da
     if not is_leader:
         refuse_own_budget(key, stored)
         refuse_taking_off(key, stored)
+    _refuse_beyond_caller(caller, key, changed_columns(key, stored), now)
+    _refuse_beyond_owners(key, stored)
+
+
+def _refuse_beyond_caller(caller: Caller, key: VirtualKey, changed: frozenset[str], now: datetime) -> None:
+    """ApiError 400 naming what a change sets beyond the calling key, or beyond a member who may know the secret."""
     minter = _minter(caller)
     if minter is not None:
-        refuse_beyond_minter(key, minter, changed_columns(key, stored), now=now)
-    _refuse_beyond_owners(key, stored)
+        refuse_beyond_minter(key, minter, changed, now=now)
+    if key.user_id is None:
+        refuse_beyond_own(key, _own_limits(caller, key), changed, now=now)
 
 
 def _refuse_beyond_owners(key: VirtualKey, stored: VirtualKey) -> None:
@@ -197,13 +204,14 @@ def assign_groups(caller: Caller, key: VirtualKey, body: Mapping[str, Any]) -> b
     """Carry out what a validated body says of a stored key's access groups; returns whether that changed anything.
 
     They open nothing that the key's team does not, so who leads the team hands them out, and members whom it lets;
-    but by no key that is limited to some models itself. ApiError 400 or 403.
+    but nobody who is limited to some models, nor by a key that is. ApiError 400 or 403.
     """
     if FIELD not in body or key.team_id is None or caller.is_admin:
         return assign_sent(key, body, caller)
     minter = _minter(caller)
+    makers = [*_own_limits(caller, key), *([minter] if minter else [])]
     may = leads(caller, key) or key.team_id in caller.may_write_in("/key/access_group_assignment")
-    return assign_sent(key, body, caller, may=may and not (minter and minter.allowed_models))
+    return assign_sent(key, body, caller, may=may and not any(one.allowed_models for one in makers))
 
 
 def judge_new_secret(caller: Caller, key: VirtualKey, *, now: datetime) -> None:
@@ -211,7 +219,7 @@ def judge_new_secret(caller: Caller, key: VirtualKey, *, now: datetime) -> None:
     if caller.is_admin:
         return
     _refuse_stronger_owner(caller, key)
-    refuse_beyond_own(key, _own_limits(caller, key))
+    refuse_beyond_own(key, _own_limits(caller, key), now=now)
     minter = _minter(caller)
     if minter is None or minter.pk == key.pk:
         return

@@ -1,5 +1,6 @@
 """A member's own limits hold for every key of the team whose secret the member gets."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tests.api.conftest import Answer, Api
 from tests.api.people import key_of, person
 from tests.factories import issue
 
-ROBOT = "/key/service-account/generate"
+ROBOT, ASSIGN = "/key/service-account/generate", "/key/access_group_assignment"
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def member(search: Team, linus: User) -> User:
     services.update_limits(search, actor=SYSTEM)
     place = Membership(team=search, user=linus, max_budget_nano=10**9, budget_duration="30d", allowed_models=["gpt-a"])
     services.add_member(place, actor=SYSTEM)
-    services.grant_to_members(search, [ROBOT, "/key/regenerate", "/key/update"], actor=SYSTEM)
+    services.grant_to_members(search, [ROBOT, "/key/regenerate", "/key/update", ASSIGN], actor=SYSTEM)
     return linus
 
 
@@ -45,6 +46,7 @@ def test_a_key_of_a_program_has_what_its_maker_has_in_the_team(api: Api, search:
     [
         ({"max_budget": 2}, "max_budget"), ({"budget_duration": "1d"}, "max_budget"), ({"models": ["gpt-b"]}, "models"),
         ({"models": ["all-team-models"]}, "models"),
+        ({"temp_budget_increase": 5, "temp_budget_expiry": "2126-01-01"}, "max_budget"),
     ],
 )  # fmt: skip
 def test_nor_more(api: Api, search: Team, member: User, fields: dict[str, Any], name: str) -> None:
@@ -78,3 +80,46 @@ def test_the_secret_of_a_key_that_is_held_as_tightly_is(api: Api, search: Team, 
     limits: dict[str, Any] = {"max_budget_nano": 10**8, "budget_duration": "30d", "allowed_models": ["gpt-a"]}
     for key in (issue(team=search, user=peer)[0], issue(team=search, **limits)[0]):
         assert api.post("/key/regenerate", {"key": key.token}, bearer=key_of(member)).status == 200
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"models": ["gpt-b"]}, {"models": []}, {"rpm_limit": 9}, {"rpm_limit": None}, {"access_group_ids": ["g"]}],
+)
+def test_a_key_of_a_program_is_not_widened_afterwards(
+    api: Api, search: Team, member: User, fields: dict[str, Any]
+) -> None:
+    place = search.memberships.get(user=member)
+    place.rpm_limit = 5
+    services.update_limits(place, actor=SYSTEM)
+    group = api.post("/v1/access_group", {"access_group_name": "g", "access_model_names": ["gpt-b"]}).json
+    fields = {"access_group_ids": [group["access_group_id"]]} if "access_group_ids" in fields else fields
+    robot = _robot(api, search, key_of(member)).json
+    refused = api.post("/key/update", {"key": robot["key"], **fields}, bearer=key_of(member))
+    assert refused.status in (400, 403), refused.text
+    if any(fields.values()):
+        assert _robot(api, search, key_of(member), **fields).status in (400, 403)
+    assert api.post("/key/update", {"key": robot["key"], "rpm_limit": 4}, bearer=key_of(member)).status == 200
+    assert api.post("/key/update", {"key": robot["key"], "metadata": {"a": 1}}, bearer=key_of(member)).status == 200
+
+
+def test_the_secret_of_a_key_that_is_raised_or_in_a_group_is_not_to_be_had(
+    api: Api, search: Team, member: User
+) -> None:
+    limits: dict[str, Any] = {"max_budget_nano": 10**8, "budget_duration": "30d", "allowed_models": ["gpt-a"]}
+    raised, grouped = (issue(team=search, **limits)[0] for _ in range(2))
+    body = {"key": raised.token, "temp_budget_increase": 50, "temp_budget_expiry": "2126-01-01"}
+    assert api.post("/key/update", body).status == 200
+    group = api.post("/v1/access_group", {"access_group_name": "g", "access_model_names": ["gpt-b"]}).json
+    body = {"key": grouped.token, "access_group_ids": [group["access_group_id"]]}
+    assert api.post("/key/update", body).status == 200
+    for key in (raised, grouped):
+        assert api.post("/key/regenerate", {"key": key.token}, bearer=key_of(member)).status == 400
+
+
+def test_of_several_limits_the_smallest_amount_and_the_longest_time_are_passed_on(
+    api: Api, search: Team, member: User
+) -> None:
+    own = issue(team=search, user=member, max_budget_nano=5 * 10**8, budget_duration="1d")[1]
+    made = _robot(api, search, own)
+    assert (made.status, made.json["max_budget"], made.json["budget_duration"]) == (200, Decimal("0.5"), "30d")
