@@ -52,6 +52,24 @@ def test_somebody_sends_the_own_row_back(api: Api, linus: User, search: Team, pa
     assert (linus.alias, linus.max_budget_nano, linus.budget_duration) == ("Lin", 10**9, "30d")
 
 
+def test_nobody_learns_by_a_change_where_others_are_and_what_exists(
+    api: Api, linus: User, grace: User, search: Team
+) -> None:
+    services.update_limits(User.objects.get(pk=grace.pk), actor=SYSTEM)
+    api.post("/budget/new", {"budget_id": "b", "max_budget": 9})
+    api.post("/user/update", {"user_id": grace.public_id, "sso_user_id": "taken"})
+    secret = key_of(linus)
+    for field, there, absent in (("teams", [search.public_id], ["no"]), ("organizations", ["default"], ["no"])):
+        bodies = [{"user_id": grace.public_id, field: value} for value in (there, absent)]
+        assert {api.post("/user/update", body, bearer=secret).status for body in bodies} == {403}
+    for field, there, absent in (("budget_id", "b", "no"), ("sso_user_id", "taken", "free")):
+        answers = [
+            api.post("/user/update", {"user_id": linus.public_id, field: value}, bearer=secret)
+            for value in (there, absent)
+        ]
+        assert {(answer.status, answer.error["param"]) for answer in answers} == {(403, field)}
+
+
 @pytest.mark.parametrize("field", ["teams", "organizations"])
 def test_an_admin_is_told_how_people_join(api: Api, linus: User, field: str) -> None:
     answer = api.post("/user/update", {"user_id": linus.public_id, field: ["other"]})
