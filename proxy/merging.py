@@ -48,11 +48,8 @@ def patch(
 ) -> Deployment:
     """A merge patch: what is not named keeps the value it has now. Raises ValidationError naming the field."""
     known = services.locked(known)
-    cards = book.cards_at(now, [known.price_item, item := services.price_item(known)])
-    own = cards.get(known.price_item)
+    params, prices = _prices(known, params, info, now)
     anew = _anew(known, params)
-    # A price that is sent now comes before the one that is there.
-    prices = stated_prices(own) | other_prices(info, show_prices(own or cards.get(item))) | by_the_million(info, params)
     kept = _params(known, params) | stated.held(known, but=anew) | prices
     merged = {**kept, **{field: value for field, value in params.items() if value is not None}}
     kept_info = _info(known, same_model="model" not in params)
@@ -75,13 +72,32 @@ def patch(
     return apply_to(known, new, actor=actor, now=now)
 
 
+def _prices(
+    known: Deployment, params: Mapping[str, Any], info: Mapping[str, Any], now: datetime
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`litellm_params` without prices that only say again what holds, and all prices that are the deployment's own.
+
+    One that is sent comes before the one that holds; who sets one of those of the price book has the others from there.
+    """
+    cards = book.cards_at(now, [known.price_item, item := services.price_item(known)])
+    own = cards.get(known.price_item)
+    shown = show_prices(own or cards.get(item))
+    wished = other_prices(info, shown)
+    again = wished.keys() - other_prices(params, shown).keys()
+    given = {field: value for field, value in params.items() if field not in again}
+    wished |= by_the_million(info, given)
+    sets = own or wished or other_prices(given, {})
+    return given, (stated_prices(own or cards.get(item)) if sets else {}) | wished
+
+
 def follow_the_book(model: NewModel, params: Mapping[str, Any], info: Mapping[str, Any], *, now: datetime) -> NewModel:
     """A new model that is made of another one's row goes by the price book where the row said what that asks for."""
     if model.price is None or not info.get("created_at") or any(map(is_price, params)):
         return model
-    item = services.price_item(model.deployment)
-    differs = other_prices(info, show_prices(book.cards_at(now, [item]).get(item)))
-    return model if differs else replace(model, price=None)
+    # The book's, of the model that it calls or of the one whose row it was.
+    items = {services.price_item(model.deployment), str(info.get("key") or "")}
+    same = any(not other_prices(info, show_prices(card)) for card in book.cards_at(now, items).values())
+    return replace(model, price=None) if same else model
 
 
 def _leave_waiting(known: Deployment, changed: Deployment) -> None:

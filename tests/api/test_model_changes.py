@@ -103,7 +103,7 @@ def test_a_row_that_is_sent_back_or_cloned_goes_on_with_the_price_book(api: Api,
     api.post("/model/new", BOOKED | {"model_info": {"id": "house-1"}})
     row = json.loads(api.get("/model/info", {"litellm_model_id": "house-1"}).text)["data"][0]
     if clone:
-        row["litellm_params"]["api_key"] = SECRET
+        row["litellm_params"] |= {"api_key": SECRET, "model": "openai/gpt-4o"}
         assert api.post("/model/new", row | {"model_info": row["model_info"] | {"id": "house-2"}}).status == 200
     else:
         assert api.post("/model/update", row).status == 200
@@ -118,6 +118,26 @@ def test_a_price_in_the_info_of_a_model_replaces_the_one_that_is_there(api: Api,
     prices = {"input_cost_per_token": 9e-6, "output_cost_per_token": 9e-6}
     changed = api.post("/model/update", {"model_info": {"id": "house-1", **prices}})
     assert changed.json["litellm_params"]["input_cost_per_token"] == Decimal("0.000009")
+
+
+@pytest.mark.parametrize("part", ["model_info", "litellm_params"])
+def test_one_price_that_is_changed_in_a_row_has_the_others_from_the_book(api: Api, part: str) -> None:
+    book.seed_prices(now=NOON)
+    api.post("/model/new", BOOKED | {"model_info": {"id": "house-1"}})
+    row = json.loads(api.get("/model/info", {"litellm_model_id": "house-1"}).text)["data"][0]
+    row[part]["input_cost_per_token"] = 1e-5
+    shown = api.post("/model/update", row).json["model_info"]
+    assert (shown["input_cost_per_token"], shown["output_cost_per_token"]) == (Decimal("0.00001"), Decimal("0.0000006"))
+
+
+@pytest.mark.parametrize("part", ["model_info", "litellm_params"])
+def test_a_price_that_is_changed_in_the_row_of_a_model_with_its_own_is_heard(
+    api: Api, house: Deployment, part: str
+) -> None:
+    row = json.loads(api.get("/model/info", {"litellm_model_id": "house-1"}).text)["data"][0]
+    row[part]["input_cost_per_token"] = 3e-5
+    shown = api.post("/model/update", {name: row[name] for name in ("model_name", "litellm_params", "model_info")}).json
+    assert shown["model_info"]["input_cost_per_token"] == Decimal("0.00003")
 
 
 def test_models_of_the_file_are_changed_in_the_file(api: Api, house: Deployment) -> None:
