@@ -21,11 +21,12 @@ from keys.serializers import KeySerializer, token_from
 from teams.api_base import MOST_NAMES, ApiError, listed, required_names, required_text
 from teams.api_types import MISSING, Misshapen, reason_of
 from teams.models import Team
+from teams.spend_field import SpendView
 
 _BULK_UPDATE = "/key/bulk_update"
 
 
-class KeyBulkUpdate(KeyView):
+class KeyBulkUpdate(KeyView, SpendView):
     """POST /key/bulk_update: up to 500 merge patches."""
 
     detail_errors = True
@@ -59,9 +60,12 @@ class KeyBulkUpdate(KeyView):
         key = managed_key(self.caller, named_key(patch), _BULK_UPDATE, locked=True)
         if team is not None and key.team_id != team.pk:
             raise ApiError(400, f"key: is no key of team {team.public_id}", param="key")
-        key = changed_key(key, KeySerializer, self.caller, patch, now=now)
+        sent = patch if self.caller.is_admin else self.without_same_spend(key, patch)
+        key = changed_key(key, KeySerializer, self.caller, sent, now=now)
         key = services.update_key(key, actor=self.caller.actor, now=now)
         self.waits_for_workers |= assign_groups(self.caller, key, patch)
+        if self.caller.is_admin:
+            self.set_spend(key, patch, now)
         return self.row(key, now)
 
 

@@ -38,7 +38,7 @@ INSIDE = (
     "guardrails", "policies", "prompts", "enforced_params", "tpm_limit_type", "rpm_limit_type",
     "allowed_passthrough_routes", "denied_passthrough_routes", "disable_global_guardrails", "enable_prompt_caching",
 )  # fmt: skip
-#: Of these what limits the key: a note that is rewritten takes nothing of it off.
+#: Of these what limits the key.
 _LIMITS = ("enforced_params", "tpm_limit_type", "rpm_limit_type")
 #: Fields that are kept as they are, with their empty values.
 KEPT: dict[str, Any] = {
@@ -90,14 +90,10 @@ class ExtrasSerializer(serializers.Serializer[Any]):
     def fill_extras(self, key: Any, before: Mapping[str, Any]) -> None:
         """Set what was sent of the fields above on an unsaved key, whose metadata was `before`.
 
-        A field that says what is stored already leaves the word to `metadata`; what limits the key stays unless named.
+        Other metadata takes nothing off that limits the key.
         """
         values = self.validated_data
-        inside = {
-            name: values[name]
-            for name in INSIDE
-            if values.get(name) is not None and (name not in key.metadata or values[name] != before.get(name))
-        }
+        inside = {name: values[name] for name in INSIDE if values.get(name) is not None}
         limits = {name: before[name] for name in _LIMITS if name in before}
         key.metadata = {**limits, **key.metadata, **inside}
         kept = {name: values[name] for name in KEPT if name in values}

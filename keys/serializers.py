@@ -10,7 +10,7 @@ from django.db.models import Q
 from rest_framework import serializers
 
 from keys import secrets
-from keys.extras import ROUTES_OF_TYPE, ExtrasSerializer, refuse_promises
+from keys.extras import INSIDE, ROUTES_OF_TYPE, ExtrasSerializer, refuse_promises
 from keys.key_rules import wrong_alias
 from keys.models import MASTER_ID, RetiredSecret, VirtualKey
 from keys.services import is_guest
@@ -49,13 +49,18 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
         "alias", "aliases", "tags", "allowed_routes", "output_cap_policy", "auto_rotate", "rotation_interval",
         "end_user_budget",
     }  # fmt: skip
-    inside = (*LimitsSerializer.inside, "end_user_budget_id")
+    inside = (*LimitsSerializer.inside, "end_user_budget_id", "tags", *INSIDE)
     null_keeps: ClassVar[frozenset[str]] = LimitsSerializer.null_keeps | {"tags", "output_cap_policy"}
 
     def to_internal_value(self, data: Any) -> Any:
         if isinstance(data, dict):
             refuse_promises(data)
         return super().to_internal_value(data)
+
+    def doubled(self, instance: Any) -> dict[str, Any]:
+        budget = instance.end_user_budget
+        own = {"end_user_budget_id": budget.public_id if budget else None, "tags": instance.tags}
+        return super().doubled(instance) | own | {name: instance.metadata.get(name) for name in INSIDE}
 
     def validate_key_alias(self, value: str | None) -> str | None:
         if not value:
@@ -74,7 +79,6 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if attrs.get("duration") is not None and attrs.get("expires") is not None:
             self._choose_end(attrs)
-        self._move_tags(attrs)
         if attrs.get("key_type") and not attrs.get("allowed_routes"):
             attrs["allowed_routes"] = list(ROUTES_OF_TYPE[attrs["key_type"]])
         return attrs
@@ -130,15 +134,6 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
                 "of this one with /organization/member_add",
                 param="organization_id",
             )  # fmt: skip
-
-    def _move_tags(self, attrs: dict[str, Any]) -> None:
-        """Clients may write tags inside `metadata`; we keep them in one place."""
-        inner = (attrs.get("metadata") or {}).pop("tags", None)
-        if inner is not None and attrs.get("tags") in (None, self.instance and self.instance.tags):
-            try:
-                attrs["tags"] = NamesField().to_internal_value(inner)
-            except serializers.ValidationError as error:
-                raise serializers.ValidationError({"metadata": {"tags": error.detail}}) from error
 
 
 class NewKeySerializer(KeySerializer):

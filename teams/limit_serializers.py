@@ -26,7 +26,7 @@ from teams.api_types import ApiError
 from teams.limit_fields import BudgetLimitsField, ModelBudgetsField, ModelRatesField, merged
 from teams.models import Limits, SharedBudget, Terms
 from teams.rows import doubled_row, terms_row, zone_of
-from teams.sent_back import is_sent_back
+from teams.sent_back import instant, is_sent_back
 from teams.services import default_zone
 from teams.windows import window_at
 
@@ -141,8 +141,12 @@ class LimitsSerializer(TermsSerializer):
     null_keeps = frozenset({"blocked", "raise_nano"})
 
     def to_internal_value(self, data: Any) -> Any:
-        stored = {} if self.instance is None else doubled_row(self.instance, terms_row(self.instance))
+        stored = {} if self.instance is None else self.doubled(self.instance)
         return super().to_internal_value(_lifted(data, self.inside, stored) if isinstance(data, dict) else data)
+
+    def doubled(self, instance: Any) -> dict[str, Any]:
+        """What rows of the instance show of `inside` beside their `metadata`, too."""
+        return doubled_row(instance, terms_row(instance))
 
     def apply(self, instance: T, *, owner: Limits | None = None) -> T:
         """As above; days end in the time zone of `owner`, where the instance is not placed yet."""
@@ -181,8 +185,15 @@ def _lifted(data: dict[str, Any], names: Collection[str], stored: Mapping[str, A
         return data
     inner = {name: metadata[name] for name in names if name in metadata}
     rest = {name: value for name, value in metadata.items() if name not in inner}
-    given = {name: value for name, value in data.items() if name not in inner or value not in (None, stored.get(name))}
+    given = {name: value for name, value in data.items() if name not in inner or not _is_said(value, stored.get(name))}
     return {**inner, **given, "metadata": rest}
+
+
+def _is_said(sent: Any, stored: Any) -> bool:
+    """Whether a field says nothing, or what is stored; an instant as answers write it."""
+    if isinstance(stored, datetime):
+        return sent is None or instant(sent) == stored
+    return sent is None or bool(sent == stored)
 
 
 def _empty_of(instance: models.Model, name: str) -> Any:

@@ -18,11 +18,12 @@ _CLOSE = timedelta(milliseconds=1)
 
 def is_sent_back(body: Mapping[str, Any], row: Terms) -> bool:
     """Whether the body has the instant at which the row was made, which only our answers have."""
-    made = _instant(body.get("created_at"))
+    made = instant(body.get("created_at"))
     return made is not None and row.created_at is not None and abs(made - row.created_at) < _CLOSE
 
 
-def _instant(value: Any) -> datetime | None:
+def instant(value: Any) -> datetime | None:
+    """What an answer of ours says in a text; None if that is no instant."""
     try:
         found = parse_datetime(value) if isinstance(value, str) else None
     except ValueError:

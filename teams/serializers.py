@@ -18,6 +18,7 @@ from teams.api_fields import (
 from teams.api_types import ApiError
 from teams.callers import MEMBER_ROUTES
 from teams.field_rights import refuse_wider
+from teams.json_checks import names_in
 from teams.limit_serializers import LimitsSerializer, TermsSerializer
 from teams.models import Membership, Organization, SharedBudget, Team, User
 from teams.people_defaults import complete_person
@@ -102,8 +103,9 @@ class TaggedSerializer(LimitsSerializer):
         before = instance.metadata.get("tags", [])
         team: Team = super().apply(instance, **how)
         sent = before if self.validated_data.get("tags") is None else self.validated_data["tags"]
-        # They are a field of their own: other metadata takes no tag off. A field that says what is stored says nothing.
-        if sent != before or (before and "tags" not in team.metadata):
+        inner = team.metadata.get("tags", "")
+        # They are a field of their own: neither other metadata nor something else of their name takes a tag off.
+        if sent != before or (before and inner not in (None, []) and not names_in(inner)):
             team.metadata = {**team.metadata, "tags": sent}
         soft, hard = team.soft_budget_nano, team.max_budget_nano
         sent = self.validated_data.keys() & {"soft_budget_nano", "max_budget_nano"}

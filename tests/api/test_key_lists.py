@@ -1,5 +1,6 @@
 """/key/list, /key/aliases, /v2/key/info and the endpoints about many keys at once."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -187,6 +188,13 @@ def test_each_key_of_a_bulk_is_changed_for_itself(api: Api) -> None:
     assert [(done["key"], done["key_info"]["max_budget"]) for done in answer["successful_updates"]] == [(a.token, 5)]
     assert [failed["key"] for failed in answer["failed_updates"]] == ["0" * 64, b.token]
     assert all(failed["failed_reason"] for failed in answer["failed_updates"])
+
+
+def test_a_bulk_sets_what_each_budget_counts(api: Api) -> None:
+    made = [api.key(max_budget=5) for _ in range(2)]
+    patches = [{"key": key["key"], "spend": 1.5 + n} for n, key in enumerate(made)]
+    done = api.post("/key/bulk_update", {"keys": patches}).json["successful_updates"]
+    assert [row["key_info"]["spend"] for row in done] == [Decimal("1.5"), Decimal("2.5")]
 
 
 def test_bulks_are_for_admins_and_bounded(api: Api, linus: User) -> None:

@@ -129,3 +129,25 @@ def test_a_note_that_is_rewritten_takes_no_limit_off_a_key(api: Api) -> None:
     inside = api.post("/key/update", {"key": made["key"], "metadata": {"enforced_params": ["user", "seed"]}}).json
     assert inside["enforced_params"] == ["user", "seed"]
     assert api.post("/key/update", {"key": made["key"], "enforced_params": []}).json["enforced_params"] == []
+
+
+def test_what_is_of_another_type_inside_metadata_is_refused_by_name_and_takes_nothing_off(api: Api) -> None:
+    made = api.key(enforced_params=["user"], tags=["a"])
+    for name, value in {"enforced_params": "user", "rpm_limit_type": "dynamic", "tags": "oops"}.items():
+        refused = api.post("/key/update", {"key": made["key"], "metadata": {name: value}})
+        assert (refused.status in (400, 422), refused.fault) == (True, name)
+    api.post("/team/new", {"team_id": "t", "tags": ["a"]})
+    assert api.post("/team/update", {"team_id": "t", "metadata": {"tags": "oops"}}).json["data"]["tags"] == ["a"]
+    row = VirtualKey.objects.get()
+    assert (row.enforced_params, row.tags, Team.objects.get().metadata) == (["user"], ["a"], {"tags": ["a"]})
+
+
+def test_a_raise_and_the_budget_of_new_customers_are_changed_inside_metadata_too(api: Api) -> None:
+    for name in ("a", "b"):
+        api.post("/budget/new", {"budget_id": name, "max_budget": 1})
+    raised = {"temp_budget_increase": 1, "temp_budget_expiry": "2126-01-01T00:00:00Z", "end_user_budget_id": "a"}
+    api.key(key=SECRET, max_budget=1, **raised)
+    row = _read(api, "key")
+    inside = {"temp_budget_expiry": "2127-01-01T00:00:00Z", "end_user_budget_id": "b"}
+    assert api.post("/key/update", row | {"metadata": row["metadata"] | inside}).status == 200
+    assert {name: _read(api, "key")[name] for name in inside} == inside
