@@ -71,8 +71,9 @@ class ServiceAccountGenerate(KeyGenerate):
         metadata = self.body.get("metadata") or {}
         metadata = metadata if isinstance(metadata, dict) else {}
         name = metadata.get("service_account_id") or self.body.get("key_alias") or new_public_id()
-        if not isinstance(name, str) or len(name) > 255:
-            raise ApiError(400, "service_account_id: at most 255 characters", param="metadata")
+        if not isinstance(name, str) or len(name) > 255 or not name.isprintable():
+            told = "service_account_id: write at most 255 characters in one line"
+            raise ApiError(400, told, param="metadata")
         sent = {**self.body, "user_id": None, "metadata": {**metadata, "service_account_id": name}}
         return self.issued(sent, VirtualKey(service_account=name), "/key/service-account/generate")
 

@@ -44,6 +44,7 @@ class ModelSerializer(serializers.Serializer[Any]):
                 {"model": "name the upstream model, e.g. 'openai/gpt-4o-mini'"}, code=WRONG_TYPE
             )
         refuse_secrets(value, allowed="api_key")
+        refuse_control(model or "")
         return _typed(value)
 
     def validate_model_info(self, value: dict[str, Any] | None) -> dict[str, Any]:

@@ -167,6 +167,7 @@ class AliasesField(ObjectField):
         values = super().to_internal_value(data)
         if not all(isinstance(value, str) and value for value in values.values()):
             raise wrong_type('write an object of model names, e.g. {"fast": "gpt-4o-mini"}')
+        refuse_control("".join((*values, *values.values())))
         return values
 
 

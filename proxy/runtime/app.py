@@ -107,7 +107,7 @@ class Gateway:
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         send_start = _Started(send)
-        request = Request.from_scope(scope, receive, send_start)
+        request = Request.from_scope(scope, receive, send_start, self.config.rules.key_header)
         given = request.headers.get("x-litellm-call-id") or request.headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.match(given) else ids.request_id()
         try:

@@ -27,20 +27,20 @@ class Request:
     query: str = ""
 
     @classmethod
-    def from_scope(cls, scope: Message, receive: Receive, send: Send) -> "Request":
-        """The path is the raw one, decoded once."""
-        headers = headers_of(scope)
+    def from_scope(cls, scope: Message, receive: Receive, send: Send, own_header: str = "") -> "Request":
+        """The path is the raw one, decoded once. `own_header` is one more that may carry a key."""
+        headers = headers_of(scope, own_header)
         path, client = scope.get("path") or unquote(scope["raw_path"].decode()), scope.get("client")
         query = scope.get("query_string", b"").decode("latin-1")
         return cls(scope["method"], path, headers, receive, send, client[0] if client else "", query)
 
 
-def headers_of(scope: Message) -> dict[str, str]:
+def headers_of(scope: Message, own_header: str = "") -> dict[str, str]:
     """Headers by lower-case name; of a repeated one the first counts, but all of what may carry a key, as in Django."""
     headers: dict[str, str] = {}
     for raw, value in scope["headers"]:
         name = raw.decode("latin-1")
-        if name in headers and name in KEY_HEADERS:
+        if name in headers and (name in KEY_HEADERS or name == own_header):
             headers[name] += f",{value.decode('latin-1')}"
         else:
             headers.setdefault(name, value.decode("latin-1"))

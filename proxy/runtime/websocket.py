@@ -41,7 +41,9 @@ async def _judge(gateway: "Gateway", scope: Message) -> tuple[int, str]:
     if not gateway.config.rules.may_come_from((scope.get("client") or [""])[0]):
         return _POLICY, "Access forbidden: IP address not allowed."
     try:
-        given = with_subprotocol_key(headers_of(scope), scope.get("subprotocols") or [])
+        given = with_subprotocol_key(
+            headers_of(scope, gateway.config.rules.key_header), scope.get("subprotocols") or []
+        )
         token = identify(given, gateway.config.master_token, gateway.config.rules.key_header)
         grant = await listing.current(gateway, token)
         permit.check_status(grant, grant.chain, gateway.clock())

@@ -48,6 +48,16 @@ def test_a_list_of_names_and_the_id_of_a_model_are_refused_likewise(api: Api) ->
     for field in ("tags", "models"):
         assert api.post("/key/generate", {field: ["a\nb"]}).fault == field
     assert "control characters" in api.post("/model/new", NEW | {"model_info": {"id": "a\nb"}}).text
+    params: Any = NEW["litellm_params"]
+    assert "control characters" in api.post("/model/new", NEW | {"litellm_params": params | {"model": "a\nb"}}).text
+
+
+def test_names_of_aliases_and_of_programs_likewise(api: Api) -> None:
+    assert api.post("/key/generate", {"aliases": {"a\nb": "c"}}).fault == "aliases"
+    assert api.post("/team/new", {"team_id": "t", "model_aliases": {"a": "b\nc"}}).fault == "model_aliases"
+    api.post("/team/new", {"team_id": "t"})
+    program = {"team_id": "t", "metadata": {"service_account_id": "a\nb"}}
+    assert "in one line" in api.post("/key/service-account/generate", program).text
 
 
 def test_texts_have_as_many_lines_as_they_like(api: Api) -> None:

@@ -70,6 +70,12 @@ def test_the_configured_header_replaces_all_others_where_it_is_sent() -> None:
             presented_key({"x-our-key": value, "authorization": f"Bearer {OTHER}"}, own)
 
 
+def test_the_configured_header_sent_twice_is_one_with_an_unknown_key_as_in_django() -> None:
+    scope = {"headers": [(b"x-my-key", b"Bearer sk-first"), (b"x-my-key", b"Bearer sk-second"), (b"x-other", b"1")]}
+    headers = headers_of(scope, "x-my-key")
+    assert presented_key(headers, "x-my-key") == "sk-first,Bearer sk-second"
+
+
 @pytest.mark.parametrize("name", [7, "two words", "höader", "x:y"])
 def test_a_name_that_is_no_header_stops_the_start(name: object) -> None:
     with pytest.raises(BadRule, match="litellm_key_header_name"):
