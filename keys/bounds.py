@@ -4,7 +4,7 @@ The chain enforces the limits of owners at every call. Here a wider limit is ref
 that is itself limited passes its limits on, so that it is never the way to a key without them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +22,10 @@ from teams.windows import length_of
 
 #: Columns by which the ceiling of the main budget changes.
 RAISED = frozenset({"max_budget_nano", "raise_nano", "raise_until"})
-_COLUMNS_OF = {"max_budget_nano": RAISED | {"budget_duration"}}
+#: Columns that a limit is about, where these are others than its name.
+_COLUMNS_OF = {
+    "max_budget": RAISED | {"budget_duration"}, "model_max_budget": {"model_limits"}, "models": {"allowed_models"},
+}  # fmt: skip
 
 
 def inherit_limits(key: VirtualKey, makers: Sequence[Limits]) -> None:
@@ -89,27 +92,22 @@ def refuse_beyond_own(
     Of a change only limits in the `changed` columns are judged.
     """
     chain = [key, *owners_of(key)]
-    for top in own:
-        for (name, columns), is_kept in _kept(chain, top, now).items():
-            if not is_kept and (changed is None or columns & changed):
-                raise ApiError(400, f"{name}: is beyond your own limits there; write a value within them", param=name)
+    for name in (name for top in own for name in _unkept(chain, top, now)):
+        if changed is None or changed & _COLUMNS_OF.get(name, {name}):
+            raise ApiError(400, f"{name}: is beyond your own limits there; write a value within them", param=name)
 
 
-def _kept(chain: Sequence[Limits], top: Limits, now: datetime) -> dict[tuple[str, frozenset[str]], bool]:
-    """Whether each limit of `top` is kept by one of a key's chain, by its name and the columns it is about."""
-    numbers = {
-        (name, _COLUMNS_OF.get(column, frozenset({column}))): top.effective(column) is None
-        or any(_keeps(one, top, column, now) for one in chain)
-        for column, name in NUMBERS.items()
-    }
-    return numbers | {
-        ("budget_limits", frozenset({"budget_limits"})): any(_within_windows(one, top) for one in chain),
-        ("model_max_budget", frozenset({"model_limits"})): any(
-            _within_models(one.limits_by_model, top.limits_by_model) for one in chain
-        ),
-        ("models", frozenset({"allowed_models"})): not top.allowed_models
-        or any(_keeps_models(one, top) for one in chain),
-    }
+def _unkept(chain: Sequence[Limits], top: Limits, now: datetime) -> Iterator[str]:
+    """Names of the limits of `top` that none of a key's chain keeps."""
+    for column, name in NUMBERS.items():
+        if top.effective(column) is not None and not any(_keeps(one, top, column, now) for one in chain):
+            yield name
+    if not any(_within_windows(one, top) for one in chain):
+        yield "budget_limits"
+    if not any(_within_models(one.limits_by_model, top.limits_by_model) for one in chain):
+        yield "model_max_budget"
+    if top.allowed_models and not any(_keeps_models(one, top) for one in chain):
+        yield "models"
 
 
 def own_limits(key: VirtualKey, user_pk: int) -> list[Limits]:
