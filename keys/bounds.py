@@ -22,10 +22,6 @@ from teams.windows import length_of
 
 #: Columns by which the ceiling of the main budget changes.
 RAISED = frozenset({"max_budget_nano", "raise_nano", "raise_until"})
-#: Columns that a limit is about, where these are others than its name.
-_COLUMNS_OF = {
-    "max_budget": RAISED | {"budget_duration"}, "model_max_budget": {"model_limits"}, "models": {"allowed_models"},
-}  # fmt: skip
 
 
 def inherit_limits(key: VirtualKey, makers: Sequence[Limits]) -> None:
@@ -85,16 +81,34 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
 
 
 def refuse_beyond_own(
-    key: VirtualKey, own: Sequence[Limits], changed: frozenset[str] | None = None, *, now: datetime
+    key: VirtualKey, own: Sequence[Limits], stored: VirtualKey | None = None, *, now: datetime
 ) -> None:
     """ApiError 400 naming a limit of somebody's own place that nothing keeps whoever calls with the key to.
 
-    Of a change only limits in the `changed` columns are judged.
+    Of a change of `stored` only what is wider than before is judged.
     """
     chain = [key, *owners_of(key)]
     for name in (name for top in own for name in _unkept(chain, top, now)):
-        if changed is None or changed & _COLUMNS_OF.get(name, {name}):
+        if stored is None or name in _widened(key, stored, now):
             raise ApiError(400, f"{name}: is beyond your own limits there; write a value within them", param=name)
+
+
+def _widened(key: VirtualKey, stored: VirtualKey, now: datetime) -> set[str]:
+    """Names of the key's own limits that are wider than they were."""
+    found = {
+        name
+        for column, name in NUMBERS.items()
+        if stored.effective(column) is not None and not _keeps(key, stored, column, now)
+    }
+    if _is_raised_beyond(key, stored, now):
+        found.add("max_budget")
+    if not _within_windows(key, stored):
+        found.add("budget_limits")
+    if not _within_models(key.limits_by_model, stored.limits_by_model):
+        found.add("model_max_budget")
+    if stored.allowed_models and (not key.allowed_models or foreign_models(key.allowed_models, stored)):
+        found.add("models")
+    return found
 
 
 def _unkept(chain: Sequence[Limits], top: Limits, now: datetime) -> Iterator[str]:

@@ -26,8 +26,8 @@ from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.columns import BESIDE, TERMS
 from teams.field_rights import refuse_wider
+from teams.finding import refuse_stronger
 from teams.models import Limits, Membership, Project, Team
-from teams.reach import caller_of
 
 #: Fields that only platform admins write, also inside `metadata`.
 ADMIN_FIELDS = (
@@ -51,6 +51,8 @@ COLUMNS = (
 )
 #: The route that makes keys, where no other one is named.
 MAKE = "/key/generate"
+#: The one for keys of a team that belong to no person.
+MAKE_OF_NOBODY = "/key/service-account/generate"
 
 
 def leads(caller: Caller, key: VirtualKey) -> bool:
@@ -168,17 +170,17 @@ def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey, *, now: da
     if not is_leader:
         refuse_own_budget(key, stored)
         refuse_taking_off(key, stored)
-    _refuse_beyond_caller(caller, key, changed_columns(key, stored), now)
+    _refuse_beyond_caller(caller, key, stored, now)
     _refuse_beyond_owners(key, stored)
 
 
-def _refuse_beyond_caller(caller: Caller, key: VirtualKey, changed: frozenset[str], now: datetime) -> None:
+def _refuse_beyond_caller(caller: Caller, key: VirtualKey, stored: VirtualKey, now: datetime) -> None:
     """ApiError 400 naming what a change sets beyond the calling key, or beyond a member who may know the secret."""
     minter = _minter(caller)
     if minter is not None:
-        refuse_beyond_minter(key, minter, changed, now=now)
-    if key.user_id is None:
-        refuse_beyond_own(key, _own_limits(caller, key), changed, now=now)
+        refuse_beyond_minter(key, minter, changed_columns(key, stored), now=now)
+    is_moved = (key.team_id, key.organization_id) != (stored.team_id, stored.organization_id)
+    refuse_beyond_own(key, _own_limits(caller, key), None if is_moved else stored, now=now)
 
 
 def _refuse_beyond_owners(key: VirtualKey, stored: VirtualKey) -> None:
@@ -265,20 +267,14 @@ def _judge_move(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
             raise ApiError(403, "team_id: only admins may take a key out of every team", param="team_id")
     if key.user_id is None and stored.user_id is not None and not leads(caller, stored):
         raise ApiError(403, "user_id: only admins may take a key from its owner", param="user_id")
-    _judge_place(caller, key, MAKE)
+    _judge_place(caller, key, MAKE if key.user_id else MAKE_OF_NOBODY)
     _refuse_stronger_owner(caller, key)
 
 
 def _refuse_stronger_owner(caller: Caller, key: VirtualKey) -> None:
     """Nobody gets the secret of a key that may do more than the caller: a key has the rights of its owner."""
-    owner = key.user
-    if owner is None or owner.pk == caller.user_pk:
-        return
-    known = caller_of(owner)
-    led = Team.objects.filter(pk__in=known.leads).exclude(pk__in=caller.leads)
-    beyond = led.exclude(organization__in=caller.organizations).exists()
-    if known.reads_all or not known.organizations <= caller.organizations or beyond:
-        raise ApiError(403, "user_id: this person may do more than you; a platform admin can do this", param="user_id")
+    if key.user is not None:
+        refuse_stronger(key.user, caller)
 
 
 def _judge_routes(key: VirtualKey, minter: VirtualKey) -> None:

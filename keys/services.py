@@ -135,6 +135,8 @@ def regenerate_key(
     token = secrets.token_of(issued.plaintext)
     _refuse_known_token(token)
     WaitingSecret.objects.filter(key=key_row).delete()
+    # Whoever ends a secret ends those before it, however long these were to live on.
+    RetiredSecret.objects.filter(key=key_row, valid_until__gt=now + grace).update(valid_until=now + grace)
     RetiredSecret.objects.create(
         key=key_row,
         public_id=key_row.public_id,

@@ -8,7 +8,7 @@ from rest_framework.response import Response
 
 from teams import invitations
 from teams.api_base import ApiError, ManagementView, required_text
-from teams.finding import managed_person
+from teams.finding import managed_person, refuse_stronger
 from teams.models import Invitation
 from teams.rows import Row
 
@@ -21,6 +21,8 @@ class InvitationNew(ManagementView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         user = managed_person(self.caller, required_text(self.body, "user_id"))
+        # Whoever has the link sets the password.
+        refuse_stronger(user, self.caller)
         invitation, secret = invitations.invite(user, actor=self.caller.actor)
         return Response(_row(invitation, secret))
 

@@ -17,15 +17,15 @@ def caller_of(user: User, *, actor: Actor | None = None) -> Caller:
     if role in (Standing.ADMIN, Standing.VIEWER):
         return Caller(actor, role, user.pk, user.public_id)
     leads, teams, granted = _teams(user)
-    roles = dict(user.organization_memberships.values_list("organization_id", "role"))
+    places = user.organization_memberships.all()
     admin = OrganizationMembership.Role.ADMIN
     return Caller(
         actor,
         role,
         user.pk,
         user.public_id,
-        organizations=frozenset(pk for pk, held in roles.items() if held == admin),
-        joined_organizations=frozenset(roles),
+        organizations=frozenset(one.organization_id for one in places if one.role == admin and not one.blocked),
+        joined_organizations=frozenset(one.organization_id for one in places),
         leads=leads,
         teams=teams,
         granted=granted,
@@ -33,11 +33,16 @@ def caller_of(user: User, *, actor: Actor | None = None) -> Caller:
 
 
 def _teams(user: User) -> tuple[frozenset[int], frozenset[int], dict[str, frozenset[int]]]:
-    """Teams that the person leads, teams the person is in, and what these grant their members."""
+    """Teams that the person leads, teams the person is in, and what these grant their members.
+
+    Who is blocked in a team is in it, and has no more rights there.
+    """
     leads, teams, granted = set(), set(), defaultdict(set)
-    rows = user.memberships.values_list("team_id", "role", "team__member_permissions")
-    for team, role, permissions in rows:
+    rows = user.memberships.values_list("team_id", "role", "team__member_permissions", "blocked")
+    for team, role, permissions, blocked in rows:
         teams.add(team)
+        if blocked:
+            continue
         if role == "admin":
             leads.add(team)
         for route in permissions:

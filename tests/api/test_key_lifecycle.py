@@ -89,6 +89,14 @@ def test_the_old_secret_lives_through_its_grace(api: Api) -> None:
     assert api.get("/key/info", bearer=made["key"]).status == 200
 
 
+def test_a_new_secret_ends_all_before_it(api: Api) -> None:
+    first = api.key()["key"]
+    second = api.post("/key/regenerate", {"key": first, "grace_period": "3650d"}).json["key"]
+    assert api.get("/key/info", bearer=first).status == 200
+    assert api.post("/key/regenerate", {"key": second}).status == 200
+    assert [api.get("/key/info", bearer=secret).status for secret in (first, second)] == [401, 401]
+
+
 def test_fields_beside_a_regeneration_update_the_key(api: Api) -> None:
     made = api.key(rpm_limit=5)
     fresh = api.post("/key/regenerate", {"key": made["key"], "rpm_limit": 6, "new_key": "sk-chosen-0123456789"}).json

@@ -123,3 +123,33 @@ def test_of_several_limits_the_smallest_amount_and_the_longest_time_are_passed_o
     own = issue(team=search, user=member, max_budget_nano=5 * 10**8, budget_duration="1d")[1]
     made = _robot(api, search, own)
     assert (made.status, made.json["max_budget"], made.json["budget_duration"]) == (200, Decimal("0.5"), "30d")
+
+
+def test_a_colleagues_key_is_not_widened_on_the_way_to_its_secret(api: Api, search: Team, member: User) -> None:
+    peer, secret = person("peer"), key_of(member)
+    services.add_member(Membership(team=search, user=peer), actor=SYSTEM)
+    limits: dict[str, Any] = {"max_budget_nano": 10**8, "budget_duration": "30d", "allowed_models": ["gpt-a"]}
+    key = issue(team=search, user=peer, **limits)[0]
+    for path, body in (("/key/update", {"models": []}), ("/key/regenerate", {"models": [], "max_budget": 50})):
+        assert api.post(path, {"key": key.token, **body}, bearer=secret).status in (400, 403)
+    assert api.post("/key/regenerate", {"key": key.token}, bearer=secret).status == 200
+
+
+def test_what_is_wider_than_oneself_may_be_tightened(api: Api, search: Team, member: User) -> None:
+    wide = issue(team=search, max_budget_nano=50 * 10**9)[0]
+    for body in ({"max_budget": 40}, {"rpm_limit": 9}, {"models": ["gpt-b"]}):
+        answer = api.post("/key/update", {"key": wide.token, **body}, bearer=key_of(member))
+        assert answer.status == 200, answer.text
+
+
+def test_a_key_of_a_program_moves_only_to_where_its_mover_may_make_one_and_within_limits(
+    api: Api, search: Team, member: User
+) -> None:
+    home = services.create_team(Team(name="home", organization=search.organization), actor=SYSTEM)
+    services.add_member(Membership(team=home, user=member, role=Membership.Role.ADMIN), actor=SYSTEM)
+    secret, robot = key_of(member), _robot(api, home, key_of(member)).json["key"]
+    moved = {"key": robot, "team_id": search.public_id}
+    assert api.post("/key/update", moved, bearer=secret).status == 400
+    services.grant_to_members(search, ["/key/generate"], actor=SYSTEM)
+    within = {"max_budget": 0.5, "budget_duration": "30d", "models": ["gpt-a"]}
+    assert api.post("/key/update", moved | within, bearer=secret).status == 401

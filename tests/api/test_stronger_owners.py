@@ -83,3 +83,12 @@ def test_a_key_of_a_team_shows_no_other_organization_of_its_owner(api: Api, sear
     assert abroad.public_id not in api.get("/organization/list", bearer=secret).text
     asked = api.get("/organization/info", {"organization_id": abroad.public_id}, bearer=secret)
     assert asked.status in (403, 404) and "members" not in asked.text
+
+
+def test_nobody_invites_somebody_who_may_do_more(api: Api) -> None:
+    boss = person("boss")
+    home = organization_of("home", admin=boss)
+    organization_of("north", admin=person("mia", organization=home))
+    answer = api.post("/invitation/new", {"user_id": "mia"}, bearer=key_of(boss))
+    assert (answer.status, answer.error["param"]) == (403, "user_id")
+    assert api.post("/invitation/new", {"user_id": "mia"}).status == 200

@@ -232,3 +232,18 @@ def test_a_team_admin_never_raises_the_own_limits_in_the_team(
         assert api.post("/team/member_update", body, bearer=key_of(grace)).status == 403
     others = named | {"user_id": "mia", "max_budget_in_team": 6}
     assert api.post("/team/member_update", others, bearer=key_of(grace)).status == 200
+
+
+def test_who_is_blocked_in_a_team_or_an_organization_leads_it_no_more(api: Api, search: Team, grace: User) -> None:
+    secret = key_of(grace)
+    change = {"team_id": search.public_id, "team_alias": "mine"}
+    assert api.post("/team/update", change, bearer=secret).status == 200
+    blocked = {"team_id": search.public_id, "user_id": grace.public_id, "blocked": True}
+    assert api.post("/team/member_update", blocked).status == 200
+    assert api.post("/team/update", change, bearer=secret).status in (401, 403)
+    boss = person("boss")
+    organization_of("north", admin=boss)
+    new = {"organization_id": "north"}
+    assert api.post("/team/new", new, bearer=key_of(boss)).status == 200
+    assert api.patch("/organization/member_update", new | {"user_id": "boss", "blocked": True}).status == 200
+    assert api.post("/team/new", new, bearer=key_of(boss)).status in (401, 403)
