@@ -158,6 +158,8 @@ def _reached(caller: Caller, query: Any) -> KeyQuerySet:
     if flag(query, "include_created_by_keys") and caller.user_pk is not None and not others:
         began = User.objects.filter(pk=caller.user_pk).values("created_at")[:1]
         made = Q(created_by=caller.user_id, created_at__gte=Subquery(began))
+        # Not those of a team that was left: nobody who is not in it reads about its keys.
+        made &= Q(team__isnull=True) | Q(team__in=caller.teams)
         keys = VirtualKey.objects.filter(Q(pk__in=keys.values("pk")) | made)
     return keys
 

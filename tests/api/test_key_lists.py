@@ -122,6 +122,8 @@ def test_a_person_finds_the_keys_it_made(api: Api, grace: User, linus: User, sea
     VirtualKey.objects.filter(token=made["token"]).update(user=None)
     assert made["token"] not in api.get("/key/list", bearer=bearer).json["keys"]
     assert made["token"] in api.get("/key/list", {"include_created_by_keys": "true"}, bearer=bearer).json["keys"]
+    search.memberships.get(user=linus).delete()
+    assert made["token"] not in api.get("/key/list", {"include_created_by_keys": "true"}, bearer=bearer).json["keys"]
 
 
 def test_a_list_of_ones_own_keys_may_have_those_one_made_and_those_of_ones_teams(
