@@ -92,3 +92,20 @@ def test_nobody_invites_somebody_who_may_do_more(api: Api) -> None:
     answer = api.post("/invitation/new", {"user_id": "mia"}, bearer=key_of(boss))
     assert (answer.status, answer.error["param"]) == (403, "user_id")
     assert api.post("/invitation/new", {"user_id": "mia"}).status == 200
+
+
+@pytest.mark.parametrize("gains", ["platform", "organization"])
+def test_an_invitation_of_somebody_weaker_ends_when_its_person_gets_rights(api: Api, gains: str) -> None:
+    boss = person("boss")
+    person("mia", organization=organization_of("home", admin=boss))
+    organization_of("north")
+    links = [
+        api.post("/invitation/new", {"user_id": "mia"}, **how).json["id"] for how in ({"bearer": key_of(boss)}, {})
+    ]
+    if gains == "platform":
+        api.post("/user/update", {"user_id": "mia", "user_role": "proxy_admin"})
+    else:
+        body = {"organization_id": "north", "member": {"role": "org_admin", "user_id": "mia"}}
+        assert api.post("/organization/member_add", body).status == 200
+    claims = [{"invitation_link": link, "user_id": "mia", "password": "correct-horse-7"} for link in links]
+    assert [api.post("/onboarding/claim_token", claim).status for claim in claims] == [401, 200]
