@@ -139,8 +139,9 @@ class Selection:
 
     def turned_to(self, start: int, size: int) -> tuple[list[Row], int]:
         """Some rows, the newest UTC day first, and how many there are; without reading the others."""
-        end, by_day = start + size, self._in_utc()._rows_by_day()
-        count, rows = sum(by_day.values()), self._in_utc()._some_rows(by_day, start, size)
+        end, in_utc = start + size, self._in_utc()
+        by_day = in_utc._rows_by_day()
+        count, rows = sum(by_day.values()), in_utc._some_rows(by_day, start, size)
         shown = list(self._shifted(rows)) if self.days.zone.utcoffset(None) and rows else rows
         refused, all_refused = self._some_refused(max(0, start - count), max(0, end - count))
         return [*shown, *refused], count + all_refused

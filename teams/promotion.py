@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from django.db.models import Model
+
 from teams.actors import MASTER, SYSTEM, Actor
 from teams.models import Invitation, Membership, OrganizationMembership, User
 
@@ -10,7 +12,7 @@ _LEADING = frozenset({
 })  # fmt: skip
 
 
-def end_invitations(after: object, before: object = None, *, actor: Actor, now: datetime) -> None:
+def end_invitations(after: Model, before: Model | None = None, *, actor: Actor, now: datetime) -> None:
     """Void open invitations of whom a changed row gives a leading role, but for those of whoever gives it and of the
     platform itself: a link sets a password, and may be in hands that are to have none of these rights.
     """

@@ -259,6 +259,8 @@ def _moves(user: User, body: Mapping[str, Any]) -> str:
 
     Nobody moves by an update; who sends a row back names what it showed.
     """
+    if not any(body.get(name) for name in _ELSEWHERE):
+        return ""
     places = set(user.organization_memberships.values_list("organization__public_id", flat=True))
     places |= {user.organization.public_id} if user.organization else set()
     known: dict[str, set[str]] = {
