@@ -13,8 +13,12 @@ from keys.throughput import refuse_oversold
 from keys.validity import bound_by_team
 from teams import audit, changes
 from teams.actors import SYSTEM, Actor
+from teams.promotion import note_opened
 from teams.services import default_organization
 from teams.windows import BadDuration, duration_delta
+
+#: What `allowed_routes` calls the routes that call models, and none that manages anything.
+CALL_ROUTES = ("llm_api_routes", "openai_routes")
 
 
 def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> str:
@@ -36,6 +40,7 @@ def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> st
         refuse_oversold(key)
         key.save(force_insert=True)
         _seal(key)
+        note_holder(key, actor)
         audit.record("key.issued", key, actor=actor)
     return issued.plaintext
 
@@ -87,9 +92,25 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     is_moved = stored.organization_id != key.organization_id
     new_windows = changes.windows_differ(stored, key) and not is_moved
     changes.publish(key, organization_pk=key.organization_id, new_windows=new_windows)
+    if (stored.team_id, stored.user_id) != (key.team_id, key.user_id):
+        note_holder(key, actor)
     if is_moved:
         changes.publish_move(key, before=stored.organization_id, after=key.organization_id)
     audit.record("key.updated", key, actor=actor, before=before)
+    return key
+
+
+@transaction.atomic
+def narrow_key(key: VirtualKey, *, actor: Actor) -> VirtualKey:
+    """Have a key call models and nothing else; one that could not do that is blocked."""
+    key = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+    before = audit.snapshot(key)
+    left = [group for group in key.allowed_routes if group in CALL_ROUTES]
+    key.blocked = key.blocked or bool(key.allowed_routes and not left)
+    key.allowed_routes, key.updated_by = left or ["llm_api_routes"], actor.signature
+    key.save(update_fields=["blocked", "allowed_routes", "updated_by", "updated_at"])
+    changes.publish(key, organization_pk=key.organization_id)
+    audit.record("key.narrowed", key, actor=actor, before=before)
     return key
 
 
@@ -155,6 +176,7 @@ def regenerate_key(
         ]
     )  # fmt: skip
     _seal(key_row)
+    note_holder(key_row, actor)
     changes.publish(key_row, organization_pk=key_row.organization_id)
     audit.record("key.regenerated", key_row, actor=actor, after={"grace_seconds": int(grace.total_seconds())})
     key.refresh_from_db()
@@ -213,6 +235,12 @@ def is_guest(key: VirtualKey) -> bool:
         user.organization_memberships.filter(organization=organization).exists()
         or VirtualKey.objects.filter(pk=key.pk, user=user, organization=organization).exists()
     )
+
+
+def note_holder(key: VirtualKey, actor: Actor) -> None:
+    """Note that `actor` was given the key's secret, or its owner a key whose secret `actor` may know."""
+    if key.team_id is None:
+        note_opened(key.user, actor)
 
 
 def _plan_rotation(key: VirtualKey, now: datetime) -> None:

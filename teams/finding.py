@@ -11,7 +11,7 @@ from teams.actors import Actor
 from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.models import Membership, Organization, Team, User
-from teams.reach import caller_of
+from teams.reach import exceeds
 from teams.serializers import find_person, find_team, new_person
 
 _NOT_LED = (
@@ -152,12 +152,7 @@ def managed_person(caller: Caller, public_id: str, *, param: str = "user_id") ->
 
 def refuse_stronger(person: User, caller: Caller) -> None:
     """ApiError 403 for whoever would get the rights of somebody who may do more. Platform admins get nothing by it."""
-    if caller.is_admin or person.pk == caller.user_pk:
-        return
-    known = caller_of(person)
-    led = Team.objects.filter(pk__in=known.leads).exclude(pk__in=caller.leads)
-    beyond = led.exclude(organization__in=caller.organizations).exists()
-    if known.reads_all or not known.organizations <= caller.organizations or beyond:
+    if exceeds(person, caller):
         raise ApiError(403, "user_id: this person may do more than you; a platform admin can do this", param="user_id")
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from teams.actors import Actor
 from teams.callers import SAME_ROUTES, Caller, Standing
-from teams.models import OrganizationMembership, User
+from teams.models import OrganizationMembership, Team, User
 
 #: What the holder of the master key may do: everything.
 MASTER_ROLE = Standing.ADMIN
@@ -30,6 +30,16 @@ def caller_of(user: User, *, actor: Actor | None = None) -> Caller:
         teams=teams,
         granted=granted,
     )
+
+
+def exceeds(person: User, caller: Caller) -> bool:
+    """Whether somebody else may do what the caller may not."""
+    if caller.is_admin or person.pk == caller.user_pk:
+        return False
+    known = caller_of(person)
+    led = Team.objects.filter(pk__in=known.leads).exclude(pk__in=caller.leads)
+    beyond = led.exclude(organization__in=caller.organizations).exists()
+    return known.reads_all or not known.organizations <= caller.organizations or beyond
 
 
 def _teams(user: User) -> tuple[frozenset[int], frozenset[int], dict[str, frozenset[int]]]:

@@ -25,7 +25,7 @@ from teams.models import (
     Team,
     User,
 )  # fmt: skip
-from teams.promotion import end_invitations
+from teams.promotion import end_older_ways_in
 from teams.scopes import DEFAULT_ORGANIZATION
 
 T = TypeVar("T", bound=models.Model)
@@ -124,7 +124,7 @@ def add_member(membership: Membership, *, actor: Actor) -> Membership:
     changes.publish(
         membership.team, organization_pk=membership.team.organization_id, new_windows=bool(membership.budgets())
     )
-    end_invitations(membership, actor=actor, now=timezone.now())
+    end_older_ways_in(membership, actor=actor, now=timezone.now())
     return membership
 
 
@@ -177,7 +177,7 @@ def join_organization(membership: OrganizationMembership, *, actor: Actor) -> Or
     """Give a person a role and limits in an organization, which govern that person's keys there from now on."""
     _create(membership, "organization.member_added", actor)
     changes.publish(membership.user, organization_pk=membership.organization_id, new_windows=bool(membership.budgets()))
-    end_invitations(membership, actor=actor, now=timezone.now())
+    end_older_ways_in(membership, actor=actor, now=timezone.now())
     return membership
 
 
@@ -329,7 +329,7 @@ def update_limits(instance: L, *, actor: Actor, now: datetime | None = None) -> 
     new_windows = changes.windows_differ(stored, instance)
     changes.publish(instance, organization_pk=organization_of(instance), new_windows=new_windows)
     audit.record(f"{instance._meta.model_name}.updated", instance, actor=actor, before=before)
-    end_invitations(instance, stored, actor=actor, now=now or timezone.now())
+    end_older_ways_in(instance, stored, actor=actor, now=now or timezone.now())
     if isinstance(instance, Team) and isinstance(stored, Team) and stored.member_budget_id != instance.member_budget_id:
         _hand_on(instance, stored.member_budget_id, actor)
     return instance
