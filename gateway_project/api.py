@@ -17,6 +17,7 @@ from gateway_project.api_access import (
     ORG_LEADERS,
     PEOPLE,
     PERSONS_INFO,
+    PICK_UP,
 )
 from gateway_project.api_at import at
 from gateway_project.api_schema import DocumentAsJson
@@ -135,7 +136,7 @@ KEYS = [
     at("key/aliases", KeyAliases, EVERY_PERSON),
     at("key/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
     at("key/<str:key>/reset_spend", KeyResetSpend, PEOPLE, **_SPENT),
-    at("key/<str:key>/pick_up", KeyPickUp, PEOPLE, **_SPENT),
+    at("key/<str:key>/pick_up", KeyPickUp, PICK_UP, **_SPENT),
     at("key/<str:key>/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
 ]
 

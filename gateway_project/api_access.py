@@ -42,6 +42,8 @@ class Access:
     reads: bool = False
     info: bool = False
     spend: bool = False
+    hands_over: bool = False
+    """Whether a secret that was replaced may use it too, though it is no reading: to get the new one."""
     refuses: int = 401
     """What everybody else is answered with."""
     words: str = ""
@@ -62,6 +64,8 @@ LEADERS = Access(_LEADERS)
 MODEL_LEADERS = Access(_LEADERS, refuses=403, words="User does not have permission to make this model call")
 #: Everybody who may make and change things of their own, or what a team grants them.
 PEOPLE = Access(_PEOPLE)
+#: The same for who knows an older secret alone.
+PICK_UP = Access(_PEOPLE, hands_over=True)
 #: Every person, also those who may only look.
 EVERY_PERSON = Access(_PEOPLE | {Standing.VIEWER, Standing.USER_VIEWER}, reads=True)
 #: The same for lists that LiteLLM counts among its info routes.
@@ -91,6 +95,8 @@ class MayCall(BasePermission):
             path = shown_path(request.path)
             raise ApiError(403, f"user not allowed to access this route. Route={path} is an admin only route")
         _refuse_narrowed(caller, access, request.path)
+        if caller.is_replaced and not (access.reads or access.hands_over or request.method in SAFE_METHODS):
+            raise ApiError(403, "this secret was replaced: it changes nothing any more; use the key's new one")
         if access.may & caller.standings or (access.spend and caller.opens_spend):
             return True
         if caller.role == Standing.VIEWER and (access.reads or request.method in SAFE_METHODS):

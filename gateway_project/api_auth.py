@@ -90,6 +90,7 @@ def _with(known: Caller, grant: Grant) -> Caller:
         key_team=owners.team_id,
         key_organization=owners.organization_id,
         allowed_routes=grant.allowed_routes,
+        is_replaced=grant.retires_at is not None,
         opens_spend=_opens_spend(owners.key_id),
     )
 

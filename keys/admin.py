@@ -69,7 +69,7 @@ class VirtualKeyAdmin(LimitsAdmin):
         ("organization", AutocompleteSelectFilter),
     )
     autocomplete_fields = ("organization", "team", "project", "user", "shared_budget", "end_user_budget")
-    readonly_fields = ("masked_shown", "public_id", "created_by", "created_at", "updated_by", "deleted_by")
+    readonly_fields = ("masked_shown", "public_id", "created_by", "created_at", "updated_by", "deleted_by", "sponsor")
     actions = ("block_selected", "unblock_selected", "delete_selected_keys")
     actions_detail = ("regenerate", "block", "unblock", "archive")
     ordering = ("-pk",)
@@ -93,7 +93,7 @@ class VirtualKeyAdmin(LimitsAdmin):
         ),
     )
     fieldsets = (
-        ("Key", {"fields": (("masked_shown", "public_id"), ("created_by", "created_at", "updated_by"))}),
+        ("Key", {"fields": (("masked_shown", "public_id"), ("created_by", "created_at", "updated_by", "sponsor"))}),
         *add_fieldsets,
     )
 

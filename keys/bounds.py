@@ -24,18 +24,23 @@ from teams.windows import length_of
 RAISED = frozenset({"max_budget_nano", "raise_nano", "raise_until"})
 
 
-def inherit_limits(key: VirtualKey, makers: Sequence[Limits]) -> None:
-    """Fill what a new key leaves open with the tightest of the limits that hold whoever makes it."""
+def inherit_limits(key: VirtualKey, holder: Limits) -> None:
+    """Fill what a key leaves open with the limits of what held its calls, or holds those of the key that makes it."""
     for column in NUMBERS:
-        limited = [one for one in makers if one.effective(column) is not None]
-        if key.effective(column) is None and limited:
-            setattr(key, column, min(one.effective(column) or 0 for one in limited))
+        if key.effective(column) is None:
+            setattr(key, column, holder.effective(column))
             if column == "max_budget_nano" and not key.budget_duration:
-                key.budget_duration = max((one.schedule[0] for one in limited), key=length_of)
-    for one in makers:
-        key.allowed_models = key.allowed_models or list(one.allowed_models)
-        key.budget_limits = key.budget_limits or list(one.effective("budget_limits"))
-        key.model_limits = {**one.limits_by_model, **key.model_limits}
+                key.budget_duration = holder.schedule[0]
+    key.allowed_models = key.allowed_models or list(holder.allowed_models)
+    key.budget_limits = key.budget_limits or list(holder.effective("budget_limits"))
+    key.model_limits = {**holder.limits_by_model, **key.model_limits}
+
+
+def refuse_of_programs(minter: VirtualKey) -> None:
+    """ApiError 403 for a key of nobody that has a budget: each key that it made would have the whole of it anew."""
+    if minter.user_id is None and minter.budgets():
+        told = "key: a key that belongs to no person and has a budget makes no others; ask an admin of the team for one"
+        raise ApiError(403, told, param="key")
 
 
 def inherit(key: VirtualKey, minter: VirtualKey) -> None:
@@ -159,14 +164,14 @@ def refuse_taking_off(key: VirtualKey, stored: VirtualKey) -> None:
 
 
 def owners_of(key: VirtualKey) -> list[Limits]:
-    """Whose limits govern the key from above: its owner's in the organization; a team's and below, or a person's."""
+    """Whose limits govern the key from above: its holder's in the organization; a team's and below, or a person's."""
     places = OrganizationMembership.objects.select_related("user", "organization", "shared_budget")
-    place = places.filter(organization=key.organization_id, user=key.user_id).first() if key.user_id else None
+    place = places.filter(organization=key.organization_id, user=key.holder_id).first() if key.holder_id else None
     above: list[Limits] = [place] if place else []
     if key.team is None:
         is_home = key.user is not None and key.user.organization_id in (None, key.organization_id)
         return [*above, key.user] if key.user and is_home else above
-    member = key.team.memberships.select_related("user", "shared_budget").filter(user=key.user_id).first()
+    member = key.team.memberships.select_related("user", "shared_budget").filter(user=key.holder_id).first()
     return [*above, key.team, *(scope for scope in (member, key.project) if scope)]
 
 

@@ -5,9 +5,23 @@ from datetime import datetime
 from typing import Any
 
 from keys import services
+from keys.bounds import inherit_limits
 from keys.models import VirtualKey
 from teams.actors import Actor
 from teams.departures import on_departure
+from teams.models import Membership
+
+
+@on_departure
+def take_over_limits(owners: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+    """What a program's key was held to by the member who made it becomes its own: it outlives the membership."""
+    if "user" not in owners:
+        return
+    for place in Membership.objects.filter(**owners).select_related("shared_budget", "user", "team__organization"):
+        for key in VirtualKey.objects.live().with_owners().filter(sponsor=place.user, team=place.team).order_by("pk"):
+            inherit_limits(key, place)
+            key.sponsor = None
+            services.update_key(key, actor=actor, now=now)
 
 
 @on_departure

@@ -49,7 +49,7 @@ class ScopePolicy:
     default_model: str = ""
     """What takes the place of a model that is not there."""
     owner: tuple[str, int] | None = None
-    """Scope name and version of the person who owns this key; no link of the chain if it is a team's key."""
+    """Scope name and version of the person who holds this key; no link of the chain if it is a team's key."""
 
     @property
     def versions(self) -> tuple[tuple[str, int], ...]:
@@ -93,6 +93,7 @@ class Grant:
     budget_fallbacks: dict[str, list[str]] = field(default_factory=dict)
     """Models that take the place of one whose calls no longer fit a budget."""
     owner_deactivated: bool = False
+    """Also whether the owner is blocked at home, where not only the personal keys cease to work."""
     is_admin: bool = False
     """Whether it acts for a platform admin."""
     enforced_params: tuple[str, ...] = ()

@@ -40,7 +40,11 @@ def load_grants(tokens: Iterable[str]) -> dict[str, Grant]:
     platform = Platform.objects.get()
     return {
         token: grant_of(
-            key, old, members.get((key.team_id, key.user_id)), places.get((key.organization_id, key.user_id)), platform
+            key,
+            old,
+            members.get((key.team_id, key.holder_id)),
+            places.get((key.organization_id, key.holder_id)),
+            platform,
         )
         for token, (key, old) in rows.items()
         if _is_sealed(key, old)
@@ -74,7 +78,7 @@ def grant_of(
         chain=(
             *(policy_of(scope, epoch=epoch) for scope in scopes),
             *([_budgets_of(person, epoch)] if person is not None and pays else []),
-            policy_of(key, epoch=epoch, owner=None if key.user in scopes else key.user),
+            policy_of(key, epoch=epoch, owner=None if key.user in scopes else key.user or key.sponsor),
         ),
         platform=platform_policy(platform),
         platform_zone=platform.timezone,
@@ -89,7 +93,7 @@ def grant_of(
         enforced_params=tuple(key.enforced_params),
         end_user_budget=key.end_user_budget_id,
         is_admin=key.public_id == MASTER_ID or (key.user is not None and _is_admin(key.user)),
-        owner_deactivated=key.user is not None and not key.user.is_active,
+        owner_deactivated=key.user is not None and (not key.user.is_active or (person is not None and person.blocked)),
         user_public_id=key.user.public_id if key.user else "",
         team_public_id=key.team.public_id if key.team else "",
     )
@@ -213,7 +217,7 @@ def _epoch(organization_id: int) -> int:
 
 
 def _memberships(keys: list[VirtualKey]) -> dict[tuple[int | None, int | None], Membership]:
-    pairs = {(key.team_id, key.user_id) for key in keys if key.team_id and key.user_id}
+    pairs = {(key.team_id, key.holder_id) for key in keys if key.team_id and key.holder_id}
     teams, users = {team for team, _ in pairs}, {user for _, user in pairs}
     rows = Membership.objects.filter(team_id__in=teams, user_id__in=users).select_related(
         "team", "user", "shared_budget"
@@ -223,7 +227,7 @@ def _memberships(keys: list[VirtualKey]) -> dict[tuple[int | None, int | None], 
 
 def _places(keys: list[VirtualKey]) -> dict[tuple[int | None, int | None], OrganizationMembership]:
     """What people may do in an organization, whatever their keys belong to there."""
-    pairs = {(key.organization_id, key.user_id) for key in keys if key.user_id}
+    pairs = {(key.organization_id, key.holder_id) for key in keys if key.holder_id}
     organizations, users = {organization for organization, _ in pairs}, {user for _, user in pairs}
     rows = OrganizationMembership.objects.filter(organization_id__in=organizations, user_id__in=users)
     return {

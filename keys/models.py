@@ -22,7 +22,7 @@ MASTER_ID = "master"
 #: The rows above a key in its chain, and the limits that they share with others.
 OWNERS = (
     "organization__shared_budget", "team__shared_budget", "project__shared_budget", "user__shared_budget",
-    "shared_budget", "end_user_budget",
+    "shared_budget", "end_user_budget", "sponsor",
 )  # fmt: skip
 
 
@@ -107,6 +107,15 @@ class VirtualKey(Limits):
     project = models.ForeignKey(Project, models.PROTECT, related_name="keys", null=True, blank=True)
     user = models.ForeignKey(User, models.PROTECT, related_name="keys", null=True, blank=True)
     service_account = models.CharField(max_length=255, blank=True, default="")
+    sponsor = models.ForeignKey(
+        User,
+        models.PROTECT,
+        related_name="sponsored_keys",
+        null=True,
+        blank=True,
+        editable=False,
+        verbose_name="spends within the limits of",
+    )
     end_user_budget = models.ForeignKey(
         SharedBudget,
         models.PROTECT,
@@ -172,6 +181,11 @@ class VirtualKey(Limits):
                 violation_error_message="a key belongs to a person or to a service account, never to both",
             ),
             models.CheckConstraint(
+                condition=Q(user__isnull=True) | Q(sponsor__isnull=True),
+                name="keys_sponsored_if_nobodys",
+                violation_error_message="a key of a person spends within that person's limits",
+            ),
+            models.CheckConstraint(
                 condition=Q(auto_rotate=False) | ~Q(rotation_interval=""),
                 name="keys_rotation_has_interval",
                 violation_error_message="say in rotation_interval how often the key is rotated",
@@ -190,6 +204,14 @@ class VirtualKey(Limits):
             raise ValidationError({"rotation_interval": str(error)}) from error
         if self.auto_rotate and not self.rotation_interval:
             raise ValidationError({"rotation_interval": "say how often the key is rotated, e.g. '30d'"})
+
+    @property
+    def holder_id(self) -> int | None:
+        """By whose place in the team and the organization the key is limited: its owner's, or of who made it for all.
+
+        A program's key that a plain member of the team made spends within that member's limits, as they add up.
+        """
+        return self.user_id or self.sponsor_id
 
     @property
     def enforced_params(self) -> list[str]:

@@ -15,6 +15,7 @@ from keys.bounds import (
     owners_of,
     refuse_beyond_minter,
     refuse_beyond_own,
+    refuse_of_programs,
     refuse_own_budget,
     refuse_taking_off,
 )
@@ -143,13 +144,14 @@ def judge_new(caller: Caller, key: VirtualKey, *, now: datetime, route: str = MA
     place(key)
     _judge_place(caller, key, route)
     _refuse_stronger_owner(caller, key)
-    minter, own = _minter(caller), _own_limits(caller, key)
-    inherit_limits(key, [*own, *([minter] if minter else [])])
+    minter = _minter(caller)
+    key.sponsor_id = _sponsor(caller, key, minter)
     if minter is not None:
+        refuse_of_programs(minter)
+        inherit_limits(key, minter)
         inherit(key, minter)
         refuse_beyond_minter(key, minter, COLUMNS, now=now)
         _judge_routes(key, minter)
-    refuse_beyond_own(key, own, now=now)
     _refuse_beyond_owners(key, VirtualKey())
 
 
@@ -160,6 +162,7 @@ def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey, *, now: da
     place(key)
     if (key.team_id, key.user_id, key.organization_id) != (stored.team_id, stored.user_id, stored.organization_id):
         _judge_move(caller, key, stored)
+        key.sponsor_id = _sponsor(caller, key, _minter(caller))
     is_leader = leads(caller, stored)
     if stored.project_id not in (None, key.project_id) and not is_leader:
         raise ApiError(403, "project_id: only admins of the team may take a key out of its project", param="project_id")
@@ -189,8 +192,15 @@ def _refuse_beyond_owners(key: VirtualKey, stored: VirtualKey) -> None:
         refuse_wider(key, owner, stored)
 
 
+def _sponsor(caller: Caller, key: VirtualKey, minter: VirtualKey | None) -> int | None:
+    """Within whose limits a key of nobody spends that somebody makes who does not lead its team."""
+    if key.user_id is not None or key.team_id is None or leads(caller, key):
+        return None
+    return caller.user_pk or (minter.sponsor_id if minter else None)
+
+
 def _own_limits(caller: Caller, key: VirtualKey) -> list[Limits]:
-    """What holds a member who makes, or gets the secret of, a key of the team that is not the member's own."""
+    """What holds a member who changes, or gets the secret of, a key of the team that is not the member's own."""
     if caller.user_pk is None or key.user_id == caller.user_pk or leads(caller, key):
         return []
     return own_limits(key, caller.user_pk)

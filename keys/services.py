@@ -218,6 +218,8 @@ def place(key: VirtualKey) -> None:
 
     A person may have keys in another organization than the own, if a member there.
     """
+    if key.user_id is not None:
+        key.sponsor = None
     if key.team is not None:
         key.organization = key.team.organization
     elif key.user is not None and key.user.organization is not None and not is_guest(key):

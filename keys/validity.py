@@ -11,9 +11,9 @@ def bound_by_team(key: VirtualKey, now: datetime, *, stored: VirtualKey | None =
 
     Of a changed key only a new end, owner or team is judged: an older key stays as it was made.
     """
-    if key.team is None or key.user_id is None or not key.team.member_key_duration:
+    if key.team is None or key.holder_id is None or not key.team.member_key_duration:
         return
-    same = ("expires_at", "team_id", "user_id")
+    same = ("expires_at", "team_id", "holder_id")
     if stored is not None and all(getattr(stored, name) == getattr(key, name) for name in same):
         return
     end = now + duration_delta(key.team.member_key_duration)

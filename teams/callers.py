@@ -66,6 +66,8 @@ class Caller:
     personal: bool = True
     """Whether a person's own things may be changed: not with a key of a team, whose secret its leaders may know."""
     allowed_routes: tuple[str, ...] = ()
+    is_replaced: bool = False
+    """Whether the key that calls has a newer secret: the old one still reads, and changes nothing."""
     opens_spend: bool = False
     """Whether an admin let the key that calls read everybody's spend (`permissions.get_spend_routes`)."""
 

@@ -71,7 +71,7 @@ def check_status(grant: Grant, policies: tuple[ScopePolicy, ...], now: datetime)
     _refuse_blocked(grant.key)
     if grant.owner_deactivated:
         raise errors.unauthorized(
-            "Authentication Error, the owner of this key was deactivated: ask your platform admin"
+            "Authentication Error, the owner of this key was deactivated or blocked: ask your platform admin"
         )
     if grant.expires_at is not None and now >= grant.expires_at:
         raise errors.unauthorized(

@@ -1,0 +1,107 @@
+"""A program's key that a plain member of a team makes is held to that member's limits, and they add up."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from keys.loading import load_grants
+from keys.models import VirtualKey
+from keys.secrets import token_of
+from teams import departures, services
+from teams.actors import SYSTEM
+from teams.models import Membership, Team, User
+from tests.api.conftest import Answer, Api
+from tests.api.people import key_of
+from tests.factories import issue
+
+ROBOT = "/key/service-account/generate"
+
+
+@pytest.fixture
+def member(search: Team, linus: User) -> User:
+    place = Membership(team=search, user=linus, max_budget_nano=10**9, budget_duration="30d", allowed_models=["gpt-a"])
+    services.add_member(place, actor=SYSTEM)
+    services.grant_to_members(search, [ROBOT, "/key/generate", "/key/update"], actor=SYSTEM)
+    return linus
+
+
+def robot(api: Api, team: Team, bearer: str, **fields: Any) -> Answer:
+    return api.post(ROBOT, {"team_id": team.public_id, **fields}, bearer=bearer)
+
+
+def chain(secret: str) -> list[str]:
+    [grant] = load_grants([token_of(secret)]).values()
+    return [policy.scope for policy in grant.chain]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_it_spends_from_the_members_budget(api: Api, search: Team, member: User, own: bool) -> None:
+    bearer = issue(user=member, team=search)[1] if own else key_of(member)
+    made = robot(api, search, bearer)
+    assert made.status == 200, made.text
+    assert made.json["user_id"] is None
+    assert search.memberships.get(user=member).scope in chain(made.json["key"])
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [({"max_budget": 2}, "max_budget"), ({"models": ["gpt-b"]}, "models")],
+)
+def test_it_names_no_limit_beyond_the_members(
+    api: Api, search: Team, member: User, fields: dict[str, Any], name: str
+) -> None:
+    answer = robot(api, search, key_of(member), **fields)
+    assert (answer.status, answer.error["param"]) == (400, name), answer.text
+
+
+def test_so_does_a_key_that_such_a_key_makes(api: Api, search: Team, member: User) -> None:
+    first = robot(api, search, key_of(member)).json["key"]
+    made = api.post("/key/generate", {}, bearer=first)
+    assert made.status == 200, made.text
+    assert search.memberships.get(user=member).scope in chain(made.json["key"])
+
+
+def test_a_programs_key_with_a_budget_makes_no_others(api: Api, search: Team, member: User) -> None:
+    limited = robot(api, search, key_of(member), max_budget=0.5).json["key"]
+    answer = api.post("/key/generate", {}, bearer=limited)
+    assert (answer.status, answer.error["param"]) == (403, "key")
+
+
+def test_the_key_of_who_leads_the_team_is_held_to_the_team_alone(api: Api, search: Team, grace: User) -> None:
+    made = robot(api, search, key_of(grace)).json["key"]
+    assert search.memberships.get(user=grace).scope not in chain(made)
+
+
+def test_it_ends_as_members_keys_do(api: Api, search: Team, member: User) -> None:
+    search.refresh_from_db()
+    search.member_key_duration = "1d"
+    services.update_limits(search, actor=SYSTEM)
+    made = VirtualKey.objects.get(token=robot(api, search, key_of(member)).json["token"])
+    assert made.expires_at is not None and made.expires_at <= timezone.now() + timedelta(days=1)
+
+
+def test_it_outlives_the_membership_with_what_held_it(api: Api, search: Team, member: User) -> None:
+    made = robot(api, search, key_of(member)).json
+    departures.remove_member(search.memberships.get(user=member), actor=SYSTEM)
+    key = VirtualKey.objects.live().get(token=made["token"])
+    assert (key.max_budget_nano, key.budget_duration, key.allowed_models) == (10**9, "30d", ["gpt-a"])
+    assert (key.sponsor, len(chain(made["key"]))) == (None, 3)
+
+
+def test_a_key_that_is_moved_is_held_to_its_movers_place_there(api: Api, search: Team, member: User) -> None:
+    home = services.create_team(Team(name="home", organization=search.organization), actor=SYSTEM)
+    services.add_member(Membership(team=home, user=member, role=Membership.Role.ADMIN), actor=SYSTEM)
+    made = robot(api, home, key_of(member)).json["key"]
+    moved = api.post("/key/update", {"key": made, "team_id": search.public_id}, bearer=key_of(member))
+    assert moved.status == 200, moved.text
+    assert search.memberships.get(user=member).scope in chain(made)
+
+
+def test_who_is_given_the_key_is_its_holder_from_then_on(api: Api, search: Team, member: User, grace: User) -> None:
+    made = robot(api, search, key_of(member)).json["key"]
+    body = {"key": made, "user_id": grace.public_id, "metadata": {}}
+    VirtualKey.objects.filter(token=token_of(made)).update(service_account="")
+    assert api.post("/key/update", body).status == 200
+    assert search.memberships.get(user=member).scope not in chain(made)
