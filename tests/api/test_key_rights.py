@@ -18,7 +18,7 @@ from tests.factories import issue
 INTERNAL = (
     "id", "seal", "token", "masked", "public_id", "created_by", "updated_by", "deleted_at", "deleted_by", "version",
     "organization", "created_at", "updated_at", "budget_started_at", "expiry_noted_at", "service_account",
-    "rotate_at", "rotated_at", "rotation_count",
+    "rotate_at", "rotated_at", "rotation_count", "sponsor",
 )  # fmt: skip
 
 
