@@ -157,6 +157,8 @@ def judge_new(caller: Caller, key: VirtualKey, *, now: datetime, route: str = MA
 
 def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey, *, now: datetime) -> None:
     """Judge a changed, unsaved key against `stored`, the same row as it is."""
+    if key.team_id != stored.team_id:
+        key.sponsor = None
     if caller.is_admin:
         return
     place(key)
