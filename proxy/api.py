@@ -1,5 +1,6 @@
 """Management endpoints that change models. Team admins may change what belongs to their teams."""
 
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -42,7 +43,7 @@ class ModelNew(ManagementView):
                 secret=model.secret,
                 price=model.price,
             )
-            _refuse_unoffered(self.caller, deployment)
+            _refuse_unoffered(self.caller, deployment, now)
             _refuse_elsewhere(self.caller, deployment)
         # Calls by a new name wait for it; those by a name that is known already would go where they went before.
         self.waits_for_workers = services.stands_beside_others(deployment)
@@ -66,6 +67,7 @@ class ModelUpdate(ManagementView):
         return self._change(model_id, status=404)
 
     def _change(self, public_id: str, *, status: int) -> Response:
+        now = timezone.now()
         with transaction.atomic():
             deployment = _found(self.caller, public_id, status=status)
             if deployment.source == Deployment.Source.CONFIG:
@@ -80,10 +82,10 @@ class ModelUpdate(ManagementView):
                 given.get("litellm_params") or {},
                 given.get("model_info") or {},
                 actor=self.caller.actor,
-                now=timezone.now(),
+                now=now,
             )
             _refuse_unmanaged(self.caller, changed.team)
-            _refuse_unoffered(self.caller, changed)
+            _refuse_unoffered(self.caller, changed, now)
             if changed.base_url != before:
                 _refuse_elsewhere(self.caller, changed)
         return Response(_row(changed))
@@ -173,11 +175,11 @@ def _refuse_foreign(caller: Caller, given: dict[str, Any], deployment: Deploymen
         )  # fmt: skip
 
 
-def _refuse_unoffered(caller: Caller, deployment: Deployment) -> None:
-    if not caller.is_admin and holds_lent(deployment.credential) and not is_offered(deployment):
+def _refuse_unoffered(caller: Caller, deployment: Deployment, now: datetime) -> None:
+    if not caller.is_admin and holds_lent(deployment.credential) and not is_offered(deployment, now):
         raise ApiError(
-            403, "litellm_params.api_key: the platform lends this secret for models that it offers everybody; send one "
-            "of your own", param="litellm_params.api_key",
+            403, "litellm_params.api_key: the platform lends this secret for models that it offers everybody and that "
+            "the team and its organization may call; send one of your own", param="litellm_params.api_key",
         )  # fmt: skip
 
 

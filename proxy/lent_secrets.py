@@ -2,19 +2,26 @@
 
 Only what the configuration file itself uses as a model's `api_key` is lent, and only for the addresses that it is
 there for: everything else in the environment is none of the API's business. Platform admins may use it for any model
-there; whoever leads a team, for what the file offers everybody anyway, at the price that everybody pays.
+there; whoever leads a team, for what the file offers that team anyway, at the price that everybody pays.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
+from keys.grants import ScopePolicy
+from keys.loading import policy_of
+from proxy import shelves
 from proxy.litellm_prices import is_price
 from proxy.models import Credential, Deployment
-from proxy.runtime.catalog import captured
+from proxy.runtime import permit
+from proxy.runtime.catalog import Catalog, captured, filled
 from proxy.services import host_of, reveal
+from teams.models import Team
 
 PREFIX = "os.environ/"
 #: What says, beside prices, how much of a budget is held for a call.
@@ -60,11 +67,45 @@ def own_terms(*given: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def is_offered(deployment: Deployment) -> bool:
-    """Whether the file offers everybody the same upstream model, at the same address and by the same secret."""
+def is_offered(deployment: Deployment, now: datetime) -> bool:
+    """Whether the file offers the model's team the same upstream model, at the same address and by the same secret.
+
+    That is, by a public name that the team and its organization may call.
+    """
     rows = Deployment.objects.filter(source=Deployment.Source.CONFIG, team=None, provider=deployment.provider)
-    same = [row for row in rows.with_owners() if host_of(row.base_url) == host_of(deployment.base_url)]
-    upstream = deployment.upstream_model
-    covering = [row for row in same if row.upstream_model == upstream or captured(row.upstream_model, upstream)]
-    secret = reveal(deployment.credential) if deployment.credential else ""
-    return any(row.credential is not None and reveal(row.credential) == secret for row in covering)
+    offers = {row.public_id: name for row in rows.with_owners() if (name := _name_of_same(row, deployment))}
+    served = [
+        name
+        for public_id, name in offers.items()
+        if any(target.deployment == public_id for target in shelves.targets_of(name, None, now))
+    ]
+    chain = _chain(deployment.team) if deployment.team and served else ()
+    catalog = shelves.load_catalog(now) if served else Catalog()
+    return any(
+        all(permit.allows(policy, name, catalog.groups_of(name, None), catalog) for policy in chain) for name in served
+    )
+
+
+def _name_of_same(row: Deployment, deployment: Deployment) -> str | None:
+    """By which public name a row of the file serves what the deployment serves; None if it does not."""
+    if host_of(row.base_url) != host_of(deployment.base_url) or _secret(row) != _secret(deployment):
+        return None
+    parts = captured(row.upstream_model, deployment.upstream_model)
+    if parts is None:
+        return None
+    name = row.model.name
+    return filled(name, parts) if name.count("*") == len(parts) else name
+
+
+def _secret(deployment: Deployment) -> str:
+    return reveal(deployment.credential) if deployment.credential else ""
+
+
+def _chain(of: Team) -> tuple[ScopePolicy, ScopePolicy]:
+    """What limits the models of a team, but for names that are on its list because models of its own have them."""
+    team = Team.objects.select_related("organization", "shared_budget").get(pk=of.pk)
+    epoch = team.organization.epoch
+    own = set(Deployment.objects.filter(team=team).values_list("model__name", flat=True))
+    listed = tuple(name for name in team.allowed_models if name not in own)
+    models = listed or (("no-default-models",) if team.allowed_models else ())
+    return policy_of(team.organization, epoch=epoch), replace(policy_of(team, epoch=epoch), models=models)

@@ -113,3 +113,29 @@ def test_team_admins_may_always_bring_secrets_of_their_own(api: Api, team: tuple
     public_id, grace = team
     body = with_("litellm_params.api_key", "sk-a-secret-of-hers") | {"model_info": {"team_id": public_id}}
     assert api.post("/model/new", body, bearer=grace).status == 200
+
+
+def test_team_admins_get_it_for_nothing_that_their_organization_or_team_may_not_call(api: Api) -> None:
+    grace = api.post("/user/new", {"user_id": "grace"}).json["key"]
+    names = {"cheap": "gpt-4o-mini", "dear": "o3", "gpt-*": "gpt-*"}
+    params = {name: {"model": f"openai/{names[name]}", "api_base": HERE, "api_key": LENT} for name in names}
+    entries = [{"model_name": name, "litellm_params": params[name], "model_info": {}} for name in names]
+    apply_models(entries, Deployment.Source.CONFIG, actor=MASTER, now=timezone.now())
+    book.seed_prices(now=timezone.now())
+
+    def made(allowed: list[str], upstream: str, name: str, of_team: list[str]) -> int:
+        organization = api.post("/organization/new", {"organization_alias": "o", "models": allowed}).json
+        members = [{"role": "admin", "user_id": "grace"}]
+        body = {"organization_id": organization["organization_id"], "members_with_roles": members, "models": of_team}
+        team = api.post("/team/new", body).json["team_id"]
+        params = {"model": f"openai/{upstream}", "api_key": NAME, "api_base": HERE}
+        body = {"model_name": name, "litellm_params": params, "model_info": {"team_id": team}}
+        return api.post("/model/new", body, bearer=grace).status
+
+    assert made(["cheap"], "o3", "cheap", []) == 403
+    assert made(["cheap"], "gpt-4o-mini", "cheap", []) == 200
+    assert made(["cheap", "dear"], "o3", "cheap", []) == 200
+    assert made([], "o3", "dear", ["cheap"]) == 403
+    assert made([], "o3", "cheap", ["dear"]) == 200
+    assert made(["gpt-4o"], "gpt-4o", "gpt-4o", []) == 200
+    assert made(["gpt-4o"], "gpt-4.1", "gpt-4o", []) == 403
