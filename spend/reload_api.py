@@ -8,7 +8,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from spend import book, reload_services
+from spend import reload_services
 from spend.models import MOST_HOURS
 from teams.api_base import ManagementView, required_text, whole_number
 
@@ -19,7 +19,7 @@ class PricesReload(ManagementView):
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         now = timezone.now()
-        added = book.seed_prices(now=now)
+        added = reload_services.reload_now(actor=self.caller.actor, now=now)
         told = f"Price data reloaded successfully! {added} prices were added."
         return Response({"status": "success", "message": told, "models_count": added, "timestamp": now})
 

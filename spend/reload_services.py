@@ -1,13 +1,14 @@
 """Bringing the price book up to date every few hours, beside the daily run: how often, and when it is due."""
 
 from datetime import datetime, timedelta
+from importlib.metadata import version
 
 from django.db import transaction
 
 from spend import book
-from spend.models import PriceReload
+from spend.models import Price, PriceReload
 from teams import audit
-from teams.actors import Actor
+from teams.actors import SYSTEM, Actor
 
 
 def schedule() -> PriceReload | None:
@@ -37,6 +38,14 @@ def cancel_reload(*, actor: Actor) -> bool:
 
 
 @transaction.atomic
+def reload_now(*, actor: Actor, now: datetime) -> int:
+    """How many prices were added. Asking for it is noted also where there were none to add."""
+    added = book.seed_prices(now=now)
+    _note(added, actor)
+    return added
+
+
+@transaction.atomic
 def reload_if_due(*, now: datetime) -> int | None:
     """How many prices were added; None if nothing was due. Two at once add nothing twice."""
     row = PriceReload.objects.select_for_update(no_key=True).filter(next_at__lte=now).first()
@@ -44,4 +53,12 @@ def reload_if_due(*, now: datetime) -> int | None:
         return None
     row.last_at, row.next_at = now, now + timedelta(hours=row.hours)
     row.save(update_fields=["last_at", "next_at"])
-    return book.seed_prices(now=now)
+    added = book.seed_prices(now=now)
+    if added:
+        _note(added, SYSTEM)
+    return added
+
+
+def _note(added: int, actor: Actor) -> None:
+    told = {"prices_added": added, "price_list": f"genai-prices {version('genai-prices')}"}
+    audit.record("price_book.reloaded", Price(), actor=actor, after=told)

@@ -37,7 +37,7 @@ def record(
         actor_key=actor.token,
         action=action,
         object_type=instance._meta.label,
-        object_id=str(getattr(instance, "public_id", "") or instance.pk),
+        object_id=str(getattr(instance, "public_id", "") or instance.pk or ""),
         before=old,
         after=new,
     )

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from spend import reload_services
 from spend.models import MOST_HOURS, Price, PriceReload
+from teams.actors import MASTER, SYSTEM
 from teams.models import AuditEvent
 from tests.api.conftest import Api
 from tests.factories import issue
@@ -61,3 +62,25 @@ def test_a_missing_parameter_is_said_to_be_missing_in_the_query(api: Api) -> Non
     for path in (PATH, f"{PATH}?hours=x"):
         answer = api.post(path)
         assert (answer.status, answer.json["detail"][0]["loc"]) == (422, ["query", "hours"])
+
+
+def test_every_reload_that_somebody_asks_for_and_every_other_that_adds_prices_is_in_the_trail(api: Api) -> None:
+    events = AuditEvent.objects.filter(action="price_book.reloaded")
+    added = api.post("/reload/model_cost_map").json["models_count"]
+    event = events.get()
+    assert (event.actor, event.object_type, event.object_id) == (MASTER.label, "spend.Price", "")
+    assert event.after["prices_added"] == added == Price.objects.count() > 0
+    assert event.after["price_list"].startswith("genai-prices ")
+    assert api.post("/reload/model_cost_map").json["models_count"] == 0
+    assert [one.after["prices_added"] for one in events.order_by("pk")] == [added, 0]
+    api.post(f"{PATH}?hours=1")
+    reload_services.reload_if_due(now=timezone.now() + timedelta(hours=2))
+    assert events.count() == 2
+    assert api.get("/audit", {"table_name": "spend.Price"}).json["audit_logs"][0]["updated_values"]["prices_added"] == 0
+
+
+def test_a_reload_by_schedule_that_adds_prices_is_the_systems(api: Api) -> None:
+    api.post(f"{PATH}?hours=1")
+    reload_services.reload_if_due(now=timezone.now() + timedelta(hours=2))
+    event = AuditEvent.objects.get(action="price_book.reloaded")
+    assert (event.actor, event.after["prices_added"]) == (SYSTEM.label, Price.objects.count())
