@@ -172,7 +172,7 @@ class KeyRegenerate(KeyView):
         with transaction.atomic():
             row = rights.managed_key(self.caller, named, "/key/regenerate", locked=True)
             rights.judge_new_secret(self.caller, row, now=now)
-            body = RegenerateSerializer(row, data=self.body, partial=True)
+            body = RegenerateSerializer(row, data=self.body, partial=True, context={"caller": self.caller})
             body.is_valid(raise_exception=True)
             values = body.validated_data
             if values.keys() - {"new_key", "grace_period"}:
@@ -208,7 +208,7 @@ def changed_key(
     """The locked key with the body's changes in it, unsaved, if the caller may make them."""
     stored = VirtualKey.objects.with_owners().get(pk=key.pk)
     rights.judge_fields(caller, sent, stored)
-    body = form(key, data=sent, partial=True)
+    body = form(key, data=sent, partial=True, context={"caller": caller})
     body.is_valid(raise_exception=True)
     body.fill(key, actor=caller.actor, now=now)
     rights.judge_change(caller, key, stored, now=now)

@@ -78,7 +78,7 @@ def judged(caller: Caller, sent: Mapping[str, Any], *, within: Mapping[str, Any]
     rights.judge_fields(caller, sent)
     said = _with_defaults(sent) if within is None else dict(sent)
     _judge_request(caller, said if within is None else within)
-    form = NewKeySerializer(data=said)
+    form = NewKeySerializer(data=said, context={"caller": caller})
     form.is_valid(raise_exception=True)
     return form
 

@@ -62,7 +62,8 @@ class UserNew(KeyView, OpeningView):
         if self.body.get("password") is not None:
             raise ApiError(422, "password is not accepted here; send an invitation instead", param="password")
         refuse_promises(self.body)
-        opening, body, actor = self.opening(self.body), UserSerializer(data=self.body), self.caller.actor
+        opening, actor = self.opening(self.body), self.caller.actor
+        body = UserSerializer(data=self.body, context={"caller": self.caller})
         body.is_valid(raise_exception=True)
         user, organizations = body.user(), body.homes()
         self._refuse_foreign(user, organizations)

@@ -46,7 +46,7 @@ class TeamNew(TeamView, OpeningView):
     @once_more
     def post(self, request: Request) -> Response:
         refuse_promises(self.body, but=TeamSerializer.keeps)
-        opening, body = self.opening(self.body), TeamSerializer(data=self.body)
+        opening, body = self.opening(self.body), TeamSerializer(data=self.body, context={"caller": self.caller})
         body.is_valid(raise_exception=True)
         actor, team = self.caller.actor, body.team()
         self._refuse_foreign(team)
@@ -110,7 +110,7 @@ class TeamUpdate(TeamView, SpendView):
         actor, team = self.caller.actor, managed_team(named, self.caller, "/team/update")
         above = self.caller.manages_organization(team.organization_id)
         with transaction.atomic():
-            team = patched(team, self.form, self.body, actor, check=unless_above(above))
+            team = patched(team, self.form, self.body, self.caller, check=unless_above(above))
             shared = member_budget(team, self.body)
             if shared is not None:
                 if not above:
@@ -184,7 +184,7 @@ class TeamModels(TeamView):
         with transaction.atomic():
             current = Team.objects.select_for_update(no_key=True).get(pk=team.pk).allowed_models
             models = self._changed(current, names)
-            patched(team, TeamUpdateSerializer, {"models": models}, self.caller.actor)
+            patched(team, TeamUpdateSerializer, {"models": models}, self.caller)
         return Response(self.shown(find_team(named)))
 
     def _changed(self, current: list[str], names: list[str]) -> list[str]:

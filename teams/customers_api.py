@@ -31,7 +31,7 @@ class CustomerNew(OpeningView):
     @once_more
     def post(self, request: Request) -> Response:
         refuse_promises(self.body, but=CustomerSerializer.keeps)
-        opening, body = self.opening(self.body), CustomerSerializer(data=self.body)
+        opening, body = self.opening(self.body), CustomerSerializer(data=self.body, context={"caller": self.caller})
         body.is_valid(raise_exception=True)
         with transaction.atomic():
             customer = services.create_customer(body.customer(), actor=self.caller.actor)
@@ -46,7 +46,7 @@ class CustomerUpdate(SpendView):
     def post(self, request: Request) -> Response:
         customer = _customer(required_text(self.body, "user_id"), self.body, "user_id")
         with transaction.atomic():
-            customer = patched(customer, CustomerSerializer, self.body, self.caller.actor)
+            customer = patched(customer, CustomerSerializer, self.body, self.caller)
             self.set_spend(customer, self.body, timezone.now())
         return Response(customer_row(customer, self.spent([customer]), timezone.now()))
 
@@ -115,7 +115,7 @@ class CustomerBlocking(ScopeView):
             if not self.blocked:
                 raise
         sent = {name: self.body[name] for name in ("organization_id",) if name in self.body}
-        body = CustomerSerializer(data={"user_id": public_id, **sent})
+        body = CustomerSerializer(data={"user_id": public_id, **sent}, context={"caller": self.caller})
         body.is_valid(raise_exception=True)
         return services.create_customer(body.customer(), actor=self.caller.actor)
 

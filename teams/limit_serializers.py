@@ -11,6 +11,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from teams.actors import SYSTEM
 from teams.api_fields import (
     DayOrInstantField,
     DurationField,
@@ -23,6 +24,7 @@ from teams.api_fields import (
     WholeNumberField,
 )
 from teams.api_types import ApiError
+from teams.callers import Caller
 from teams.limit_fields import BudgetLimitsField, ModelBudgetsField, ModelRatesField, merged
 from teams.models import Limits, SharedBudget, Terms
 from teams.rows import doubled_row, terms_row, zone_of
@@ -113,12 +115,14 @@ class BudgetSerializer(TermsSerializer):
 
 @extend_schema_field(OpenApiTypes.STR)
 class SharedBudgetField(serializers.Field[SharedBudget, Any, Any, Any]):
-    """The id of a shared budget."""
+    """The id of a shared budget: one that the scope has already, or that the caller of the context may name."""
 
     def to_internal_value(self, data: Any) -> SharedBudget:
         public_id = TextField(max_length=128).run_validation(data)
+        caller, stored = self.context.get("caller"), getattr(self.parent.instance, f"{self.source}_id", None)
+        nameable = SharedBudget.objects.nameable_by(caller or Caller(SYSTEM))
         budget = SharedBudget.objects.filter(public_id=public_id).first()
-        if budget is None:
+        if budget is None or not (budget.pk == stored or nameable.filter(pk=budget.pk).exists()):
             raise serializers.ValidationError(f"Budget '{public_id}' does not exist; create it with /budget/new")
         return budget
 

@@ -58,7 +58,8 @@ class MemberAdd(MembersView):
 
     @extend_schema(request=MembersSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
-        members, limits = MembersSerializer(data=self.body), MembershipSerializer(data=self.body)
+        members = MembersSerializer(data=self.body)
+        limits = MembershipSerializer(data=self.body, context={"caller": self.caller})
         team = self._team(required_text(self.body, "team_id"))
         members.is_valid(raise_exception=True)
         limits.is_valid(raise_exception=True)
@@ -92,7 +93,7 @@ class MemberAddMany(MembersView):
     def post(self, request: Request) -> Response:
         named = required_text(self.body, "team_id")
         team = managed_team(named, self.caller, "/team/bulk_member_add")
-        limits = MembershipSerializer(data=self.body)
+        limits = MembershipSerializer(data=self.body, context={"caller": self.caller})
         limits.is_valid(raise_exception=True)
         results = [self._result(team, entry, limits) for entry in self._entries(team)]
         good = sum(1 for result in results if result["success"])
@@ -153,7 +154,7 @@ class MemberUpdate(MembersView):
         member = find_member(team, self.body)
         above = member.user_id != self.caller.user_pk or self.caller.manages_organization(team.organization_id)
         check = None if above else never_widened
-        member = patched(member, MemberUpdateSerializer, self.body, self.caller.actor, check=check)
+        member = patched(member, MemberUpdateSerializer, self.body, self.caller, check=check)
         return Response(self._row(member))
 
     def _row(self, member: Membership) -> Row:

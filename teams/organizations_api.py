@@ -81,7 +81,7 @@ class OrganizationNew(OrganizationView):
     @once_more
     def post(self, request: Request) -> Response:
         refuse_promises(self.body)
-        body = OrganizationSerializer(data=self.body)
+        body = OrganizationSerializer(data=self.body, context={"caller": self.caller})
         body.is_valid(raise_exception=True)
         organization, actor = body.organization(), self.caller.actor
         if organization.shared_budget is None:
@@ -105,7 +105,7 @@ class OrganizationUpdate(OrganizationView):
         check = None if self.caller.is_admin else never_widened
         with transaction.atomic():
             rest = self._own_budget(organization)
-            organization = patched(organization, OrganizationSerializer, rest, self.caller.actor, check=check)
+            organization = patched(organization, OrganizationSerializer, rest, self.caller, check=check)
         return Response(self.full([organization])[0])
 
     def _own_budget(self, organization: Organization) -> dict[str, Any]:

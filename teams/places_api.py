@@ -58,7 +58,7 @@ class PlaceAdd(PlaceView):
     @extend_schema(request=PlacesSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         organization, members = self.organization(), PlacesSerializer(data=self.body)
-        limits = PlaceLimitsSerializer(data=self.body)
+        limits = PlaceLimitsSerializer(data=self.body, context={"caller": self.caller})
         refuse_promises(self.body)
         members.is_valid(raise_exception=True)
         limits.is_valid(raise_exception=True)
@@ -112,7 +112,7 @@ class PlaceUpdate(PlaceView):
     def patch(self, request: Request) -> Response:
         place = self.place()
         check = never_widened if self.holds_caller(place) else None
-        place = patched(place, PlaceUpdateSerializer, self.body, self.caller.actor, check=check)
+        place = patched(place, PlaceUpdateSerializer, self.body, self.caller, check=check)
         return Response(self.shown(place)[0])
 
     post = patch

@@ -34,7 +34,7 @@ class ProjectNew(ProjectView):
     def post(self, request: Request) -> Response:
         refuse_promises(self.body)
         team = managed_team(required_text(self.body, "team_id"), self.caller, "/project/new")
-        body = ProjectSerializer(data=self.body)
+        body = ProjectSerializer(data=self.body, context={"caller": self.caller})
         body.is_valid(raise_exception=True)
         project = services.create_project(body.project(team), actor=self.caller.actor)
         return Response(self.shown(_project(project.public_id))[0])
@@ -49,7 +49,7 @@ class ProjectUpdate(ProjectView):
         if self.body.get("team_id") not in (None, project.team.public_id):
             raise ApiError(400, "team_id: a project stays in its team; make another one there", param="team_id")
         with transaction.atomic():
-            project = patched(project, ProjectSerializer, self.body, self.caller.actor)
+            project = patched(project, ProjectSerializer, self.body, self.caller)
         return Response(self.shown(_project(project.public_id))[0])
 
 

@@ -9,7 +9,6 @@ from django.db import transaction
 from rest_framework import serializers
 
 from teams import services
-from teams.actors import Actor
 from teams.api_fields import (
     AliasesField,
     FreeTextField,
@@ -21,6 +20,7 @@ from teams.api_fields import (
     refuse_control,
 )
 from teams.api_types import ApiError
+from teams.callers import Caller
 from teams.field_rights import refuse_wider
 from teams.limit_serializers import LimitsSerializer
 from teams.merge_patch import merge_patch
@@ -46,7 +46,7 @@ Check = Callable[[Any, Any], None]
 
 @transaction.atomic
 def patched(
-    instance: L, form: type[LimitsSerializer], body: Mapping[str, Any], actor: Actor, *, check: Check | None = None
+    instance: L, form: type[LimitsSerializer], body: Mapping[str, Any], caller: Caller, *, check: Check | None = None
 ) -> L:
     """Apply a merge patch to a scope as it is now, under its lock, and save it through its service.
 
@@ -54,14 +54,14 @@ def patched(
     """
     refuse_promises(body, but=form.keeps)
     current = type(instance)._default_manager.select_for_update(no_key=True).get(pk=instance.pk)
-    serializer = form(current, data=body, partial=True)
+    serializer = form(current, data=body, partial=True, context={"caller": caller})
     serializer.is_valid(raise_exception=True)
     serializer.apply(current)
     current.full_clean(exclude=["password"])
     serializer.refuse_other_reset(current, zone_of(current))
     if check is not None:
         check(type(instance)._default_manager.get(pk=instance.pk), current)
-    services.update_limits(current, actor=actor)
+    services.update_limits(current, actor=caller.actor)
     return current
 
 

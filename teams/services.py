@@ -27,11 +27,10 @@ from teams.models import (
 )  # fmt: skip
 from teams.promotion import end_older_ways_in
 from teams.scopes import DEFAULT_ORGANIZATION
+from teams.terms import HANDED_OUT
 
 T = TypeVar("T", bound=models.Model)
 L = TypeVar("L", bound=Limits)
-#: Columns by which a row gives a shared budget to others, and to whom.
-_HANDED_OUT = {"member_budget": "members", "end_user_budget": "customers"}
 
 
 def default_organization() -> Organization:
@@ -298,8 +297,8 @@ def _sharing(budget: SharedBudget) -> Iterator[tuple[type[Limits], models.QueryS
 def _handing_out(budget: SharedBudget) -> Iterator[tuple[str, str, models.QuerySet[Any]]]:
     """Whom it is for, the column, and the rows: of teams, and of keys in the app above, that give it to others."""
     for model in apps.get_models():
-        for column in {field.name for field in model._meta.concrete_fields} & _HANDED_OUT.keys():
-            yield _HANDED_OUT[column], column, model._default_manager.filter(**{column: budget})
+        for column in {field.name for field in model._meta.concrete_fields} & HANDED_OUT.keys():
+            yield HANDED_OUT[column], column, model._default_manager.filter(**{column: budget})
 
 
 def _shared_windows(budget: SharedBudget) -> tuple[Any, ...]:

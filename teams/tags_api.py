@@ -68,14 +68,14 @@ class TagNew(TagsView):
     @once_more
     def post(self, request: Request) -> Response:
         refuse_promises(self.body)
-        body = TagSerializer(data=self.body)
+        body = TagSerializer(data=self.body, context={"caller": self.caller})
         body.is_valid(raise_exception=True)
         with transaction.atomic():
             seen = self._seen(body.validated_data["name"])
             if seen is None:
                 tag = services.create_tag(body.tag(), actor=self.caller.actor)
             else:
-                tag = patched(seen, TagSerializer, self.body, self.caller.actor)
+                tag = patched(seen, TagSerializer, self.body, self.caller)
             self.assign_sent(tag, replace=False)
         return Response({"message": f"Tag {tag.name} created successfully", "tag": self.rows([tag])[0]})
 
@@ -96,7 +96,7 @@ class TagUpdate(TagsView):
     @extend_schema(request=TagSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         with transaction.atomic():
-            tag = patched(_tag(self.body), TagSerializer, self.body, self.caller.actor)
+            tag = patched(_tag(self.body), TagSerializer, self.body, self.caller)
             self.assign_sent(tag, replace=True)
         return Response({"message": f"Tag {tag.name} updated successfully", "tag": self.rows([tag])[0]})
 

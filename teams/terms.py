@@ -2,13 +2,15 @@
 
 import uuid
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
+from django.apps import apps
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from teams.budgets import Budget, without_doubles
+from teams.callers import Caller
 from teams.json_checks import is_json
 from teams.scopes import MAX_BUDGET_NANO, ScopeKind, scope_name
 from teams.validators import (
@@ -18,6 +20,9 @@ from teams.validators import (
     validate_object,
     validate_windows,
 )
+
+#: Columns by which a row gives a shared budget to others, and to whom.
+HANDED_OUT = {"member_budget": "members", "end_user_budget": "customers"}
 
 
 def new_public_id() -> str:
@@ -115,6 +120,22 @@ class Terms(models.Model):
         return not self.budgets() and not self.limits_by_model and all(rate is None for rate in rates)
 
 
+class SharedBudgetQuerySet(models.QuerySet["SharedBudget"]):
+    def nameable_by(self, caller: Caller) -> Self:
+        """Budgets that a caller may give to something: those that something which concerns the caller has already."""
+        if caller.is_admin:
+            return self
+        known = Q(pk__in=())
+        for model in apps.get_models():
+            if issubclass(model, Limits):
+                columns = {field.name for field in model._meta.concrete_fields}
+                rows: models.QuerySet[Any] = model._default_manager.filter(_concerning(model, caller))
+                rows = rows.filter(deleted_at=None) if "deleted_at" in columns else rows
+                for column in columns & {"shared_budget", *HANDED_OUT}:
+                    known |= Q(Exists(rows.filter(**{column: OuterRef("pk")})))
+        return self.filter(known)
+
+
 class SharedBudget(Terms):
     """A named set of limits that many scopes share by reference; each keeps a counter of its own."""
 
@@ -123,6 +144,8 @@ class SharedBudget(Terms):
     public_id = models.CharField("budget id", max_length=128, unique=True, default=new_public_id)
     created_by = models.CharField(max_length=255, blank=True, default="", editable=False)
     updated_by = models.CharField(max_length=255, blank=True, default="", editable=False)
+
+    objects = SharedBudgetQuerySet.as_manager()
 
     class Meta(Terms.Meta):
         ordering = ["public_id"]
@@ -177,6 +200,23 @@ class Limits(Terms):
     @property
     def raised(self) -> tuple[int, datetime | None]:
         return self.raise_nano, self.raise_until
+
+
+def _concerning(model: type[Limits], caller: Caller) -> Q:
+    """Rows of a kind that are the caller's own, that it leads, and teams, projects and organizations that it is in."""
+    person = caller.user_pk or 0
+    led, own = Q(team__in=caller.leads), Q(user=person)
+    of_kind = {
+        ScopeKind.ORGANIZATION: Q(pk__in=caller.joined_organizations),
+        ScopeKind.ORGANIZATION_MEMBER: own & Q(organization__in=caller.joined_organizations),
+        ScopeKind.TEAM: Q(pk__in=caller.teams),
+        ScopeKind.MEMBER: led | (own & Q(team__in=caller.teams)),
+        ScopeKind.PROJECT: Q(team__in=caller.teams),
+        ScopeKind.USER: Q(pk=person if caller.personal else 0),
+        ScopeKind.KEY: led | Q(pk=caller.key_pk or 0) | (own if caller.personal else Q(pk__in=())),
+    }
+    administered = Q(**{f"{model.organization_path}__in": caller.organizations})
+    return administered | of_kind.get(model.scope_kind, Q(pk__in=()))
 
 
 class Archived(models.Model):

@@ -227,7 +227,7 @@ def changed(caller: Caller, body: dict[str, Any]) -> User:
     if moved := _moves(user, body):
         raise ApiError(400, f"{moved}: {_ELSEWHERE[moved]}", param=moved)
     check = None if caller.is_admin else _no_platform_role
-    return patched(user, UserUpdateSerializer, body, caller.actor, check=check)
+    return patched(user, UserUpdateSerializer, body, caller, check=check)
 
 
 def _changed_by_oneself(caller: Caller, user: User, body: dict[str, Any]) -> User:
@@ -237,7 +237,7 @@ def _changed_by_oneself(caller: Caller, user: User, body: dict[str, Any]) -> Use
     if wrong := _moves(user, body) or next(other, ""):
         raise _not_about_you(wrong)
     own = _HARMLESS - {"alias"} if caller.reads_all else _HARMLESS
-    return patched(user, UserUpdateSerializer, body, caller.actor, check=partial(_nothing_but, own))
+    return patched(user, UserUpdateSerializer, body, caller, check=partial(_nothing_but, own))
 
 
 def _named(caller: Caller, body: dict[str, Any]) -> User:

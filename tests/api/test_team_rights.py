@@ -106,6 +106,8 @@ def test_a_team_admin_never_raises_what_limits_the_team(
     api: Api, search: Team, grace: User, field: str, value: Any
 ) -> None:
     api.post("/budget/new", {"budget_id": "b", "max_budget": 1000})
+    # Only a budget that concerns her already can be named at all.
+    api.post("/key/generate", {"user_id": grace.public_id, "budget_id": "b"})
     limits = {
         "max_budget": 10, "rpm_limit": 10, "tpm_limit": 10, "max_parallel_requests": 2, "budget_duration": "30d",
         "budget_limits": [{"budget_duration": "1d", "max_budget": 1}],
