@@ -50,6 +50,9 @@ class TeamNew(TeamView, OpeningView):
         body.is_valid(raise_exception=True)
         actor, team = self.caller.actor, body.team()
         self._refuse_foreign(team)
+        if not team.organization_id:
+            team.organization = services.default_organization()
+        refuse_wider(team, team.organization, Team())
         with transaction.atomic():
             services.create_team(team, actor=actor)
             self.open_with(team, opening)

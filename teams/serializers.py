@@ -17,7 +17,6 @@ from teams.api_fields import (
 )
 from teams.api_types import ApiError
 from teams.callers import MEMBER_ROUTES
-from teams.field_rights import refuse_wider
 from teams.json_checks import names_in
 from teams.limit_serializers import LimitsSerializer, TermsSerializer
 from teams.models import Membership, Organization, SharedBudget, Team, User
@@ -141,12 +140,11 @@ class TeamSerializer(TaggedSerializer):
         return value
 
     def team(self) -> Team:
-        """An unsaved, validated team."""
+        """An unsaved, validated team. Whether its organization allows that much is for who knows the caller to ask."""
         team: Team = self.apply(Team())
         organization = find_organization(self.validated_data)
         if organization is not None:
             team.organization = organization
-            refuse_wider(team, organization, Team())
         self.refuse_other_reset(team, default_zone() if organization is None else zone_of(team))
         team.full_clean(exclude=["organization"] if organization is None else [])
         return team

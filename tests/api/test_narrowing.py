@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from teams.models import User
+from teams.models import Team, User
+from teams.scopes import DEFAULT_ORGANIZATION
 from tests.api.conftest import Api
 from tests.api.people import key_of, organization_of, person
 
@@ -64,6 +65,27 @@ def test_nothing_that_a_team_a_project_or_a_key_is_given_is_wider(api: Api, fiel
     boss = User.objects.get(public_id="boss")
     answer = api.post("/key/generate", {"team_id": "t", **fields}, bearer=key_of(boss))
     assert (answer.status, answer.error["param"]) == (400, named), answer.text
+
+
+def test_a_team_that_names_no_organization_keeps_to_the_limits_of_the_default_one(api: Api) -> None:
+    limits = {"organization_id": DEFAULT_ORGANIZATION, "max_budget": 10, "models": ["cheap"]}
+    assert api.patch("/organization/update", limits).status == 200
+    for named in ({}, {"organization_id": None}, {"organization_id": DEFAULT_ORGANIZATION}):
+        for fields, wrong in (({"max_budget": 11}, "max_budget"), ({"models": ["dear"]}, "models")):
+            refused = api.post("/team/new", named | fields)
+            assert (refused.status, refused.fault) == (400, wrong)
+    made = api.post("/team/new", {"max_budget": 10, "models": ["cheap"]})
+    assert made.status == 200, made.text
+    assert Team.objects.get().organization.public_id == DEFAULT_ORGANIZATION
+
+
+def test_nobody_learns_the_limits_of_another_organization_from_a_team_refused_there(api: Api) -> None:
+    boss = person("boss")
+    north(boss)
+    organization_of("south", max_budget_nano=10**9, allowed_models=["cheap"])
+    for fields in ({"max_budget": 1}, {"max_budget": 2}, {"models": ["dear"]}):
+        answer = api.post("/team/new", {"organization_id": "south", **fields}, bearer=key_of(boss))
+        assert (answer.status, answer.fault) == (403, "organization_id")
 
 
 def test_a_shared_budget_is_no_way_beyond_the_organization(api: Api) -> None:
