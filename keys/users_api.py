@@ -65,8 +65,10 @@ class UserNew(KeyView, OpeningView):
         opening, actor = self.opening(self.body), self.caller.actor
         body = UserSerializer(data=self.body, context={"caller": self.caller})
         body.is_valid(raise_exception=True)
+        self._refuse_foreign(body)
         user, organizations = body.user(), body.homes()
-        self._refuse_foreign(user, organizations)
+        if user.role.startswith(User.Role.PROXY_ADMIN) and not self.caller.is_admin:
+            raise ApiError(403, "user_role: only a platform admin may make others admins", param="user_role")
         first_key = self._first_key(user) if body.validated_data["auto_create_key"] else None
         with transaction.atomic():
             people.create_user(user, actor=actor)
@@ -74,7 +76,6 @@ class UserNew(KeyView, OpeningView):
             for membership in self._joined(user, organizations):
                 people.join_organization(membership, actor=actor)
             for place in body.memberships(user):
-                self._refuse_team(place.team)
                 people.add_member(place, actor=actor)
             made = _NO_KEY if first_key is None else self._issued(first_key)
         [row] = person_rows([user], self.caller, self.spent, timezone.now())
@@ -86,23 +87,22 @@ class UserNew(KeyView, OpeningView):
             OrganizationMembership(organization=one, user=user) for one in organizations if one != user.organization
         ]
 
-    def _refuse_foreign(self, user: User, organizations: list[Organization]) -> None:
-        """Organization admins make people inside their own organizations, and no admins of the platform."""
-        if self.caller.is_admin:
+    def _refuse_foreign(self, body: UserSerializer) -> None:
+        """Organization admins make people inside what they lead; anything else looks foreign, be it there or not."""
+        caller, names = self.caller, body.home_names()
+        if caller.is_admin:
             return
-        if user.role.startswith(User.Role.PROXY_ADMIN):
-            raise ApiError(403, "user_role: only a platform admin may make others admins", param="user_role")
-        if not organizations or not all(self.caller.manages_organization(one.pk) for one in organizations):
+        homes = Organization.objects.live().managed_by(caller)
+        if not names or homes.filter(public_id__in=names).count() < len(names):
             raise ApiError(
                 403,
                 "You do not have a role within the selected organization that lets you make people. Name "
                 "organizations that you administer",
                 param="organizations",
             )
-
-    def _refuse_team(self, team: Team) -> None:
-        if not self.caller.manages_team(team.pk, team.organization_id):
-            raise ApiError(403, f"teams: you do not lead team {team.public_id}", param="teams")
+        for place in body.places():
+            if not Team.objects.live().managed_by(caller).filter(public_id=place["team_id"]).exists():
+                raise ApiError(403, f"teams: you do not lead team {place['team_id']}", param="teams")
 
     def _first_key(self, user: User) -> NewKeySerializer:
         """What the request says of the person's first key; the person's own budget governs it, or a team's its own."""

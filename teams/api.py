@@ -19,7 +19,7 @@ from teams.api_types import MISSING, Misshapen
 from teams.callers import MEMBER_ROUTES
 from teams.field_rights import never_raised, refuse_wider, unless_above
 from teams.finding import available_teams, managed_team, owned_team, person_of, refuse_joining, refuse_twice, shown_team
-from teams.models import Membership, SharedBudget, Team, User
+from teams.models import Membership, Organization, SharedBudget, Team, User
 from teams.promises import refuse_promises
 from teams.rows import Row, team_row
 from teams.scope_serializers import TeamPatchSerializer, TeamUpdateSerializer, patched
@@ -48,11 +48,9 @@ class TeamNew(TeamView, OpeningView):
         refuse_promises(self.body, but=TeamSerializer.keeps)
         opening, body = self.opening(self.body), TeamSerializer(data=self.body, context={"caller": self.caller})
         body.is_valid(raise_exception=True)
+        self._refuse_foreign(body.validated_data.get("organization_id"))
         actor, team = self.caller.actor, body.team()
-        self._refuse_foreign(team)
-        if not team.organization_id:
-            team.organization = services.default_organization()
-        refuse_wider(team, team.organization, Team())
+        self._refuse_wider(team)
         with transaction.atomic():
             services.create_team(team, actor=actor)
             self.open_with(team, opening)
@@ -81,21 +79,26 @@ class TeamNew(TeamView, OpeningView):
             return services.master_person()
         return User.objects.filter(pk=self.caller.user_pk).first() if self.caller.user_pk else None
 
-    def _refuse_foreign(self, team: Team) -> None:
-        """Organization admins make teams in their own organizations, within their own limits."""
-        caller = self.caller
-        if caller.is_admin:
+    def _refuse_foreign(self, named: str | None) -> None:
+        """Organization admins make teams in their own; any other one looks foreign, be it there or not."""
+        managed = Organization.objects.live().managed_by(self.caller)
+        if self.caller.is_admin or managed.filter(public_id=named or "").exists():
             return
-        if not team.organization_id or not caller.manages_organization(team.organization_id):
-            wanted = team.organization.public_id if team.organization_id else None
-            raise ApiError(
-                403,
-                "You do not have a role within the selected organization that lets you make teams. "
-                f"Passed organization_id: {wanted}. Ask its admin, or name one that you administer",
-                param="organization_id",
-            )
-        maker = User.objects.get(public_id=caller.user_id, deleted_at=None)
-        refuse_wider(team, maker, Team(), below=False)
+        raise ApiError(
+            403,
+            "You do not have a role within the selected organization that lets you make teams. "
+            f"Passed organization_id: {named or None}. Ask its admin, or name one that you administer",
+            param="organization_id",
+        )
+
+    def _refuse_wider(self, team: Team) -> None:
+        """ApiError 400 for more than the organization has, or than an organization admin who makes it."""
+        if not team.organization_id:
+            team.organization = services.default_organization()
+        refuse_wider(team, team.organization, Team())
+        if not self.caller.is_admin:
+            maker = User.objects.get(public_id=self.caller.user_id, deleted_at=None)
+            refuse_wider(team, maker, Team(), below=False)
 
 
 class TeamUpdate(TeamView, SpendView):

@@ -194,22 +194,29 @@ class UserSerializer(LimitsSerializer):
         user.full_clean(exclude=["password", "username"])
         return user
 
+    def home_names(self) -> list[str]:
+        home, others = self.validated_data.get("organization_id"), self.validated_data.get("organizations") or []
+        return list(dict.fromkeys([*([home] if home else []), *others]))
+
     def homes(self) -> list[Organization]:
         """The organizations that the body names, the home first."""
-        home, others = self.validated_data.get("organization_id"), self.validated_data.get("organizations") or []
-        names = list(dict.fromkeys([*([home] if home else []), *others]))
+        home = self.validated_data.get("organization_id")
         found = [
             find_organization({"organization_id": name}, param="organization_id" if name == home else "organizations")
-            for name in names
+            for name in self.home_names()
         ]
         return [organization for organization in found if organization is not None]
 
-    def memberships(self, user: User) -> list[Membership]:
-        """Unsaved memberships of the teams that the body names."""
+    def places(self) -> list[Fields]:
+        """The teams that the body names, and what it says of the person there."""
         teams = _each_once(self.validated_data.get("teams") or [])
         alone = self.validated_data.get("team_id")
         if alone and alone not in [entry["team_id"] for entry in teams]:
             teams.append({"team_id": alone, "user_role": Membership.Role.USER})
+        return teams
+
+    def memberships(self, user: User) -> list[Membership]:
+        """Unsaved memberships of the teams that the body names."""
         return [
             Membership(
                 team=find_team(entry["team_id"], param="teams"),
@@ -217,7 +224,7 @@ class UserSerializer(LimitsSerializer):
                 role=entry["user_role"],
                 max_budget_nano=entry.get("max_budget_in_team"),
             )
-            for entry in teams
+            for entry in self.places()
         ]
 
 

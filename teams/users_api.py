@@ -222,8 +222,6 @@ def changed(caller: Caller, body: dict[str, Any]) -> User:
     user = _named(caller, body)
     if user.pk == caller.user_pk and caller.personal and not caller.is_admin:
         return _changed_by_oneself(caller, user, body)
-    if not caller.is_admin:
-        managed_person(caller, user.public_id)
     if moved := _moves(user, body):
         raise ApiError(400, f"{moved}: {_ELSEWHERE[moved]}", param=moved)
     check = None if caller.is_admin else _no_platform_role
@@ -247,10 +245,12 @@ def _named(caller: Caller, body: dict[str, Any]) -> User:
         field = "user_id"
     named = required_text(body, field)
     user = find_person(named) if field == "user_id" else find_person(None, named)
-    if user is None and not caller.is_admin:
-        raise ApiError(403, f"{field}: you cannot change user {named}", param=field)
-    if user is None:
+    if user is None and caller.is_admin:
         raise ApiError(404, f"User {named} not found", param=field)
+    own = user is not None and user.pk == caller.user_pk and caller.personal
+    if user is None or not (own or User.objects.managed_by(caller).filter(pk=user.pk).exists()):
+        # The same of who is not there and of who is: whoever guesses an address learns no id by it.
+        raise ApiError(403, f"{field}: you cannot change user {named}; an admin of its organization can", param=field)
     return user
 
 
