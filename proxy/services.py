@@ -195,6 +195,7 @@ def set_blocked(deployment: Deployment, blocked: bool, *, actor: Actor) -> Deplo
     before = audit.snapshot(deployment)
     deployment.blocked, deployment.updated_by = blocked, actor.label
     deployment.save(update_fields=["blocked", "updated_by", "updated_at"])
+    (team_lists.leave if blocked else team_lists.join)(deployment, actor)
     if not blocked:
         pool_services.joined(deployment.groups)
     audit.record("model.blocked" if blocked else "model.unblocked", deployment, actor=actor, before=before)

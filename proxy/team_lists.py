@@ -1,4 +1,7 @@
-"""A team's list of models follows the models that the team has of its own."""
+"""A team's list of models follows the models that the team has of its own and may call.
+
+Calls by the name of one that is blocked go to what serves the name for everybody, which the list is not to open.
+"""
 
 from django.db.models import QuerySet
 
@@ -20,7 +23,7 @@ def lock(deployments: QuerySet[Deployment]) -> None:
 
 def join(deployment: Deployment, actor: Actor) -> None:
     """A team may call its own models; one that may call everything goes on to do so."""
-    if deployment.team_id is None:
+    if deployment.team_id is None or deployment.blocked:
         return
     team, name = Team.objects.select_for_update(no_key=True).get(pk=deployment.team_id), deployment.model.name
     if name not in team.allowed_models:
@@ -32,7 +35,8 @@ def leave(deployment: Deployment, actor: Actor) -> None:
     """Its last deployment of a name takes the name off the team's list, which never becomes one of everything."""
     if deployment.team_id is None:
         return
-    others = Deployment.objects.filter(team=deployment.team_id, model=deployment.model_id).exclude(pk=deployment.pk)
+    others = Deployment.objects.filter(team=deployment.team_id, model=deployment.model_id, blocked=False)
+    others = others.exclude(pk=deployment.pk)
     team = Team.objects.select_for_update(no_key=True).get(pk=deployment.team_id)
     left = [name for name in team.allowed_models if name != deployment.model.name]
     if left != team.allowed_models and not others.exists():

@@ -111,3 +111,27 @@ def test_what_a_platform_admin_placed_elsewhere_can_still_be_changed(api: Api, t
     api.post("/model/new", at("http://vllm.internal:8000/v1", public_id))
     renamed = {"model_name": "renamed", "model_info": {"id": "ours-1"}}
     assert api.post("/model/update", renamed, bearer=grace).status == 200
+
+
+def test_a_blocked_model_leaves_the_teams_list_which_opens_nobody_elses_of_that_name(
+    api: Api, team: tuple[str, str]
+) -> None:
+    public_id, grace = team
+
+    def listed() -> list[str]:
+        info = api.get("/team/info", {"team_id": public_id}, bearer=grace).json["team_info"]
+        return list(info["models"])
+
+    api.post("/team/update", {"team_id": public_id, "models": ["cheap"]})
+    assert api.post("/model/new", at(None, public_id, name="dear"), bearer=grace).status == 200
+    assert listed() == ["cheap", "dear"]
+    for path, models in (
+        ("/model/block", ["cheap"]),
+        ("/model/unblock", ["cheap", "dear"]),
+        ("/model/block", ["cheap"]),
+    ):
+        assert api.post(path, {"model_id": "dear"}, bearer=grace).status == 200
+        assert listed() == models
+    renamed = {"model_name": "dearer", "model_info": {"id": "dear"}}
+    assert api.post("/model/update", renamed, bearer=grace).status == 200
+    assert listed() == ["cheap"]
