@@ -105,7 +105,9 @@ class TeamUpdateSerializer(TaggedSerializer):
     def apply(self, instance: Any, **how: Any) -> Any:
         stored = copy(instance)
         team: Team = super().apply(instance, **how)
-        team.organization = find_organization(self.validated_data) or team.organization
+        if self.validated_data.get("organization_id") not in (None, "", team.organization.public_id):
+            told = "organization_id: a team cannot move to another organization; create it there instead"
+            raise ApiError(400, told, param="organization_id")
         refuse_wider(team, team.organization, stored)
         return team
 

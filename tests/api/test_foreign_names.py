@@ -47,3 +47,15 @@ def _naming(body: Any, name: str) -> Any:
     if isinstance(body, dict):
         return {key: _naming(value, name) for key, value in body.items()}
     return [_naming(one, name) for one in body] if isinstance(body, list) else body.replace("{}", name)
+
+
+def test_a_team_that_is_to_move_is_told_nothing_of_where(api: Api) -> None:
+    boss = person("chief")
+    organization_of("south", boss)
+    organization_of("far", max_budget_nano=5 * 10**9)
+    api.post("/team/new", {"team_id": "own", "organization_id": "south", "max_budget": 9})
+    for name in ("far", "absent"):
+        answer = api.post("/team/update", {"team_id": "own", "organization_id": name}, bearer=key_of(boss))
+        assert (answer.status, answer.error["param"]) == (400, "organization_id"), answer.text
+        assert "cannot move" in answer.text
+    assert api.post("/team/update", {"team_id": "own", "organization_id": "south"}, bearer=key_of(boss)).status == 200

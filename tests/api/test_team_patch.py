@@ -6,7 +6,9 @@ import pytest
 
 from teams import services
 from teams.actors import MASTER, SYSTEM
+from teams.callers import Caller
 from teams.models import Tag, Team, User
+from teams.reach import MASTER_ROLE
 from teams.scope_serializers import TeamPatchSerializer, patched
 from tests.api.conftest import Api
 from tests.api.people import key_of
@@ -58,8 +60,9 @@ def test_team_update_goes_on_replacing_metadata(api: Api, send: str) -> None:
 
 def test_patches_that_were_begun_at_the_same_time_are_all_kept(search: Team) -> None:
     early, late = Team.objects.get(pk=search.pk), Team.objects.get(pk=search.pk)
-    patched(early, TeamPatchSerializer, {"metadata": {"a": 1, "in": {"b": 2}}}, MASTER)
-    patched(late, TeamPatchSerializer, {"metadata": {"c": 3, "in": {"d": 4}}}, MASTER)
+    admin = Caller(MASTER, MASTER_ROLE)
+    patched(early, TeamPatchSerializer, {"metadata": {"a": 1, "in": {"b": 2}}}, admin)
+    patched(late, TeamPatchSerializer, {"metadata": {"c": 3, "in": {"d": 4}}}, admin)
     assert Team.objects.get(pk=search.pk).metadata == {"a": 1, "in": {"b": 2, "d": 4}, "c": 3}
 
 
