@@ -10,7 +10,9 @@ from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db import DataError, IntegrityError, InterfaceError, OperationalError
 from django.db.models import ProtectedError
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.urls import is_valid_path
+from django.utils.encoding import escape_uri_path, iri_to_uri
 from django.views.defaults import page_not_found
 from rest_framework.exceptions import APIException, ErrorDetail, ValidationError
 from rest_framework.response import Response
@@ -78,6 +80,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A path that does not exist: a page for people, the error body for programs."""
     if request.path.startswith(("/admin", "/portal")):
         return page_not_found(request, exception)
+    if request.path_info.endswith("/") and is_valid_path(request.path_info.rstrip("/"), "gateway_project.api"):
+        return _without_slash(request)
     error = {
         "message": f"there is no {shown_path(request.path)} here",
         "type": "not_found_error",
@@ -85,6 +89,15 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
         "code": "404",
     }
     return JsonResponse({"error": error}, status=404)
+
+
+def _without_slash(request: HttpRequest) -> HttpResponse:
+    """LiteLLM's server sends whoever ends a path with a slash to the one without it, with method, body and query.
+
+    A path of the management API begins with a word of ours, so that it is never taken for another host.
+    """
+    path, query = escape_uri_path(request.path.rstrip("/")), iri_to_uri(request.META.get("QUERY_STRING", ""))
+    return HttpResponseRedirect(f"{path}?{query}" if query else path, preserve_request=True)
 
 
 def _refusal(exc: Exception) -> ApiError:
