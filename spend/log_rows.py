@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from keys.models import MASTER_ID
 from spend.breakdown import cost_breakdown
 from spend.error_classes import error_class
 from spend.models import Hold, LedgerEntry, Refusal
 from spend.pricing import PriceCard
 from spend.wire import ORPHAN
+from teams.actors import MASTER
 from teams.money import usd_from_nano
 from teams.rows import organization_id
 
@@ -111,7 +113,7 @@ def _attribution(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
         "model_id": row.deployment,
         "custom_llm_provider": row.provider,
         "api_base": "",
-        "user": row.user.public_id if row.user else "",
+        "user": _user_id(row),
         "team_id": row.team.public_id if row.team else None,
         "organization_id": organization_id(row.organization),
         "end_user": row.customer.public_id if row.customer else "",
@@ -129,12 +131,19 @@ def _attribution(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
     }
 
 
+def _user_id(row: Hold | LedgerEntry | Refusal) -> str:
+    """The books know nobody of a call with the master key; clients know its holder by this id."""
+    if row.user is not None:
+        return row.user.public_id
+    return MASTER.label if row.key is not None and row.key.public_id == MASTER_ID else ""
+
+
 def _whose(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
     """Whose call it was."""
     return {
         "user_api_key": row.token,
         "user_api_key_alias": row.key.alias if row.key else None,
-        "user_api_key_user_id": row.user.public_id if row.user else None,
+        "user_api_key_user_id": _user_id(row) or None,
         "user_api_key_team_id": row.team.public_id if row.team else None,
         "user_api_key_team_alias": row.team.name if row.team else None,
         "user_api_key_org_id": organization_id(row.organization),

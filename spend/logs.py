@@ -13,12 +13,13 @@ from typing import Any, NamedTuple
 from django.db.models import F, Model, Q, QuerySet, Value
 from django.db.models.functions import Coalesce
 
-from keys.models import RetiredSecret, VirtualKey
+from keys.models import MASTER_ID, RetiredSecret, VirtualKey
 from keys.serializers import token_from
 from spend import book
 from spend.log_rows import OWNERS, failed_row, log_row, refused_row
 from spend.models import Hold, LedgerEntry, Refusal
 from spend.query import Query, nano
+from teams.actors import MASTER
 from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.models import Customer, Organization, Team, User
@@ -210,10 +211,17 @@ def key_pks(text: str) -> list[int]:
 def _owned(log: Log, query: Query, wanted: Iterable[str]) -> Log:
     for name in wanted:
         if query.get(name):
-            model, field, column = _OWNED_BY[name]
-            rows = model._default_manager.filter(**{field: query[name]}).values_list("pk", flat=True)
-            log = log.only(_one_of(column, list(rows)))
+            log = log.only(_owned_by(name, query[name]))
     return log
+
+
+def _owned_by(name: str, value: str) -> Q:
+    """Of an owner of this kind. The holder of the master key is nobody in the books, so its calls are the key's."""
+    model, field, column = _OWNED_BY[name]
+    owned = _one_of(column, list(model._default_manager.filter(**{field: value}).values_list("pk", flat=True)))
+    if (name, value) != ("user_id", MASTER.label):
+        return owned
+    return owned | Q(key_id__in=list(VirtualKey.objects.filter(public_id=MASTER_ID).values_list("pk", flat=True)))
 
 
 def _one_of(column: str, pks: list[int]) -> Q:
@@ -225,10 +233,7 @@ def _searched(log: Log, text: str) -> Log:
     """By any id that a row shows: of the request, the key, the person or the team."""
     by_request, owners = of_request(log, text), Q(key_id__in=key_pks(text))
     for name in ("user_id", "team_id", "end_user", "key_alias"):
-        model, field, column = _OWNED_BY[name]
-        owners |= Q(
-            **{f"{column}__in": list(model._default_manager.filter(**{field: text}).values_list("pk", flat=True))}
-        )
+        owners |= _owned_by(name, text)
     owned = log.only(owners)
     charges = log.charges.filter(Q(pk__in=by_request.charges.values("pk")) | owners)
     failures, refusals = by_request.failures | owned.failures, by_request.refusals | owned.refusals
