@@ -128,10 +128,10 @@ def _instant(query: Any, name: str, *, end: bool = False) -> datetime | None:
         return None
     try:
         value: date | datetime = DayOrInstantField().to_internal_value(query[name].replace(" ", "T"))
-    except serializers.ValidationError as error:
+        if isinstance(value, datetime):
+            return value.astimezone(zones.utc) if value.tzinfo else value.replace(tzinfo=zones.utc)  # noqa: UP017
+    except (serializers.ValidationError, OverflowError) as error:
         raise ApiError(400, f"{name}: write a date or an instant, e.g. '2026-12-31'", param=name) from error
-    if isinstance(value, datetime):
-        return value if value.tzinfo else value.replace(tzinfo=zones.utc)  # noqa: UP017
     return datetime.combine(min(value, _LAST_DAY) + timedelta(days=int(end)), time(), zones.utc)  # noqa: UP017
 
 

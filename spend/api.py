@@ -38,7 +38,7 @@ class SpendLogs(ManagementView):
                 return Response(per_day(_shares(self.caller, Days(first, last), query), Days(first, last)))
         log = common(Log.of(self.caller), query)
         if first or last:
-            log = log.between(Days(first or _EVER, first or _EVER).start, Days(last or _AGES, last or _AGES).end)
+            log = log.between(Days(first or _EVER, _AGES).start, Days(_EVER, min(last or _AGES, _AGES)).end)
         found = log.newest(MOST + 1)
         response = Response(found[:MOST])
         if len(found) > MOST:
@@ -53,6 +53,8 @@ class SpendLogsPaged(ManagementView):
     def get(self, request: Request) -> Response:
         query = request.query_params
         start, end = instant(query, "start_date"), instant(query, "end_date", last=True)
+        if start > end:
+            raise ApiError(400, "end_date: lies before start_date", param="end_date")
         log = filtered(Log.of(self.caller).between(start, end + timedelta(microseconds=1)), query)
         by_session = flag(query, "group_by_session")
         return Response(_page(log.cut() if by_session else log, query, *order_of(query), by_session=by_session))

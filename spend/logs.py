@@ -118,7 +118,7 @@ class Log:
     def page(self, sort: str, order: str, start: int, size: int) -> list[dict[str, Any]]:
         """Rows from number `start` on, in one order over all kinds."""
         down, end = order == "desc", start + size
-        charges = _places(self.charges, (_CHARGES[sort], "pk"), down, end)
+        charges = _places(self.charges, (_CHARGES[sort],), down, end)
         failures = _places(self.failures, (_FAILURES[sort], "admitted_at"), down, end)
         refusals = _places(self.refusals, (_REFUSALS[sort], "admitted_at"), down, end)
         merged = heapq.merge(charges, failures, refusals, key=lambda place: place[0], reverse=down)
@@ -282,10 +282,10 @@ def _by_reason(log: Log, query: Query) -> Log:
     return replace(log, failures=log.failures.filter(error_status=status), refusals=log.refusals.filter(status=status))
 
 
-def _places(rows: QuerySet[Any], by: tuple[Any, str], down: bool, end: int) -> list[tuple[Any, Any]]:
-    """In the order of an expression, and where that says nothing, of a column."""
-    sign, (column, further) = "-" if down else "", by
-    ordered = rows.order_by().annotate(place=column).order_by(f"{sign}place", f"{sign}{further}")
+def _places(rows: QuerySet[Any], by: tuple[Any, *tuple[str, ...]], down: bool, end: int) -> list[tuple[Any, Any]]:
+    """In the order of an expression, where that says nothing of columns, and in the end always in the same."""
+    sign, (column, *further) = "-" if down else "", by
+    ordered = rows.order_by().annotate(place=column).order_by(*(f"{sign}{name}" for name in ("place", *further, "pk")))
     return list(ordered.values_list("place", "pk")[:end])
 
 

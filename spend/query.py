@@ -91,7 +91,7 @@ def offset_zone(query: Query) -> timezone:
     """`timezone`: minutes that UTC is ahead of local time, as browsers count (-60 is Berlin in winter)."""
     text = query.get("timezone") or "0"
     sign, digits = ("-", text[1:]) if text[:1] == "-" else ("", text)
-    if not digits.isascii() or not digits.isdigit() or int(digits[:6]) > 14 * 60 or int(digits[:6]) % 15:
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 6 or int(digits) > 14 * 60 or int(digits) % 15:
         raise ApiError(
             400, "timezone: minutes that UTC is ahead of local time, in quarters of an hour, e.g. -60", param="timezone"
         )

@@ -31,7 +31,9 @@ def sessions(log: Log, sort: str, order: str, start: int, size: int) -> tuple[li
             found[fact.session].add(fact, up=sort in _ADDED)
         else:
             found[fact.session] = _Session(fact, fact.place, nano=fact.nano)
-    ordered = sorted(found.values(), key=lambda one: (one.place, one.newest.at), reverse=order == "desc")
+    ordered = sorted(
+        found.values(), key=lambda one: (one.place, one.newest.at, one.newest.session), reverse=order == "desc"
+    )
     shown = ordered[start : start + size]
     rows = log.rows([one.newest.pk for one in shown])
     return [row | _totals(one) for row, one in zip(rows, shown, strict=True)], len(found)

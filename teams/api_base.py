@@ -26,6 +26,8 @@ __all__ = [
 
 P = ParamSpec("P")
 MOST_NAMES = 500
+#: Of one parameter. Databases search for no text of much more.
+MOST_CHARACTERS = 24_000
 _YES, _NO = ("true", "1", "yes", "y", "on", "t"), ("false", "0", "no", "n", "off", "f")
 _WORDS = dict.fromkeys(_YES, True) | dict.fromkeys(_NO, False)
 
@@ -78,6 +80,9 @@ class ManagementView(APIView):
         for name, value in [*request.query_params.items(), *kwargs.items()]:
             if "\0" in f"{name}{value}":
                 raise ApiError(400, "a parameter contains the character NUL", param=name.replace("\0", ""))
+            if len(f"{value}") > MOST_CHARACTERS:
+                told = f"{name[:100]}: write at most {MOST_CHARACTERS} characters"
+                raise ApiError(400, told, param=name[:100])
         if self.once is not None and request.method == "POST" and "Idempotency-Key" in request.headers:
             self._answer_once(self.once, request)
 
@@ -159,7 +164,8 @@ def listed(body: Mapping[str, Any], field: str, remedy: str) -> list[Any]:
 def whole_number(values: Mapping[str, str], name: str, default: int, *, top: int) -> int:
     """A query parameter between 1 and `top`; Misshapen naming it."""
     value = values.get(name, str(default))
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:12]) <= top:
+    # No number here has more digits, and of thousands none could be made.
+    if not value.isascii() or not value.isdigit() or len(value) > 12 or not 1 <= int(value) <= top:
         raise Misshapen(name, f"write a whole number between 1 and {top}", where="query")
     return int(value)
 
