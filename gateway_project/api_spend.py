@@ -4,6 +4,7 @@ from django.urls import URLPattern
 
 from gateway_project.api_access import ADMIN, SPEND_OF_ALL, SPEND_OF_KEY, SPEND_OF_OWN, Access
 from gateway_project.api_at import at
+from proxy.addresses import addresses_of
 from proxy.cost_api import CostEstimate, SpendCalculate
 from spend.api import SpendLogs, SpendLogsOne, SpendLogsPaged, SpendLogsSession
 from spend.audience_api import TagAudience, TagsPerUser
@@ -45,12 +46,15 @@ from spend.report_api import (
     TeamSpendByUser,
 )
 
+#: What rows of the log need to show where a deployment is.
+_ROWS = {"addresses": addresses_of}
+
 LOGS = [
-    at("spend/logs", SpendLogs, SPEND_OF_KEY),
-    at("spend/logs/v2", SpendLogsPaged, SPEND_OF_KEY),
-    at("spend/logs/ui", SpendLogsPaged, SPEND_OF_KEY),
-    at("spend/logs/session/ui", SpendLogsSession, SPEND_OF_KEY),
-    at("spend/logs/ui/<path:request_id>", SpendLogsOne, SPEND_OF_KEY),
+    at("spend/logs", SpendLogs, SPEND_OF_KEY, **_ROWS),
+    at("spend/logs/v2", SpendLogsPaged, SPEND_OF_KEY, **_ROWS),
+    at("spend/logs/ui", SpendLogsPaged, SPEND_OF_KEY, **_ROWS),
+    at("spend/logs/session/ui", SpendLogsSession, SPEND_OF_KEY, **_ROWS),
+    at("spend/logs/ui/<path:request_id>", SpendLogsOne, SPEND_OF_KEY, **_ROWS),
     at("spend/keys", SpendKeys, SPEND_OF_KEY),
     at("spend/users", SpendUsers, SPEND_OF_KEY),
     at("spend/tags", SpendTags, SPEND_OF_KEY),

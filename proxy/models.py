@@ -82,6 +82,11 @@ class DeploymentQuerySet(models.QuerySet["Deployment"]):
         managed = Q(team__in=caller.leads) | Q(team__organization__in=caller.organizations)
         return self.filter(Q(pk__in=_callable_by(caller)) | managed)
 
+    def addressed_to(self, caller: Caller) -> Self:
+        """Deployments whose address the spend log tells the caller: platform admins and viewers all. Others may see
+        calls of deployments that they may not call themselves."""
+        return self if caller.reads_all else self.none()
+
     def managed_by(self, caller: Caller) -> Self:
         """Deployments that the caller may change: those of the teams it leads; platform admins all."""
         if caller.is_admin:

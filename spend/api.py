@@ -1,7 +1,7 @@
 """The spend log as clients of LiteLLM read it: rows, pages of rows, and sums per day."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -17,7 +17,7 @@ from spend.logs import MOST, ROUTE, Log, common, filtered, key_pks, of_request, 
 from spend.query import Days, Query, day, instant, refuse_odd_range
 from spend.sessions import sessions
 from spend.shares import Shares
-from teams.api_base import ApiError, ManagementView, flag, required_text, whole_number
+from teams.api_base import ApiError, ManagementView, flag, required_text, unwired, whole_number
 from teams.callers import Caller
 from teams.models import User
 from teams.money import usd_from_nano
@@ -25,7 +25,21 @@ from teams.money import usd_from_nano
 _EVER, _AGES = date(2000, 1, 1), date(9000, 1, 1)
 
 
-class SpendLogs(ManagementView):
+class LogView(ManagementView):
+    """An endpoint that shows rows of the log; `addresses` tells where deployments are, if the caller may know it."""
+
+    addresses: Callable[[Caller, Iterable[str]], Mapping[str, str]] = staticmethod(unwired)
+
+    def shown(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        known = self.addresses(self.caller, {row["model_id"] for row in rows}) if rows else {}
+        return [row | {"api_base": known.get(row["model_id"], "")} for row in rows]
+
+    def page(self, log: Log, query: Query, sort: str, order: str, *, by_session: bool = False) -> dict[str, Any]:
+        page = _page(log, query, sort, order, by_session=by_session)
+        return page | {"data": self.shown(page["data"])}
+
+
+class SpendLogs(LogView):
     """GET /spend/logs: rows, or sums per UTC day when both dates are given and `summarize` is not false."""
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
@@ -40,13 +54,13 @@ class SpendLogs(ManagementView):
         if first or last:
             log = log.between(Days(first or _EVER, _AGES).start, Days(_EVER, min(last or _AGES, _AGES)).end)
         found = log.newest(MOST + 1)
-        response = Response(found[:MOST])
+        response = Response(self.shown(found[:MOST]))
         if len(found) > MOST:
             response["x-litellm-spend-logs-truncated"] = "true"
         return response
 
 
-class SpendLogsPaged(ManagementView):
+class SpendLogsPaged(LogView):
     """GET /spend/logs/v2 and /spend/logs/ui: one page of rows between two instants (UTC)."""
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
@@ -57,20 +71,20 @@ class SpendLogsPaged(ManagementView):
             raise ApiError(400, "end_date: lies before start_date", param="end_date")
         log = filtered(Log.of(self.caller).between(start, end + timedelta(microseconds=1)), query)
         by_session = flag(query, "group_by_session")
-        return Response(_page(log.cut() if by_session else log, query, *order_of(query), by_session=by_session))
+        return Response(self.page(log.cut() if by_session else log, query, *order_of(query), by_session=by_session))
 
 
-class SpendLogsSession(ManagementView):
+class SpendLogsSession(LogView):
     """GET /spend/logs/session/ui: all calls of a session, or all attempts of one call, and their corrections."""
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         query = request.query_params
         log = of_session(Log.of(self.caller), required_text(query, "session_id"))
-        return Response(_page(log, query, "startTime", "asc"))
+        return Response(self.page(log, query, "startTime", "asc"))
 
 
-class SpendLogsOne(ManagementView):
+class SpendLogsOne(LogView):
     """GET /spend/logs/ui/{request_id}: one row. Prompts and answers are never kept, so they are empty."""
 
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
@@ -78,7 +92,7 @@ class SpendLogsOne(ManagementView):
         found = of_request(Log.of(self.caller), request_id).newest(1)
         if not found:
             raise ApiError(404, f"request_id: the books know no call {request_id[:100]}", param="request_id")
-        return Response(found[0])
+        return Response(self.shown(found)[0])
 
 
 def _page(log: Log, query: Query, sort: str, order: str, *, by_session: bool = False) -> dict[str, Any]:

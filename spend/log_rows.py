@@ -112,6 +112,7 @@ def _attribution(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
         "model_group": row.model,
         "model_id": row.deployment,
         "custom_llm_provider": row.provider,
+        # Addresses are known only above this app.
         "api_base": "",
         "user": _user_id(row),
         "team_id": row.team.public_id if row.team else None,

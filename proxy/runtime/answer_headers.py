@@ -8,7 +8,7 @@ from datetime import datetime
 from time import monotonic
 
 from keys.grants import ScopePolicy
-from proxy.runtime.catalog import Target
+from proxy.runtime.catalog import Target, shown_address
 from proxy.runtime.held import Held
 from proxy.runtime.plan import NO_LIMIT, Plan, Rate
 from proxy.runtime.posting import usd
@@ -150,7 +150,7 @@ def _prepare(held: Held, target: Target) -> _Prepared:
         "x-litellm-model-id": target.deployment,
         "x-litellm-model-name": target.upstream_model,
         "x-litellm-model-group": target.model,
-        "x-litellm-model-api-base": target.base_url.partition("?")[0],
+        "x-litellm-model-api-base": shown_address(target.base_url),
         "x-litellm-model-region": target.region if target.region.isascii() and target.region.isprintable() else "",
         "x-litellm-timeout": float(target.timeout_seconds),
         "x-litellm-max-retries": target.max_retries,

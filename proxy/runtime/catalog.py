@@ -167,6 +167,11 @@ class Catalog:
         self.concrete[team or 0, model] = targets
 
 
+def shown_address(base_url: str) -> str:
+    """A base URL as headers and the log tell it: a query may hold a secret, and a password none has."""
+    return base_url.partition("?")[0]
+
+
 def names_of_provider(target: Target) -> frozenset[str]:
     """How `openai/*` means `gpt-4o`: a model of ours that is called as its provider calls it."""
     if target.model != target.upstream_model:
