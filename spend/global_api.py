@@ -158,7 +158,7 @@ class GlobalEndUserNames(SpendView):
     def get(self, request: Request) -> Response:
         seen = totals.seen(self.caller).filter(customer_id__gt=0).values_list("customer_id", flat=True).distinct()
         named = labels.customer_labels(seen)
-        return Response({"end_users": sorted(named[pk].name for pk in seen if pk in named)})
+        return Response({"end_users": sorted({named[pk].name for pk in seen if pk in named})})
 
 
 class GlobalSpendEndUsers(SpendView):
@@ -171,12 +171,12 @@ class GlobalSpendEndUsers(SpendView):
         body = {name: value for name, value in self.body.items() if isinstance(value, str)}
         body |= {"start_date": body.get("startTime", ""), "end_date": body.get("endTime", "")}
         body["api_key"] = body.get("selectedKey") or body.get("api_key") or ""
-        found = totals.top(self.rows(body).filter(customer_id__gt=0), "customer_id", limit=100)
-        named = labels.customer_labels({pk for pk, *_ in found})
+        rows = self.rows(body).filter(customer_id__gt=0)
+        found = totals.by_public_id(rows, "customer_id", totals.top(rows, "customer_id", limit=100))
         return Response(
             [
-                {"end_user": named[pk].name, "total_count": calls, "total_spend": usd_from_nano(nano)}
-                for pk, nano, calls, *_ in found
+                {"end_user": customer.name, "total_count": calls, "total_spend": usd_from_nano(nano)}
+                for customer, nano, calls, *_ in found
             ]
         )
 

@@ -62,6 +62,18 @@ def customer_labels(pks: Iterable[int]) -> dict[int, Label]:
     return found
 
 
+def namesakes(column: str, pks: Iterable[int]) -> dict[int, Label]:
+    """These people or customers, and all others of the same public ids: who was deleted and made anew among them."""
+    model: type[User] | type[Customer] = User if column == "user_id" else Customer
+    told = ("alias", "email") if column == "user_id" else ("alias",)
+    found = {0: Label()}
+    for some in _parts(pks):
+        ids = model._default_manager.filter(pk__in=some).order_by().values("public_id")
+        rows = model._default_manager.filter(public_id__in=ids).order_by().values_list("pk", "public_id", *told)
+        found |= {pk: Label(name, *(text or None for text in texts)) for pk, name, *texts in rows}
+    return found
+
+
 #: By the column that names them.
 OWNERS: Mapping[str, Callable[[Iterable[int]], dict[int, Label]]] = {
     "user_id": user_labels,

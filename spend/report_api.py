@@ -81,15 +81,14 @@ class SpendUsers(SpendView):
 
     @_SHOWN
     def get(self, request: Request) -> Response:
-        found = _leading(self, request, "user_id")
-        users = labels.user_labels({pk for pk, *_ in found})
+        found = totals.by_public_id(_in_days(self, request), "user_id", _leading(self, request, "user_id"))
         return Response(
             [
                 {
-                    "user_id": users[pk].name, "user_email": users[pk].email, "user_alias": users[pk].alias,
+                    "user_id": user.name, "user_email": user.email, "user_alias": user.alias,
                     "spend": usd_from_nano(nano), "total_tokens": read + written, "api_requests": calls,
                 }
-                for pk, nano, calls, read, written in found
+                for user, nano, calls, read, written in found
             ]
         )  # fmt: skip
 
@@ -116,15 +115,15 @@ class TeamSpendByUser(SpendView):
         query = request.query_params
         team = required_text(query, "team_id")
         pks = reported_teams(names(query, "team_id"), self.caller)
-        found = totals.top(self.rows({**query.dict(), "team_id": ""}).filter(team_id__in=pks), "user_id")
-        users = labels.user_labels({pk for pk, *_ in found})
+        spent = self.rows({**query.dict(), "team_id": ""}).filter(team_id__in=pks)
+        found = totals.by_public_id(spent, "user_id", totals.top(spent, "user_id"))
         rows = [
             {
-                "user_id": users[pk].name or None, "user_email": users[pk].email, "user_alias": users[pk].alias,
+                "user_id": user.name or None, "user_email": user.email, "user_alias": user.alias,
                 "total_spend": usd_from_nano(nano), "api_requests": calls, "prompt_tokens": read,
                 "completion_tokens": written, "total_tokens": read + written,
             }
-            for pk, nano, calls, read, written in found
+            for user, nano, calls, read, written in found
         ]  # fmt: skip
         total = usd_from_nano(sum(nano for _, nano, *_ in found))
         return Response({"team_id": team, "total_spend": total, "results": rows})

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db.models import F, Q, QuerySet, Sum
 
-from spend.labels import key_labels
+from spend.labels import key_labels, namesakes
 from spend.models import Activity, DailyTotal
 from spend.query import Days, Query
 from spend.shares import Shares
@@ -63,6 +63,23 @@ def leading(shares: Shares, column: str, limit: int) -> list[tuple[int, int, int
     pks = shares.leaders(column, limit)
     found = shares.named(column, pks)
     return sorted(((pk, *sums[:4]) for pk, *sums in found), key=lambda row: (-row[1], row[0]))
+
+
+def by_public_id(rows: Rows, column: str, found: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """(label, nano-USD, ...) of owners found in these rows, each public id once, the dearest first.
+
+    Who was deleted and made anew is several owners for the books, but one for whoever reads a report.
+    """
+    known = {pk for pk, *_ in found}
+    named = namesakes(column, known)
+    newest = {label.name: label for _, label in sorted(named.items())}
+    others = named.keys() - known - {0}
+    further = top(rows.filter(Q(**{f"{column}__in": others})), column) if others else []
+    sums: dict[str, list[int]] = {}
+    for pk, *amounts in [*found, *further]:
+        before = sums.get(named[pk].name, [0] * len(amounts))
+        sums[named[pk].name] = [one + other for one, other in zip(before, amounts, strict=True)]
+    return sorted(((newest[name], *each) for name, each in sums.items()), key=lambda row: (-row[1], row[0].name))
 
 
 def usd_total(rows: Rows | QuerySet[DailyTotal]) -> Any:
