@@ -68,7 +68,9 @@ PEOPLE = Access(_PEOPLE)
 PICK_UP = Access(_PEOPLE, hands_over=True)
 #: Every person, also those who may only look.
 EVERY_PERSON = Access(_PEOPLE | {Standing.VIEWER, Standing.USER_VIEWER}, reads=True)
-#: The same for lists that LiteLLM counts among its info routes.
+#: The same for what changes one's own account.
+OWN_ACCOUNT = Access(EVERY_PERSON.may)
+#: Every person, for lists that LiteLLM counts among its info routes.
 PERSONS_INFO = Access(EVERY_PERSON.may, reads=True, info=True)
 #: Platform admins, also by a key that only reads.
 ADMIN_INFO = Access(ADMIN.may, info=True)

@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from keys import services
-from keys.bounds import inherit_limits
 from keys.models import VirtualKey
+from keys.succession import narrow_to
 from teams.actors import Actor
 from teams.departures import on_departure
-from teams.models import Membership
+from teams.models import Membership, OrganizationMembership
 
 
 @on_departure
@@ -19,7 +19,11 @@ def take_over_limits(owners: Mapping[str, Any], actor: Actor, now: datetime) -> 
         return
     for place in Membership.objects.filter(**owners).select_related("shared_budget", "user", "team__organization"):
         for key in VirtualKey.objects.live().with_owners().filter(sponsor=place.user, team=place.team).order_by("pk"):
-            inherit_limits(key, place)
+            for above in (
+                place,
+                *OrganizationMembership.objects.filter(organization=key.organization_id, user=place.user),
+            ):
+                narrow_to(key, above)
             key.sponsor = None
             services.update_key(key, actor=actor, now=now)
 

@@ -93,7 +93,7 @@ class Grant:
     budget_fallbacks: dict[str, list[str]] = field(default_factory=dict)
     """Models that take the place of one whose calls no longer fit a budget."""
     owner_deactivated: bool = False
-    """Also whether the owner is blocked at home, where not only the personal keys cease to work."""
+    """Also whether the owner, or the sponsor, is blocked at home, where not only personal keys cease to work."""
     is_admin: bool = False
     """Whether it acts for a platform admin."""
     enforced_params: tuple[str, ...] = ()

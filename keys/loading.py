@@ -93,7 +93,7 @@ def grant_of(
         enforced_params=tuple(key.enforced_params),
         end_user_budget=key.end_user_budget_id,
         is_admin=key.public_id == MASTER_ID or (key.user is not None and _is_admin(key.user)),
-        owner_deactivated=key.user is not None and (not key.user.is_active or (person is not None and person.blocked)),
+        owner_deactivated=_is_out(key.user or key.sponsor, key.organization_id),
         user_public_id=key.user.public_id if key.user else "",
         team_public_id=key.team.public_id if key.team else "",
     )
@@ -103,6 +103,13 @@ def _budgets_of(person: User, epoch: int) -> ScopePolicy:
     """What a person pays for a team's calls, too: everything else about them is for the team to say."""
     own = policy_of(person, epoch=epoch)
     return replace(own, models=(), model_rates=(), rpm_limit=None, tpm_limit=None, parallel_limit=None)
+
+
+def _is_out(holder: User | None, organization_id: int) -> bool:
+    """Whether somebody is deactivated, or blocked where the key is: not by another organization than the own."""
+    if holder is None:
+        return False
+    return not holder.is_active or (holder.blocked and holder.organization_id in (None, organization_id))
 
 
 def _is_admin(user: User) -> bool:

@@ -1,4 +1,4 @@
-"""Personal keys whose secret others may know call models alone, once their owner gets rights."""
+"""Keys whose secret others may know call models alone, once their owner gets rights."""
 
 from keys import services
 from keys.models import VirtualKey
@@ -8,7 +8,8 @@ from teams.promotion import on_promotion
 
 
 @on_promotion
-def narrow_keys_of(person: User, actor: Actor) -> None:
-    """A key of a team has no rights outside of it, and its secret is the team's."""
-    for key in VirtualKey.objects.live().filter(user=person, team=None).order_by("pk"):
+def narrow_keys_of(person: User, teams: frozenset[int] | None, actor: Actor) -> None:
+    """Who knows a personal key may have made keys of any team by it; who knows one of a team, of that team."""
+    keys = VirtualKey.objects.live().filter(user=person)
+    for key in (keys if teams is None else keys.filter(team__in=teams)).order_by("pk"):
         services.narrow_key(key, actor=actor)

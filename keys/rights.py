@@ -277,6 +277,8 @@ def _judge_move(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
             raise ApiError(403, "team_id: only admins of the team may take a key out of it", param="team_id")
         if key.team_id is None and not caller.manages_organization(stored.organization_id):
             raise ApiError(403, "team_id: only admins may take a key out of every team", param="team_id")
+    if stored.user_id not in (None, key.user_id, caller.user_pk) and not leads(caller, stored):
+        raise ApiError(403, "user_id: only admins may give somebody's key to another person", param="user_id")
     if key.user_id is None and stored.user_id is not None and not leads(caller, stored):
         raise ApiError(403, "user_id: only admins may take a key from its owner", param="user_id")
     _judge_place(caller, key, MAKE if key.user_id else MAKE_OF_NOBODY)
@@ -286,7 +288,7 @@ def _judge_move(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
 def _refuse_stronger_owner(caller: Caller, key: VirtualKey) -> None:
     """Nobody gets the secret of a key that may do more than the caller: a key has the rights of its owner."""
     if key.user is not None:
-        refuse_stronger(key.user, caller)
+        refuse_stronger(key.user, caller, granted=key.team_id is None)
 
 
 def _judge_routes(key: VirtualKey, minter: VirtualKey) -> None:

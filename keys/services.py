@@ -13,7 +13,8 @@ from keys.throughput import refuse_oversold
 from keys.validity import bound_by_team
 from teams import audit, changes
 from teams.actors import SYSTEM, Actor
-from teams.promotion import note_opened
+from teams.models import Opening, User
+from teams.promotion import note_known, note_opened
 from teams.services import default_organization
 from teams.windows import BadDuration, duration_delta
 
@@ -93,7 +94,7 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     new_windows = changes.windows_differ(stored, key) and not is_moved
     changes.publish(key, organization_pk=key.organization_id, new_windows=new_windows)
     if (stored.team_id, stored.user_id) != (key.team_id, key.user_id):
-        note_holder(key, actor)
+        _note_handover(key, stored, actor)
     if is_moved:
         changes.publish_move(key, before=stored.organization_id, after=key.organization_id)
     audit.record("key.updated", key, actor=actor, before=before)
@@ -240,9 +241,17 @@ def is_guest(key: VirtualKey) -> bool:
 
 
 def note_holder(key: VirtualKey, actor: Actor) -> None:
-    """Note that `actor` was given the key's secret, or its owner a key whose secret `actor` may know."""
-    if key.team_id is None:
-        note_opened(key.user, actor)
+    """Note that `actor` was given the key's secret."""
+    note_opened(key.user, actor, key.team)
+
+
+def _note_handover(key: VirtualKey, stored: VirtualKey, actor: Actor) -> None:
+    """Note who may know the secret of a key that is somebody else's, or of another team, from now on."""
+    if key.user is None:
+        return
+    maker = User.objects.filter(public_id=stored.created_by).values_list("pk", flat=True).first()
+    knew = Opening.objects.filter(user=stored.user_id, team=stored.team_id).values_list("by", flat=True)
+    note_known(key.user, [actor.user_id, stored.user_id, stored.sponsor_id, maker, *knew], key.team)
 
 
 def _plan_rotation(key: VirtualKey, now: datetime) -> None:

@@ -150,16 +150,20 @@ def managed_person(caller: Caller, public_id: str, *, param: str = "user_id") ->
     raise ApiError(403, f"{param}: you cannot change user {public_id}; an admin of its organization can", param=param)
 
 
-def refuse_stronger(person: User, caller: Caller) -> None:
-    """ApiError 403 for whoever would get the rights of somebody who may do more. Platform admins get nothing by it."""
-    if exceeds(person, caller):
+def refuse_stronger(person: User, caller: Caller, *, granted: bool = True) -> None:
+    """ApiError 403 for whoever would get the rights of somebody who may do more. Platform admins get nothing by it.
+
+    Without `granted` what teams grant their plain members does not count: a key of a team opens no other one.
+    """
+    if exceeds(person, caller, granted=granted):
         raise ApiError(403, "user_id: this person may do more than you; a platform admin can do this", param="user_id")
 
 
 def refuse_joining(person: User, team: Team, caller: Caller) -> None:
     """ApiError 403 unless the caller may put somebody into a team."""
     if not may_join(person, team.organization, caller):
-        raise ApiError(403, f"User {person.public_id} belongs to another organization; a platform admin can add them")
+        # Not who it is: the request may know no more than an address.
+        raise ApiError(403, "member: belongs to another organization; a platform admin can add them", param="member")
 
 
 def refuse_twice(person: User, team: Team) -> None:

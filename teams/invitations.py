@@ -59,7 +59,9 @@ def accept(secret: str, user_id: str, password: str, *, now: datetime | None = N
     except ValidationError as error:
         raise ValidationError({"password": error.messages}) from error
     claimed = Invitation.objects.filter(pk=invitation.pk, accepted_at=None)
-    if not claimed.update(accepted_at=now or timezone.now(), updated_by=user.get_username()):
+    used = now or timezone.now()
+    # Over for good: nobody opens a link again that somebody's password was set by.
+    if not claimed.update(accepted_at=used, expires_at=used, updated_by=user.get_username()):
         raise ValidationError({"invitation_link": "is not valid, was used already, or is older than a week"})
     return set_password(user, password, actor=Actor(user.get_username(), user.pk))
 

@@ -49,7 +49,9 @@ class InvitationUpdate(InvitationInfo):
         secret, accepted = required_text(self.body, "invitation_id"), self.body.get("is_accepted")
         if not isinstance(accepted, bool):
             raise ApiError(400, "is_accepted: write true or false", param="is_accepted")
-        return Response(_row(invitations.mark(self.named(secret), accepted, actor=self.caller.actor), secret))
+        invitation = self.named(secret)
+        refuse_stronger(invitation.user, self.caller)
+        return Response(_row(invitations.mark(invitation, accepted, actor=self.caller.actor), secret))
 
 
 class InvitationDelete(InvitationInfo):

@@ -11,6 +11,7 @@ from django.utils import timezone
 from teams.access_groups import listed_groups
 from teams.callers import Caller, Standing
 from teams.invitation import Invitation
+from teams.openings import Opening
 from teams.platform import Platform
 from teams.projects import Project
 from teams.scopes import ScopeKind
@@ -18,9 +19,9 @@ from teams.terms import Archived, Limits, SharedBudget, Terms, new_public_id
 from teams.validators import validate_names, validate_object, validate_validity, validate_zone
 
 __all__ = [
-    "Archived", "AuditEvent", "CounterServer", "Customer", "Invitation", "Limits", "Membership", "Organization",
-    "OrganizationMembership", "Platform", "PolicyChange", "Project", "SharedBudget", "Tag", "Team", "Terms", "User",
-    "new_public_id",
+    "Archived", "AuditEvent", "CounterServer", "Customer", "Invitation", "Limits", "Membership", "Opening",
+    "Organization", "OrganizationMembership", "Platform", "PolicyChange", "Project", "SharedBudget", "Tag", "Team",
+    "Terms", "User", "new_public_id",
 ]  # fmt: skip
 
 
@@ -120,7 +121,6 @@ class User(AbstractUser, Archived, Limits):
     alias = models.CharField(max_length=255, blank=True, default="")
     role = models.CharField(max_length=32, choices=Role.choices, default=Role.INTERNAL_USER)
     organization = models.ForeignKey(Organization, models.PROTECT, related_name="users", null=True, blank=True)
-    opened_by = models.ManyToManyField("self", symmetrical=False, related_name="opened", editable=False)
 
     objects: ClassVar[PeopleManager] = PeopleManager()
 

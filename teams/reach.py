@@ -3,20 +3,20 @@
 from collections import defaultdict
 
 from teams.actors import Actor
-from teams.callers import SAME_ROUTES, Caller, Standing
+from teams.callers import BASELINE_ROUTES, SAME_ROUTES, Caller, Standing
 from teams.models import OrganizationMembership, Team, User
 
 #: What the holder of the master key may do: everything.
 MASTER_ROLE = Standing.ADMIN
 
 
-def caller_of(user: User, *, actor: Actor | None = None) -> Caller:
-    """A person with all rights of theirs; two queries, none for who needs none."""
+def caller_of(user: User, *, actor: Actor | None = None, blocked: bool = False) -> Caller:
+    """A person with all rights of theirs; two queries, none for who needs none. With `blocked` also what rests."""
     actor = actor or Actor(user.get_username(), user.pk)
     role = str(User.Role.PROXY_ADMIN) if user.is_superuser else user.role
     if role in (Standing.ADMIN, Standing.VIEWER):
         return Caller(actor, role, user.pk, user.public_id)
-    leads, teams, granted = _teams(user)
+    leads, teams, granted = _teams(user, blocked)
     places = user.organization_memberships.all()
     admin = OrganizationMembership.Role.ADMIN
     return Caller(
@@ -24,7 +24,7 @@ def caller_of(user: User, *, actor: Actor | None = None) -> Caller:
         role,
         user.pk,
         user.public_id,
-        organizations=frozenset(one.organization_id for one in places if one.role == admin and not one.blocked),
+        organizations=frozenset(one.organization_id for one in places if one.role == admin and one.blocked <= blocked),
         joined_organizations=frozenset(one.organization_id for one in places),
         leads=leads,
         teams=teams,
@@ -32,17 +32,22 @@ def caller_of(user: User, *, actor: Actor | None = None) -> Caller:
     )
 
 
-def exceeds(person: User, caller: Caller) -> bool:
-    """Whether somebody else may do what the caller may not."""
+def exceeds(person: User, caller: Caller, *, granted: bool = False) -> bool:
+    """Whether somebody else may do what the caller may not, or may once a block ends.
+
+    `granted` says that what teams grant their plain members counts, which it does for all but keys of a team.
+    """
     if caller.is_admin or person.pk == caller.user_pk:
         return False
-    known = caller_of(person)
-    led = Team.objects.filter(pk__in=known.leads).exclude(pk__in=caller.leads)
-    beyond = led.exclude(organization__in=caller.organizations).exists()
-    return known.reads_all or not known.organizations <= caller.organizations or beyond
+    known = caller_of(person, blocked=True)
+    if known.reads_all or not known.organizations <= caller.organizations:
+        return True
+    routes = (teams for route, teams in known.granted.items() if granted and route not in BASELINE_ROUTES)
+    wanted = (known.leads - caller.leads) | (frozenset().union(*routes) - caller.leads - caller.teams)
+    return Team.objects.filter(pk__in=wanted).exclude(organization__in=caller.organizations).exists()
 
 
-def _teams(user: User) -> tuple[frozenset[int], frozenset[int], dict[str, frozenset[int]]]:
+def _teams(user: User, also_blocked: bool) -> tuple[frozenset[int], frozenset[int], dict[str, frozenset[int]]]:
     """Teams that the person leads, teams the person is in, and what these grant their members.
 
     Who is blocked in a team is in it, and has no more rights there.
@@ -51,7 +56,7 @@ def _teams(user: User) -> tuple[frozenset[int], frozenset[int], dict[str, frozen
     rows = user.memberships.values_list("team_id", "role", "team__member_permissions", "blocked")
     for team, role, permissions, blocked in rows:
         teams.add(team)
-        if blocked:
+        if blocked and not also_blocked:
             continue
         if role == "admin":
             leads.add(team)

@@ -1,4 +1,4 @@
-"""Of personal keys that others made before that was noted with their owners."""
+"""Of keys of people that others made before that was noted."""
 
 from django.db import migrations
 from django.db.models import F
@@ -7,12 +7,13 @@ from django.db.models import F
 def take_makers(apps, schema_editor):
     known = apps.get_model("teams", "User").objects.values_list("public_id", "username", "email", "pk")
     people = {name: pk for *names, pk in known for name in names if name}
-    keys = apps.get_model("keys", "VirtualKey").objects.filter(team=None, user__isnull=False)
-    Opened = apps.get_model("teams", "User").opened_by.through
-    others = keys.exclude(created_by=F("user__public_id")).values_list("user_id", "created_by").distinct()
-    Opened.objects.bulk_create(
-        [Opened(from_user_id=user, to_user_id=people[maker]) for user, maker in others if maker in people],
-        ignore_conflicts=True,
+    keys = apps.get_model("keys", "VirtualKey").objects.filter(user__isnull=False)
+    others = keys.exclude(created_by=F("user__public_id")).order_by()
+    Opening = apps.get_model("teams", "Opening")
+    Opening.objects.bulk_create(
+        Opening(user_id=user, by_id=people[maker], team_id=team)
+        for user, team, maker in others.values_list("user_id", "team_id", "created_by").distinct()
+        if people.get(maker, user) != user
     )
 
 

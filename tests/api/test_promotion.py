@@ -96,3 +96,83 @@ def test_a_password_from_a_link_of_somebody_weaker_ends(api: Api, boss: User) ->
     assert not User.objects.get(public_id="mia").has_usable_password()
     again = api.post("/invitation/new", {"user_id": "mia"}).json["id"]
     assert api.post("/onboarding/claim_token", claim | {"invitation_link": again}).status == 200
+
+
+def test_a_team_key_whose_secret_a_member_knows_does_not_lead_once_its_owner_does(api: Api, search: Team) -> None:
+    mia, peer = person("mia"), person("peer")
+    for one in (mia, peer):
+        services.add_member(Membership(team=search, user=one), actor=SYSTEM)
+    services.grant_to_members(search, ["/key/generate", "/key/regenerate"], actor=SYSTEM)
+    own = api.post("/key/generate", {"team_id": search.public_id}, bearer=key_of(mia)).json
+    known = api.post("/key/regenerate", {"key": own["token"]}, bearer=key_of(peer)).json["key"]
+    personal = key_of(mia)
+    raised = {"team_id": search.public_id, "user_id": "mia", "role": "admin"}
+    assert api.post("/team/member_update", raised).status == 200
+    ask = {"team_id": search.public_id, "user_id": "peer", "role": "admin"}
+    assert api.post("/team/member_update", ask, bearer=known).status == 403
+    assert api.post("/team/member_update", ask, bearer=personal).status == 200
+
+
+def test_a_key_that_was_anothers_is_known_to_that_one(api: Api) -> None:
+    mia, dev = person("mia"), person("dev")
+    first = api.post("/key/generate", {}, bearer=key_of(dev)).json["key"]
+    assert api.post("/key/update", {"key": first, "user_id": mia.public_id}).status == 200
+    promote(api)
+    assert api.get("/user/list", bearer=first).status == 403
+
+
+def test_a_teams_key_that_becomes_personal_is_known_to_who_made_it(api: Api, search: Team, grace: User) -> None:
+    services.add_member(Membership(team=search, user=person("mia")), actor=SYSTEM)
+    body = {"team_id": search.public_id, "user_id": "mia"}
+    made = api.post("/key/generate", body, bearer=key_of(grace))
+    assert made.status == 200, made.text
+    assert api.post("/key/update", {"key": made.json["key"], "team_id": None}).status == 200
+    promote(api)
+    assert api.get("/user/list", bearer=made.json["key"]).status == 403
+
+
+def test_a_used_link_is_never_opened_again(api: Api, boss: User) -> None:
+    new_person(api, boss)
+    link = api.post("/invitation/new", {"user_id": "mia"}, bearer=key_of(boss)).json["id"]
+    claim = {"invitation_link": link, "user_id": "mia", "password": "correct-horse-7"}
+    assert api.post("/onboarding/claim_token", claim).status == 200
+    api.post("/invitation/update", {"invitation_id": link, "is_accepted": False}, bearer=key_of(boss))
+    assert api.post("/onboarding/claim_token", claim | {"password": "correct-horse-8"}).status == 401
+
+
+def test_who_is_blocked_for_a_while_is_as_strong_as_without(api: Api, boss: User) -> None:
+    new_person(api, boss)
+    organization_of("north")
+    who = {"organization_id": "north", "user_id": "mia"}
+    member = {"organization_id": "north", "member": {"role": "org_admin", "user_id": "mia"}}
+    assert api.post("/organization/member_add", member).status == 200
+    assert api.patch("/organization/member_update", who | {"blocked": True}).status == 200
+    for path in ("/key/generate", "/invitation/new"):
+        assert api.post(path, {"user_id": "mia"}, bearer=key_of(boss)).status == 403
+
+
+def test_who_leads_an_organization_gets_nothing_more_by_leading_its_teams(api: Api, boss: User) -> None:
+    first = new_person(api, boss)
+    home = boss.organization_memberships.get().organization
+    body = {"organization_id": home.public_id, "user_id": "mia", "role": "org_admin"}
+    assert api.patch("/organization/member_update", body, bearer=key_of(boss)).status == 200
+    lowered = {"organization_id": home.public_id, "user_id": "boss", "role": "internal_user"}
+    assert api.patch("/organization/member_update", lowered).status == 200
+    for _ in range(2):
+        assert api.post("/team/new", {"organization_id": home.public_id}, bearer=first).status == 200
+
+
+def test_a_personal_key_that_somebody_outside_knows_makes_no_keys_of_a_team_that_would_let_it(
+    api: Api, boss: User
+) -> None:
+    first = new_person(api, boss)
+    far = services.create_team(Team(organization=organization_of("far")), actor=SYSTEM)
+    services.grant_to_members(far, ["/key/generate"], actor=SYSTEM)
+    assert (
+        api.post("/team/member_add", {"team_id": far.public_id, "member": {"role": "user", "user_id": "mia"}}).status
+        == 200
+    )
+    assert api.post("/key/generate", {"team_id": far.public_id}, bearer=first).status == 403
+    assert api.post("/key/generate", {"user_id": "mia"}, bearer=key_of(boss)).status == 403
+    own = api.post("/key/generate", {"user_id": "mia"}).json["key"]
+    assert api.post("/key/generate", {"team_id": far.public_id}, bearer=own).status == 200

@@ -11,7 +11,7 @@ from keys.models import VirtualKey
 from keys.secrets import token_of
 from teams import departures, services
 from teams.actors import SYSTEM
-from teams.models import Membership, Team, User
+from teams.models import Membership, OrganizationMembership, Team, User
 from tests.api.conftest import Answer, Api
 from tests.api.people import key_of
 from tests.factories import issue
@@ -88,6 +88,67 @@ def test_it_outlives_the_membership_with_what_held_it(api: Api, search: Team, me
     key = VirtualKey.objects.live().get(token=made["token"])
     assert (key.max_budget_nano, key.budget_duration, key.allowed_models) == (10**9, "30d", ["gpt-a"])
     assert (key.sponsor, len(chain(made["key"]))) == (None, 3)
+
+
+@pytest.mark.parametrize(
+    ("own", "of_member", "after"),
+    [
+        ({"max_budget": 0.5}, {"max_budget_nano": 2}, {"max_budget_nano": 2}),
+        (
+            {"budget_duration": "1d"},
+            {"max_budget_nano": 5, "budget_duration": "30d"},
+            {"max_budget_nano": 5, "budget_duration": "30d"},
+        ),
+        (
+            {"max_budget": 0.5, "budget_duration": "90d"},
+            {"max_budget_nano": 5, "budget_duration": "30d"},
+            {"max_budget_nano": 5 * 10**8, "budget_limits": [{"duration": "30d", "max_nano": 5}]},
+        ),
+        (
+            {"max_budget": 0.5, "budget_duration": "30d"},
+            {"max_budget_nano": 5, "budget_duration": ""},
+            {"max_budget_nano": 5, "budget_limits": [{"duration": "30d", "max_nano": 5 * 10**8}]},
+        ),
+        ({"models": ["gpt-a"]}, {"allowed_models": ["gpt-b"]}, {"allowed_models": ["gpt-b"]}),
+        ({"models": ["gpt-a", "gpt-b"]}, {"allowed_models": ["gpt-a"]}, {"allowed_models": ["gpt-a"]}),
+        ({"rpm_limit": 50}, {"rpm_limit": 1}, {"rpm_limit": 1}),
+        (
+            {"model_max_budget": {"gpt-a": {"budget_limit": 5, "time_period": "1d"}}},
+            {"model_limits": {"gpt-a": {"max_nano": 7, "duration": "1d"}}},
+            {"model_limits": {"gpt-a": {"max_nano": 7, "duration": "1d"}}},
+        ),
+        ({}, {"blocked": True}, {"blocked": True}),
+    ],
+)
+def test_of_what_both_set_the_narrower_stays(
+    api: Api, search: Team, member: User, own: dict[str, Any], of_member: dict[str, Any], after: dict[str, Any]
+) -> None:
+    place = search.memberships.get(user=member)
+    place.max_budget_nano, place.budget_duration, place.allowed_models = None, "", []
+    services.update_limits(place, actor=SYSTEM)
+    made = robot(api, search, key_of(member), **own)
+    assert made.status == 200, made.text
+    for name, value in of_member.items():
+        setattr(place, name, value)
+    services.update_limits(place, actor=SYSTEM)
+    departures.remove_member(place, actor=SYSTEM)
+    key = VirtualKey.objects.get(token=made.json["token"])
+    assert {name: getattr(key, name) for name in after} == after
+
+
+def test_what_the_organization_sets_for_the_member_stays_as_well(api: Api, search: Team, member: User) -> None:
+    place = OrganizationMembership(organization=search.organization, user=member, rpm_limit=3)
+    services.join_organization(place, actor=SYSTEM)
+    made = robot(api, search, key_of(member)).json
+    departures.remove_member(search.memberships.get(user=member), actor=SYSTEM)
+    assert VirtualKey.objects.get(token=made["token"]).rpm_limit == 3
+
+
+def test_it_is_refused_while_the_member_is_blocked(api: Api, search: Team, member: User) -> None:
+    made = robot(api, search, key_of(member)).json["key"]
+    for blocked, status in ((True, 401), (False, 200)):
+        api.post("/user/update", {"user_id": member.public_id, "blocked": blocked})
+        assert api.get("/key/info", bearer=made).status == status
 
 
 def test_a_key_that_is_moved_is_held_to_its_movers_place_there(api: Api, search: Team, member: User) -> None:

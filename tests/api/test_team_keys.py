@@ -9,6 +9,7 @@ from teams import services
 from teams.actors import MASTER
 from teams.models import Membership, Team, User
 from tests.api.conftest import Api
+from tests.api.people import key_of, person
 from tests.factories import issue
 
 pytestmark = pytest.mark.django_db
@@ -60,3 +61,12 @@ def test_a_personal_key_goes_on_as_before(api: Api, linus: User) -> None:
     _, secret = issue(user=linus)
     assert api.post("/key/generate", {}, bearer=secret).json["user_id"] == linus.public_id
     assert api.post("/user/update", {"user_alias": "Linus"}, bearer=secret).status == 200
+
+
+def test_no_member_takes_another_members_key(api: Api, search: Team, linus: User, secret: str) -> None:
+    peer = person("peer")
+    services.add_member(Membership(team=search, user=peer), actor=MASTER)
+    services.grant_to_members(search, ["/key/generate", "/key/update"], actor=MASTER)
+    answer = api.post("/key/update", {"key": secret, "user_id": "peer"}, bearer=key_of(peer))
+    assert (answer.status, answer.error["param"]) == (403, "user_id")
+    assert VirtualKey.objects.filter(user=linus, team=search).exists()
