@@ -242,7 +242,8 @@ def test_a_limited_key_does_not_get_at_the_secret_of_a_wider_one(api: Api, linus
 def test_an_owner_does_not_raise_the_budget_of_an_own_key(
     api: Api, linus: User, change: dict[str, Any], field: str
 ) -> None:
-    services.create_budget(SharedBudget(public_id="free-for-all"), actor=SYSTEM)
+    budget = services.create_budget(SharedBudget(public_id="free-for-all"), actor=SYSTEM)
+    issue(user=linus, shared_budget=budget)
     key, _ = issue(user=linus, max_budget_nano=10**9, budget_duration="30d", blocked=field == "blocked")
     body = {"key": key.token, "temp_budget_expiry": "2126-01-01", **change}
     body = body if field == "temp_budget_increase" else {"key": key.token, **change}
