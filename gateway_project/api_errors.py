@@ -80,7 +80,8 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """A path that does not exist: a page for people, the error body for programs."""
     if request.path.startswith(("/admin", "/portal")):
         return page_not_found(request, exception)
-    if request.path_info.endswith("/") and is_valid_path(request.path_info.rstrip("/"), "gateway_project.api"):
+    bare = request.path_info.rstrip("/")
+    if bare != request.path_info and ".." not in bare and is_valid_path(bare, "gateway_project.api"):
         return _without_slash(request)
     error = {
         "message": f"there is no {shown_path(request.path)} here",
