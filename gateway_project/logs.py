@@ -1,5 +1,6 @@
 """What every line of the log goes through, whoever wrote it."""
 
+import logging
 from typing import Any
 
 from keys.secrets import hidden
@@ -16,3 +17,12 @@ def _hidden(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _hidden(one) for name, one in value.items()}
     return [_hidden(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+class ShortRefusals(logging.Filter):
+    """What was refused is one line of the log: where in the code that happened helps nobody."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == "django.request" and record.levelno < logging.ERROR:
+            record.exc_info = None
+        return True

@@ -10,7 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
 from gateway_project import environment as env
-from gateway_project.logs import hide_keys
+from gateway_project.logs import ShortRefusals, hide_keys
 from keys.key_rules import BadKeyRule, read_key_rules
 from keys.sealing import derive_key
 from proxy.alias_rules import read_aliases
@@ -290,7 +290,8 @@ LOGGING = {
             ],
         }
     },
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+    "filters": {"short_refusals": {"()": ShortRefusals}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json", "filters": ["short_refusals"]}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
     "loggers": {name: {"level": "WARNING"} for name in ("uvicorn.access", "aiohttp.access", "celery")},
 }

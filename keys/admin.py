@@ -14,13 +14,14 @@ from django.utils.safestring import SafeString
 from keys import services
 from keys.forms import KeyForm, RegenerateForm
 from keys.making import ABOVE, above, fill_bounds
-from keys.models import VirtualKey
+from keys.models import MASTER_ID, VirtualKey
 from keys.rights import COLUMNS, changed_columns
 from teams.actors import Actor
 from teams.admin_base import (
     ActionVariant,
     AutocompleteSelectFilter,
     DropdownFilter,
+    PageList,
     action,
     actor_of,
     display,
@@ -51,6 +52,13 @@ class StatusFilter(DropdownFilter):
             "deleted": Q(deleted_at__isnull=False),
         }
         return queryset.filter(by_status.get(self.value() or "", Q(deleted_at=None)))
+
+
+class KeyList(PageList):
+    """Without the row of the master key, which stands in the books alone; its calls lead to it."""
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
+        return super().get_queryset(request, exclude_parameters).exclude(public_id=MASTER_ID)
 
 
 @admin.register(VirtualKey)
@@ -97,10 +105,13 @@ class VirtualKeyAdmin(LimitsAdmin):
         *add_fieldsets,
     )
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[PageList]:
+        return KeyList
+
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A deleted key is history."""
-        gone = isinstance(obj, VirtualKey) and obj.deleted_at is not None
-        return super().has_change_permission(request, obj) and not gone
+        """A deleted key is history, and the master key is not made here."""
+        fixed = isinstance(obj, VirtualKey) and (obj.deleted_at is not None or obj.public_id == MASTER_ID)
+        return super().has_change_permission(request, obj) and not fixed
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[VirtualKey], search_term: str
@@ -193,8 +204,8 @@ class VirtualKeyAdmin(LimitsAdmin):
         return key
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        gone = VirtualKey.objects.filter(pk=object_id, deleted_at__isnull=False).exists()
-        return [] if gone else super().get_actions_detail(request, object_id)
+        is_live = VirtualKey.objects.live().filter(pk=object_id).exists()
+        return super().get_actions_detail(request, object_id) if is_live else []
 
     # --- Columns --------------------------------------------------------------------------------
 

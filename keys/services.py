@@ -76,6 +76,7 @@ def ensure_master_key(master: str) -> VirtualKey:
 def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) -> VirtualKey:
     """Save a changed key. In force at its next call on every worker."""
     stored = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+    _refuse_master(stored)
     before = audit.snapshot(stored)
     changes.keep_system_fields(key, stored)
     place(key)
@@ -129,6 +130,7 @@ def delete_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     key = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
     if key.deleted_at:
         return key
+    _refuse_master(key)
     before = audit.snapshot(key)
     WaitingSecret.objects.filter(key=key).delete()
     key.deleted_at, key.deleted_by = now or timezone.now(), actor.signature
@@ -153,6 +155,7 @@ def regenerate_key(
     """
     now = now or timezone.now()
     key_row = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+    _refuse_master(key_row)
     issued = _accept_custom(custom) if custom is not None else secrets.generate()
     token = secrets.token_of(issued.plaintext)
     _refuse_known_token(token)
@@ -206,6 +209,7 @@ def _note_expired(pk: int, now: datetime, actor: Actor) -> int:
 @transaction.atomic
 def _set_blocked(key: VirtualKey, blocked: bool, actor: Actor) -> VirtualKey:
     key = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
+    _refuse_master(key)
     before = audit.snapshot(key)
     key.blocked, key.updated_by = blocked, actor.signature
     key.save(update_fields=["blocked", "updated_by", "updated_at"])
@@ -262,6 +266,11 @@ def _plan_rotation(key: VirtualKey, now: datetime) -> None:
             key.rotate_at = now + duration_delta(key.rotation_interval)
         except BadDuration as error:
             raise ValidationError({"rotation_interval": str(error)}) from error
+
+
+def _refuse_master(key: VirtualKey) -> None:
+    if key.public_id == MASTER_ID:
+        raise ValidationError({"key": "the master key is what LATCHKEY_MASTER_KEY says; nothing else changes it"})
 
 
 def _seal(key: VirtualKey) -> None:

@@ -12,8 +12,7 @@ from proxy import pool_services, services, stated, team_lists
 from proxy.forms import CredentialForm, DeploymentForm
 from proxy.models import Credential, Deployment, LanguageModel, Pool, Provider
 from spend import book
-from spend.forms import per_million
-from spend.pricing import usd_from_pico
+from spend.forms import shown_price
 from teams import platform_services
 from teams.actors import Actor
 from teams.admin_base import (
@@ -202,7 +201,7 @@ class DeploymentAdmin(BlockableAdmin):
         card = cards.get(obj.price_item) or cards.get(own)
         if card is None:
             return "no price"
-        return " / ".join(per_million(usd_from_pico(rate)) for rate in (card.base.input, card.base.output))
+        return shown_price(card.base)
 
     def prepare_page(self, rows: list[Deployment]) -> None:
         items = [item for row in rows for item in (row.price_item, services.price_item(row))]

@@ -9,6 +9,7 @@ from django.utils import timezone
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from spend.models import Price
+from spend.pricing import Rates, usd_from_pico
 from spend.rate_fields import EXTRAS
 from teams.forms import ServiceForm, UsdField
 from teams.money import BadAmount, parse_decimal, plain
@@ -23,6 +24,15 @@ _SERVICES_EXAMPLE = '{"priority": {"rates": {"input": "0.000005", "output": "0.0
 def per_million(rate: Decimal | None) -> str:
     """`$0.15`: USD per million tokens, in full."""
     return "–" if rate is None else f"${plain(rate * MILLION)}"
+
+
+def shown_price(rates: Rates) -> str:
+    """Of tokens in and out; also, or instead, of what is paid by the piece."""
+    pieces = {"picture": rates.picture, "request": rates.request}
+    found = [f"${plain(usd_from_pico(rate))} per {name}" for name, rate in pieces.items() if rate]
+    if rates.input or rates.output or not found:
+        found.insert(0, " / ".join(per_million(usd_from_pico(rate)) for rate in (rates.input, rates.output)))
+    return ", ".join(found)
 
 
 class PerPiecesField(forms.CharField):

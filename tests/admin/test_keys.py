@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.test import Client
 from django.urls import reverse
 
@@ -164,3 +165,13 @@ def test_the_list_costs_the_same_for_one_row_and_for_thirty(
     with django_assert_num_queries(len(one.captured_queries)):
         page = browser.get(listing)
     assert page.context["cl"].result_count == 30
+
+
+def test_the_master_keys_row_is_in_no_list_and_changed_by_nobody(browser: Client) -> None:
+    row = services.ensure_master_key("sk-" + "m" * 20)
+    assert "master key" not in browser.get(reverse("admin:keys_virtualkey_changelist")).content.decode()
+    page = browser.get(reverse("admin:keys_virtualkey_change", args=[row.pk]))
+    assert page.status_code == 200 and 'name="_save"' not in page.content.decode()
+    for change in (services.block_key, services.delete_key, services.regenerate_key):
+        with pytest.raises(ValidationError, match="LATCHKEY_MASTER_KEY"):
+            change(row, actor=SYSTEM)
