@@ -19,7 +19,7 @@ from teams.actors import MASTER, Actor
 from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.models import User
-from teams.reach import MASTER_ROLE, caller_of
+from teams.reach import MASTER_ROLE, caller_of, common
 
 
 class KeyAuthentication(BaseAuthentication):
@@ -74,6 +74,8 @@ def _caller(grant: Grant) -> Caller:
     known = caller_of(user, actor=actor) if user is not None else Caller(actor)
     if user is not None and owners.team_id:
         known = known.inside_team(owners.team_id, owners.organization_id)
+    for other in User.objects.filter(known_keys=owners.key_id).exclude(pk=owners.user_id or 0):
+        known = common(known, caller_of(other))
     if user is None and owners.team_id and is_service_account(owners.key_id):
         known = replace(
             known, teams=frozenset({owners.team_id}), granted={"/key/generate": frozenset({owners.team_id})}

@@ -23,6 +23,8 @@ def server(role: str, *, host: str, port: int, workers: int) -> list[str]:
         f"--bind={host}:{port}",
         f"--workers={workers}",
         "--timeout=120",
+        # Longer than clients and balancers keep a connection: who closes first loses no request on its way.
+        "--keep-alive=75",
         # Calls get 60 seconds to end (`GatewayWorker`), and what they cost 30 to be posted.
         "--graceful-timeout=100",
         "--no-control-socket",

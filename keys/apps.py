@@ -10,4 +10,3 @@ class KeysConfig(AppConfig):
     def ready(self) -> None:
         """Models exist only now, so what has to be known from the start is imported here."""
         import_module("keys.departures")
-        import_module("keys.promotion")

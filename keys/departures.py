@@ -6,7 +6,7 @@ from typing import Any
 
 from keys import services
 from keys.models import VirtualKey
-from keys.succession import narrow_to
+from keys.succession import leave_sponsor
 from teams.actors import Actor
 from teams.departures import on_departure
 from teams.models import Membership, OrganizationMembership
@@ -18,13 +18,10 @@ def take_over_limits(owners: Mapping[str, Any], actor: Actor, now: datetime) -> 
     if "user" not in owners:
         return
     for place in Membership.objects.filter(**owners).select_related("shared_budget", "user", "team__organization"):
-        for key in VirtualKey.objects.live().with_owners().filter(sponsor=place.user, team=place.team).order_by("pk"):
-            for above in (
-                place,
-                *OrganizationMembership.objects.filter(organization=key.organization_id, user=place.user),
-            ):
-                narrow_to(key, above)
-            key.sponsor = None
+        outer = OrganizationMembership.objects.filter(organization=place.team.organization, user=place.user)
+        keys = VirtualKey.objects.live().with_owners().filter(sponsor=place.user, team=place.team)
+        for key in keys.order_by("pk"):
+            leave_sponsor(key, [place, *outer])
             services.update_key(key, actor=actor, now=now)
 
 

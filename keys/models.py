@@ -116,6 +116,8 @@ class VirtualKey(Limits):
         editable=False,
         verbose_name="spends within the limits of",
     )
+    known_to = models.ManyToManyField(User, related_name="known_keys", editable=False)
+    """Who else may know the secret: with it nobody does what one of them may not."""
     end_user_budget = models.ForeignKey(
         SharedBudget,
         models.PROTECT,

@@ -286,9 +286,9 @@ def _judge_move(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
 
 
 def _refuse_stronger_owner(caller: Caller, key: VirtualKey) -> None:
-    """Nobody gets the secret of a key that may do more than the caller: a key has the rights of its owner."""
-    if key.user is not None:
-        refuse_stronger(key.user, caller, granted=key.team_id is None)
+    """Nobody gets the secret of a key that may do more than the caller: a key has the rights of its owner at home."""
+    if key.user is not None and (key.team_id or not is_guest(key)):
+        refuse_stronger(key.user, caller)
 
 
 def _judge_routes(key: VirtualKey, minter: VirtualKey) -> None:

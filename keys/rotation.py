@@ -8,7 +8,7 @@ from django.db.models import Q
 
 from keys import vault
 from keys.models import VirtualKey, WaitingSecret
-from keys.services import note_holder, regenerate_key
+from keys.services import note_known, regenerate_key
 from teams import audit
 from teams.actors import Actor
 from teams.api_types import ApiError
@@ -41,7 +41,7 @@ def pick_up(key: VirtualKey, *, actor: Actor) -> str:
         raise ApiError(404, "No new secret is waiting for this key; make one with /key/regenerate", param="key")
     secret = vault.open_envelope(waiting.envelope, _context(key), [settings.SALT_KEY])
     waiting.delete()
-    note_holder(key, actor)
+    note_known(key, actor)
     audit.record("key.secret_picked_up", key, actor=actor, after={"made_at": str(waiting.made_at)})
     return secret
 

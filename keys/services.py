@@ -13,13 +13,9 @@ from keys.throughput import refuse_oversold
 from keys.validity import bound_by_team
 from teams import audit, changes
 from teams.actors import SYSTEM, Actor
-from teams.models import Opening, User
-from teams.promotion import note_known, note_opened
+from teams.models import User
 from teams.services import default_organization
 from teams.windows import BadDuration, duration_delta
-
-#: What `allowed_routes` calls the routes that call models, and none that manages anything.
-CALL_ROUTES = ("llm_api_routes", "openai_routes")
 
 
 def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> str:
@@ -41,7 +37,7 @@ def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> st
         refuse_oversold(key)
         key.save(force_insert=True)
         _seal(key)
-        note_holder(key, actor)
+        note_known(key, actor)
         audit.record("key.issued", key, actor=actor)
     return issued.plaintext
 
@@ -95,24 +91,10 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     new_windows = changes.windows_differ(stored, key) and not is_moved
     changes.publish(key, organization_pk=key.organization_id, new_windows=new_windows)
     if (stored.team_id, stored.user_id) != (key.team_id, key.user_id):
-        _note_handover(key, stored, actor)
+        note_known(key, actor, stored.user_id, stored.sponsor_id)
     if is_moved:
         changes.publish_move(key, before=stored.organization_id, after=key.organization_id)
     audit.record("key.updated", key, actor=actor, before=before)
-    return key
-
-
-@transaction.atomic
-def narrow_key(key: VirtualKey, *, actor: Actor) -> VirtualKey:
-    """Have a key call models and nothing else; one that could not do that is blocked."""
-    key = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
-    before = audit.snapshot(key)
-    left = [group for group in key.allowed_routes if group in CALL_ROUTES]
-    key.blocked = key.blocked or bool(key.allowed_routes and not left)
-    key.allowed_routes, key.updated_by = left or ["llm_api_routes"], actor.signature
-    key.save(update_fields=["blocked", "allowed_routes", "updated_by", "updated_at"])
-    changes.publish(key, organization_pk=key.organization_id)
-    audit.record("key.narrowed", key, actor=actor, before=before)
     return key
 
 
@@ -180,7 +162,10 @@ def regenerate_key(
         ]
     )  # fmt: skip
     _seal(key_row)
-    note_holder(key_row, actor)
+    if actor != SYSTEM:
+        # A rotation by itself is picked up by whoever knew the secret before.
+        key_row.known_to.clear()
+    note_known(key_row, actor)
     changes.publish(key_row, organization_pk=key_row.organization_id)
     audit.record("key.regenerated", key_row, actor=actor, after={"grace_seconds": int(grace.total_seconds())})
     key.refresh_from_db()
@@ -244,18 +229,12 @@ def is_guest(key: VirtualKey) -> bool:
     )
 
 
-def note_holder(key: VirtualKey, actor: Actor) -> None:
-    """Note that `actor` was given the key's secret."""
-    note_opened(key.user, actor, key.team)
-
-
-def _note_handover(key: VirtualKey, stored: VirtualKey, actor: Actor) -> None:
-    """Note who may know the secret of a key that is somebody else's, or of another team, from now on."""
-    if key.user is None:
-        return
-    maker = User.objects.filter(public_id=stored.created_by).values_list("pk", flat=True).first()
-    knew = Opening.objects.filter(user=stored.user_id, team=stored.team_id).values_list("by", flat=True)
-    note_known(key.user, [actor.user_id, stored.user_id, stored.sponsor_id, maker, *knew], key.team)
+def note_known(key: VirtualKey, actor: Actor, *others: int | None) -> None:
+    """Note that `actor`, and who may know the key that `actor` calls with, may know this key's secret."""
+    behind = User.objects.filter(known_keys__token=actor.token) if actor.token else User.objects.none()
+    knew = {actor.user_id, *others, *behind.values_list("pk", flat=True)} - {None, key.user_id}
+    if knew:
+        key.known_to.add(*knew)  # type: ignore[arg-type]  # None is taken out above
 
 
 def _plan_rotation(key: VirtualKey, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """What held a program's key from above becomes its own, where who made it leaves: by each limit the narrower one."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from keys.models import VirtualKey
@@ -7,6 +8,21 @@ from teams.budgets import MARKS
 from teams.columns import NUMBERS
 from teams.field_rights import foreign_models
 from teams.models import Limits
+
+#: What promises rates to a key; a limit that it only now has itself was sold to nobody.
+_PROMISED = ("rpm_limit_type", "tpm_limit_type")
+
+
+def leave_sponsor(key: VirtualKey, holders: Sequence[Limits]) -> None:
+    """Have a key be held by itself to what it was held to by its sponsor's places."""
+    for holder in holders:
+        narrow_to(key, holder)
+    if any(holder.allowed_models for holder in holders):
+        # They open more than the key's own list.
+        key.access_groups.clear()
+    key.blocked = key.blocked or (key.sponsor is not None and key.sponsor.blocked)
+    key.sponsor = None
+    key.metadata = {name: value for name, value in key.metadata.items() if name not in _PROMISED}
 
 
 def narrow_to(key: VirtualKey, holder: Limits) -> None:
@@ -24,7 +40,7 @@ def narrow_to(key: VirtualKey, holder: Limits) -> None:
     if holder.allowed_models:
         foreign = foreign_models(key.allowed_models, holder)
         kept = [model for model in key.allowed_models if model not in foreign]
-        key.allowed_models = kept or list(holder.allowed_models)
+        key.allowed_models = kept or (["no-default-models"] if key.allowed_models else list(holder.allowed_models))
 
 
 def _narrow_budget(key: VirtualKey, holder: Limits) -> None:
@@ -54,9 +70,11 @@ def _amounts(limits: Limits) -> dict[str, int]:
 
 
 def _narrower(own: dict[str, Any], top: dict[str, Any]) -> dict[str, Any]:
-    """The smaller amounts of a model's limits; of two budgets with other ends the one from above."""
-    if "max_nano" in top and own.get("duration", "") != top.get("duration", ""):
-        own = {name: value for name, value in own.items() if name not in {"max_nano", "duration", *MARKS}}
+    """The smaller amounts of a model's limits; of two budgets that begin anew at other times the smaller one."""
+    if "max_nano" in own and "max_nano" in top and own.get("duration", "") != top.get("duration", ""):
+        lesser, other = sorted((own, top), key=lambda one: one["max_nano"])
+        other = {name: value for name, value in other.items() if name not in {"max_nano", "duration", *MARKS}}
+        own, top = lesser, other
     least = {name: min(own[name], top[name]) for name in own.keys() & top.keys() - {"duration", *MARKS}}
     return own | top | least
 

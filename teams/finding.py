@@ -150,12 +150,9 @@ def managed_person(caller: Caller, public_id: str, *, param: str = "user_id") ->
     raise ApiError(403, f"{param}: you cannot change user {public_id}; an admin of its organization can", param=param)
 
 
-def refuse_stronger(person: User, caller: Caller, *, granted: bool = True) -> None:
-    """ApiError 403 for whoever would get the rights of somebody who may do more. Platform admins get nothing by it.
-
-    Without `granted` what teams grant their plain members does not count: a key of a team opens no other one.
-    """
-    if exceeds(person, caller, granted=granted):
+def refuse_stronger(person: User, caller: Caller) -> None:
+    """ApiError 403 for whoever would get the rights of somebody who may do more. Platform admins get nothing by it."""
+    if exceeds(person, caller):
         raise ApiError(403, "user_id: this person may do more than you; a platform admin can do this", param="user_id")
 
 

@@ -12,7 +12,6 @@ from django.utils import timezone
 from teams import audit
 from teams.actors import Actor
 from teams.models import Invitation, User
-from teams.promotion import note_opened
 from teams.services import set_password
 
 VALID_FOR = timedelta(days=7)
@@ -30,7 +29,6 @@ def invite(user: User, *, actor: Actor, now: datetime | None = None) -> tuple[In
         updated_by=actor.signature,
         expires_at=expires_at,
     )
-    note_opened(user, actor)
     audit.record("invitation.created", invitation, actor=actor)
     return invitation, secret
 

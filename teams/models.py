@@ -11,7 +11,6 @@ from django.utils import timezone
 from teams.access_groups import listed_groups
 from teams.callers import Caller, Standing
 from teams.invitation import Invitation
-from teams.openings import Opening
 from teams.platform import Platform
 from teams.projects import Project
 from teams.scopes import ScopeKind
@@ -19,8 +18,8 @@ from teams.terms import Archived, Limits, SharedBudget, Terms, new_public_id
 from teams.validators import validate_names, validate_object, validate_validity, validate_zone
 
 __all__ = [
-    "Archived", "AuditEvent", "CounterServer", "Customer", "Invitation", "Limits", "Membership", "Opening",
-    "Organization", "OrganizationMembership", "Platform", "PolicyChange", "Project", "SharedBudget", "Tag", "Team",
+    "Archived", "AuditEvent", "CounterServer", "Customer", "Invitation", "Limits", "Membership", "Organization",
+    "OrganizationMembership", "Platform", "PolicyChange", "Project", "SharedBudget", "Tag", "Team",
     "Terms", "User", "new_public_id",
 ]  # fmt: skip
 

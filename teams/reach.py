@@ -1,9 +1,10 @@
 """How far a person's rights reach, read from the database once per request."""
 
 from collections import defaultdict
+from dataclasses import replace
 
 from teams.actors import Actor
-from teams.callers import BASELINE_ROUTES, SAME_ROUTES, Caller, Standing
+from teams.callers import SAME_ROUTES, Caller, Standing
 from teams.models import OrganizationMembership, Team, User
 
 #: What the holder of the master key may do: everything.
@@ -32,19 +33,35 @@ def caller_of(user: User, *, actor: Actor | None = None, blocked: bool = False) 
     )
 
 
-def exceeds(person: User, caller: Caller, *, granted: bool = False) -> bool:
-    """Whether somebody else may do what the caller may not, or may once a block ends.
-
-    `granted` says that what teams grant their plain members counts, which it does for all but keys of a team.
-    """
+def exceeds(person: User, caller: Caller) -> bool:
+    """Whether somebody else may do what the caller may not, or may once a block ends."""
     if caller.is_admin or person.pk == caller.user_pk:
         return False
     known = caller_of(person, blocked=True)
     if known.reads_all or not known.organizations <= caller.organizations:
         return True
-    routes = (teams for route, teams in known.granted.items() if granted and route not in BASELINE_ROUTES)
-    wanted = (known.leads - caller.leads) | (frozenset().union(*routes) - caller.leads - caller.teams)
-    return Team.objects.filter(pk__in=wanted).exclude(organization__in=caller.organizations).exists()
+    led = Team.objects.filter(pk__in=known.leads - caller.leads)
+    return led.exclude(organization__in=caller.organizations).exists()
+
+
+def common(one: Caller, other: Caller) -> Caller:
+    """The first caller with only those rights that the other has as well."""
+    if other.is_admin:
+        return one
+    role = one.role
+    if one.is_admin or (one.reads_all and not other.reads_all):
+        role = str(Standing.USER if one.is_admin else Standing.USER_VIEWER)
+    granted = frozenset().union(*one.granted.values())
+    managed = Team.objects.filter(pk__in=one.leads | granted, organization__in=other.organizations)
+    shared = frozenset(managed.values_list("pk", flat=True)) if other.organizations else frozenset()
+    within = other.leads | other.teams | shared
+    return replace(
+        one,
+        role=role,
+        organizations=one.organizations & other.organizations,
+        leads=one.leads & (other.leads | shared),
+        granted={route: teams & within for route, teams in one.granted.items()},
+    )
 
 
 def _teams(user: User, also_blocked: bool) -> tuple[frozenset[int], frozenset[int], dict[str, frozenset[int]]]:

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 
 class Migration(migrations.Migration):
-    dependencies = [("keys", "0006_who_opened_an_account"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
+    dependencies = [("keys", "0006_who_knows_a_key"), migrations.swappable_dependency(settings.AUTH_USER_MODEL)]
     operations = [
         migrations.AddField(
             "virtualkey",
