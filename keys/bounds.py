@@ -27,8 +27,9 @@ RAISED = frozenset({"max_budget_nano", "raise_nano", "raise_until"})
 def inherit_limits(key: VirtualKey, holder: Limits) -> None:
     """Fill what a key leaves open with the limits of what held its calls, or holds those of the key that makes it."""
     for column in NUMBERS:
-        if key.effective(column) is None:
-            setattr(key, column, holder.effective(column))
+        top = holder.effective(column)
+        if top is not None and key.effective(column) is None:
+            setattr(key, column, top)
             if column == "max_budget_nano" and not key.budget_duration:
                 key.budget_duration = holder.schedule[0]
     key.allowed_models = key.allowed_models or list(holder.allowed_models)

@@ -7,7 +7,7 @@ from keys.extras import ROUTES_OF_TYPE, extras_row
 from keys.models import VirtualKey
 from teams.access_groups import group_ids
 from teams.models import User
-from teams.rows import Row, budget_row, limits_row, organization_id, usage_rows, zone_of
+from teams.rows import Row, budget_row, budget_table, limits_row, organization_id, usage_rows, zone_of
 
 #: The contract's words for `VirtualKey.status`.
 _STATUS = {"blocked": "revoked"}
@@ -48,9 +48,16 @@ def key_row(key: VirtualKey, spent: Mapping[str, int], now: datetime) -> Row:
         "last_rotation_at": key.rotated_at,
         "last_active": getattr(key, "last_active", None),
         "service_account_id": key.service_account or None,
-        "litellm_budget_table": budget_row(key.shared_budget, zone_of(key), now) if key.shared_budget else None,
+        "litellm_budget_table": _table(key, now),
         **deleted,
     }
+
+
+def _table(key: VirtualKey, now: datetime) -> Row | None:
+    """Its shared budget; or where clients look for a `soft_budget` of the key's own."""
+    if key.shared_budget is not None:
+        return budget_row(key.shared_budget, zone_of(key), now)
+    return budget_table(key, now) if key.soft_budget_nano is not None else None
 
 
 def info_row(key: VirtualKey, spent: Mapping[str, int], used: Mapping[tuple[str, str, str], int], now: datetime) -> Row:

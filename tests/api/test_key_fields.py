@@ -163,3 +163,11 @@ def test_a_lowered_limit_of_the_team_stops_no_other_change_of_a_key(api: Api, se
     services.update_limits(search, actor=SYSTEM)
     assert api.post("/key/update", {"key": made["key"], "key_alias": "other"}).status == 200
     assert api.post("/key/update", {"key": made["key"], "model_rpm_limit": {"gpt-4o": 59}}).status == 400
+
+
+def test_a_soft_budget_is_told_where_clients_look_for_it(api: Api) -> None:
+    made = api.post("/key/generate", {"soft_budget": 2, "max_budget": 9}).json
+    assert made["litellm_budget_table"]["soft_budget"] == 2
+    shown = api.get("/key/info", {"key": made["key"]}).json["info"]["litellm_budget_table"]
+    assert (shown["soft_budget"], shown["budget_id"]) == (2, None)
+    assert api.post("/key/generate", {"max_budget": 9}).json["litellm_budget_table"] is None
