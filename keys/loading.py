@@ -92,7 +92,7 @@ def grant_of(
         budget_fallbacks=key.extras.get("budget_fallbacks") or {},
         enforced_params=tuple(key.enforced_params),
         end_user_budget=key.end_user_budget_id,
-        is_admin=key.public_id == MASTER_ID or (key.user is not None and _is_admin(key.user)),
+        is_admin=key.public_id == MASTER_ID or (key.user is not None and key.team_id is None and _is_admin(key.user)),
         owner_deactivated=_is_out(key.user or key.sponsor, key.organization_id),
         user_public_id=key.user.public_id if key.user else "",
         team_public_id=key.team.public_id if key.team else "",

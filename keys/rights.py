@@ -286,8 +286,10 @@ def _judge_move(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:
 
 
 def _refuse_stronger_owner(caller: Caller, key: VirtualKey) -> None:
-    """Nobody gets the secret of a key that may do more than the caller: a key has the rights of its owner at home."""
-    if key.user is not None and (key.team_id or not is_guest(key)):
+    """Nobody gets a personal key of somebody who may do more. One of a team, or of a guest, has no rights outside, and
+    inside none that the caller has not (`known_to`).
+    """
+    if key.user is not None and key.team_id is None and not is_guest(key):
         refuse_stronger(key.user, caller)
 
 

@@ -34,27 +34,35 @@ def strong(ada: User, search: Team) -> list[User]:
     return people
 
 
-def test_leaders_make_no_keys_for_who_may_do_more(
+def test_leaders_make_no_personal_keys_for_who_may_do_more(
     api: Api, search: Team, grace: User, boss: User, strong: list[User]
 ) -> None:
-    spare = issue(team=search)[0]
+    spare = issue(user=person("mia"))[0]
     for leader in (grace, boss):
         secret = key_of(leader)
         for user in strong:
-            for team in ({"team_id": search.public_id}, {}):
-                assert api.post("/key/generate", {"user_id": user.public_id} | team, bearer=secret).status == 403
+            assert api.post("/key/generate", {"user_id": user.public_id}, bearer=secret).status == 403
             moved = api.post("/key/update", {"key": spare.token, "user_id": user.public_id}, bearer=secret)
             assert moved.status == 403
+            personal, old = issue(user=user)
+            assert api.post(f"/key/{personal.token}/regenerate", {}, bearer=secret).status == 403
+            assert api.get("/key/info", bearer=old).status == 200
 
 
-def test_leaders_get_no_new_secret_of_who_may_do_more(
+def test_keys_of_a_team_that_leaders_make_do_nothing_that_these_may_not(
     api: Api, search: Team, grace: User, boss: User, strong: list[User]
 ) -> None:
     for leader in (grace, boss):
         for user in strong:
-            key, old = issue(team=search, user=user)
-            assert api.post(f"/key/{key.token}/regenerate", {}, bearer=key_of(leader)).status == 403
-            assert api.get("/key/info", bearer=old).status == 200
+            body = {"team_id": search.public_id, "user_id": user.public_id}
+            made = api.post("/key/generate", body, bearer=key_of(leader))
+            assert made.status == 200, made.text
+            new = api.post(f"/key/{made.json['token']}/regenerate", {}, bearer=key_of(leader)).json["key"]
+            assert api.get("/budget/list", bearer=new).status in (401, 403)
+            for path, wanted in (("/user/new", {}), ("/team/new", {"organization_id": "south"}), ("/key/generate", {})):
+                answer = api.post(path, wanted, bearer=new)
+                own = path == "/key/generate" and answer.status == 200 and answer.json["team_id"] == search.public_id
+                assert own or answer.status in (401, 403), answer.text
 
 
 def test_leaders_make_keys_for_those_they_lead(api: Api, search: Team, grace: User, boss: User) -> None:
