@@ -101,7 +101,10 @@ class VirtualKeyAdmin(LimitsAdmin):
         ),
     )
     fieldsets = (
-        ("Key", {"fields": (("masked_shown", "public_id"), ("created_by", "created_at", "updated_by", "sponsor"))}),
+        (
+            "Key",
+            {"fields": (("masked_shown", "public_id"), ("created_by", "created_at"), ("updated_by", "sponsor"))},
+        ),
         *add_fieldsets,
     )
 
