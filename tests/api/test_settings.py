@@ -87,8 +87,8 @@ def test_settings_are_for_platform_admins(api: Api, path: str) -> None:
     "path",
     [
         "/v1/vector_stores", "/v1/mcp/server", "/v1/agents", "/prompts/list", "/search_tools", "/guardrails",
-        "/guardrails/ui/add_guardrail_settings", "/policies", "/policies/attachments/list", "/model/new/",
-        "/credentials/", "/health/drain", "/nothing", "/v1/", "/health/nothing",
+        "/guardrails/ui/add_guardrail_settings", "/policies", "/policies/attachments/list",
+        "/health/drain", "/nothing", "/v1/", "/health/nothing",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["get", "post"])
