@@ -17,7 +17,10 @@ _PARTS = frozenset({
 })  # fmt: skip
 _SERVICE = re.compile(r"^[a-z][a-z0-9_-]{0,31}$")
 
-_TEXT = re.compile(rb'"(?:content|text|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"((?:[^"\\]|\\.)+)"')
+_TEXT = re.compile(rb'"(?:content|text|reasoning_content|reasoning|refusal|arguments)"\s*:\s*"((?:[^"\\]++|\\.)++)"')
+
+_ENDS_OF_EVENT = (b"\n\n", b"\r\n\r\n")
+_LONGEST_MARK = max(map(len, _ENDS_OF_EVENT))
 
 
 class _Nonsense(Exception):
@@ -144,14 +147,19 @@ class EventSplitter:
     """Cuts a byte stream into whole server-sent events, so that no character is ever split."""
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest = bytearray()
+        self._searched = 0
+        """So much of the rest holds no end of an event, and is not looked through again with every chunk."""
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
         """Every event that is complete now, each with the blank line that ends it."""
         self._rest += chunk
-        while (cut := _end_of_event(self._rest)) is not None:
-            event, self._rest = self._rest[:cut], self._rest[cut:]
+        while (cut := _end_of_event(self._rest, self._searched)) is not None:
+            event = bytes(self._rest[:cut])
+            del self._rest[:cut]
+            self._searched = 0
             yield event
+        self._searched = max(0, len(self._rest) - _LONGEST_MARK)
 
     @property
     def waiting_bytes(self) -> int:
@@ -159,12 +167,12 @@ class EventSplitter:
 
     def rest(self) -> bytes:
         """What came after the last complete event."""
-        rest, self._rest = self._rest, b""
+        rest, self._rest, self._searched = bytes(self._rest), bytearray(), 0
         return rest
 
 
-def _end_of_event(data: bytes) -> int | None:
-    ends = [at + len(mark) for mark in (b"\n\n", b"\r\n\r\n") if (at := data.find(mark)) >= 0]
+def _end_of_event(data: bytearray, start: int) -> int | None:
+    ends = [at + len(mark) for mark in _ENDS_OF_EVENT if (at := data.find(mark, start)) >= 0]
     return min(ends, default=None)
 
 
