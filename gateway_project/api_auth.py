@@ -1,7 +1,9 @@
 """Who is calling the management API: the master key, or a virtual key with the rights of its owner."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
 
 from django.conf import settings
 from django.utils import timezone
@@ -74,13 +76,18 @@ def _caller(grant: Grant) -> Caller:
     known = caller_of(user, actor=actor) if user is not None else Caller(actor)
     if user is not None and owners.team_id:
         known = known.inside_team(owners.team_id, owners.organization_id)
-    for other in User.objects.filter(known_keys=owners.key_id).exclude(pk=owners.user_id or 0):
-        known = common(known, caller_of(other))
+    known = _bounded(known, User.objects.filter(known_keys=owners.key_id).exclude(pk=owners.user_id or 0))
     if user is None and owners.team_id and is_service_account(owners.key_id):
         known = replace(
             known, teams=frozenset({owners.team_id}), granted={"/key/generate": frozenset({owners.team_id})}
         )
     return _with(known, grant)
+
+
+def _bounded(known: Caller, others: Iterable[User]) -> Caller:
+    """With only those rights that everybody has who may know the key."""
+    bounded = reduce(common, map(caller_of, others), known)
+    return replace(bounded, is_bounded=bounded != known)
 
 
 def _with(known: Caller, grant: Grant) -> Caller:

@@ -61,12 +61,16 @@ _DETAILED = (400, 401, 403, 404, 409)
 _RETRY_SECONDS = "5"
 #: Characters of a value in a message, and of a whole message.
 _MOST_ECHOED, _MOST_TOLD = 100, 2000
+_BOUNDED = (
+    ". This key does only what everybody may who was given its secret; use one that nobody else was given, or ask a"
+    " platform admin to renew this one (/key/regenerate)"
+)
 _QUOTED = re.compile(r"""(?<!\w)(?:"[^"]*"|'[^']*')""")
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response:
     """DRF's exception handler: every exception becomes a refusal in the contract's words."""
-    refusal = _refusal(exc)
+    refusal = _with_reason(_refusal(exc), context.get("request"))
     set_rollback()
     response = Response(_body(refusal, context.get("view")), status=refusal.status_code)
     if refusal.status_code == 503:
@@ -121,6 +125,13 @@ def _refusal(exc: Exception) -> ApiError:
         return ApiError(400, CONTRADICTS)
     log.exception("management API failed", exc_info=exc)
     return ApiError(500, "Internal server error")
+
+
+def _with_reason(refusal: ApiError, request: Any) -> ApiError:
+    """A right that the key's owner has may be missing because of who else knows the key; nothing else tells."""
+    if refusal.status_code not in (401, 403) or not getattr(getattr(request, "user", None), "is_bounded", False):
+        return refusal
+    return ApiError(refusal.status_code, refusal.message + _BOUNDED, kind=refusal.kind, param=refusal.param)
 
 
 class _Wrong(Misshapen):

@@ -75,9 +75,12 @@ class VirtualKeyAdmin(LimitsAdmin):
         ("team", AutocompleteSelectFilter),
         ("user", AutocompleteSelectFilter),
         ("organization", AutocompleteSelectFilter),
+        ("known_to", AutocompleteSelectFilter),
     )
     autocomplete_fields = ("organization", "team", "project", "user", "shared_budget", "end_user_budget")
-    readonly_fields = ("masked_shown", "public_id", "created_by", "created_at", "updated_by", "deleted_by", "sponsor")
+    readonly_fields = (
+        "masked_shown", "public_id", "created_by", "created_at", "updated_by", "deleted_by", "sponsor", "known_shown",
+    )  # fmt: skip
     actions = ("block_selected", "unblock_selected", "delete_selected_keys")
     actions_detail = ("regenerate", "block", "unblock", "archive")
     ordering = ("-pk",)
@@ -103,7 +106,14 @@ class VirtualKeyAdmin(LimitsAdmin):
     fieldsets = (
         (
             "Key",
-            {"fields": (("masked_shown", "public_id"), ("created_by", "created_at"), ("updated_by", "sponsor"))},
+            {
+                "fields": (
+                    ("masked_shown", "public_id"),
+                    ("created_by", "created_at"),
+                    ("updated_by", "sponsor"),
+                    "known_shown",
+                )
+            },
         ),
         *add_fieldsets,
     )
@@ -219,6 +229,12 @@ class VirtualKeyAdmin(LimitsAdmin):
     @display(description="Key")
     def masked_shown(self, obj: VirtualKey) -> SafeString:
         return format_html('<code class="lk-code">{}</code>', obj.masked)
+
+    @admin.display(description="Others who may know the secret")
+    def known_shown(self, obj: VirtualKey) -> str:
+        names = ", ".join(str(person) for person in obj.known_to.exclude(pk=obj.user_id or 0).order_by("username"))
+        rule = "In the management API the key does only what all of them may; regenerate it to end that."
+        return f"{names}. {rule}" if names else "nobody"
 
     @display(description="Owner")
     def owner(self, obj: VirtualKey) -> str:

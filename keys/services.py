@@ -7,13 +7,12 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from keys import secrets
+from keys import knowledge, secrets
 from keys.models import MASTER_ID, RetiredSecret, VirtualKey, WaitingSecret
 from keys.throughput import refuse_oversold
 from keys.validity import bound_by_team
 from teams import audit, changes
 from teams.actors import SYSTEM, Actor
-from teams.models import User
 from teams.services import default_organization
 from teams.windows import BadDuration, duration_delta
 
@@ -34,10 +33,11 @@ def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> st
     _plan_rotation(key, timezone.now())
     key.full_clean()
     with transaction.atomic():
+        known_to = knowledge.hearers(actor)
         refuse_oversold(key)
         key.save(force_insert=True)
         _seal(key)
-        note_known(key, actor)
+        knowledge.note(key, known_to)
         audit.record("key.issued", key, actor=actor)
     return issued.plaintext
 
@@ -91,7 +91,7 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     new_windows = changes.windows_differ(stored, key) and not is_moved
     changes.publish(key, organization_pk=key.organization_id, new_windows=new_windows)
     if (stored.team_id, stored.user_id) != (key.team_id, key.user_id):
-        note_known(key, actor, stored.user_id, stored.sponsor_id)
+        knowledge.note(key, knowledge.hearers(actor, key.pk) | {stored.user_id, stored.sponsor_id})
     if is_moved:
         changes.publish_move(key, before=stored.organization_id, after=key.organization_id)
     audit.record("key.updated", key, actor=actor, before=before)
@@ -136,6 +136,8 @@ def regenerate_key(
     The row stays the same, so the budget and the history go on.
     """
     now = now or timezone.now()
+    # Before the secret changes, which may be the one that the caller sent.
+    known_to = knowledge.hearers(actor, key.pk)
     key_row = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
     _refuse_master(key_row)
     issued = _accept_custom(custom) if custom is not None else secrets.generate()
@@ -165,7 +167,7 @@ def regenerate_key(
     if actor != SYSTEM:
         # A rotation by itself is picked up by whoever knew the secret before.
         key_row.known_to.clear()
-    note_known(key_row, actor)
+    knowledge.note(key_row, known_to)
     changes.publish(key_row, organization_pk=key_row.organization_id)
     audit.record("key.regenerated", key_row, actor=actor, after={"grace_seconds": int(grace.total_seconds())})
     key.refresh_from_db()
@@ -227,14 +229,6 @@ def is_guest(key: VirtualKey) -> bool:
         user.organization_memberships.filter(organization=organization).exists()
         or VirtualKey.objects.filter(pk=key.pk, user=user, organization=organization).exists()
     )
-
-
-def note_known(key: VirtualKey, actor: Actor, *others: int | None) -> None:
-    """Note that `actor`, and who may know the key that `actor` calls with, may know this key's secret."""
-    behind = User.objects.filter(known_keys__token=actor.token) if actor.token else User.objects.none()
-    knew = {actor.user_id, *others, *behind.values_list("pk", flat=True)} - {None, key.user_id}
-    if knew:
-        key.known_to.add(*knew)  # type: ignore[arg-type]  # None is taken out above
 
 
 def _plan_rotation(key: VirtualKey, now: datetime) -> None:

@@ -68,6 +68,8 @@ class Caller:
     allowed_routes: tuple[str, ...] = ()
     is_replaced: bool = False
     """Whether the key that calls has a newer secret: the old one still reads, and changes nothing."""
+    is_bounded: bool = False
+    """Whether others who may know the key that calls have fewer rights than its owner, and so bound them."""
     opens_spend: bool = False
     """Whether an admin let the key that calls read everybody's spend (`permissions.get_spend_routes`)."""
 

@@ -13,6 +13,7 @@ from keys.models import RetiredSecret, VirtualKey
 from teams.actors import SYSTEM
 from teams.models import AuditEvent, Team, User
 from tests.admin.conftest import form_of
+from tests.factories import issue
 
 ADD = "admin:keys_virtualkey_add"
 
@@ -175,3 +176,16 @@ def test_the_master_keys_row_is_in_no_list_and_changed_by_nobody(browser: Client
     for change in (services.block_key, services.delete_key, services.regenerate_key):
         with pytest.raises(ValidationError, match="LATCHKEY_MASTER_KEY"):
             change(row, actor=SYSTEM)
+
+
+def test_who_else_may_know_a_key_is_on_its_page_and_filters_the_list(
+    browser: Client, key: VirtualKey, grace: User, linus: User
+) -> None:
+    other, _ = issue(alias="other", user=grace)
+    other.user = linus
+    services.update_key(other, actor=SYSTEM)
+    page = browser.get(reverse("admin:keys_virtualkey_change", args=[other.pk])).content.decode()
+    assert f"{grace}. In the management API the key does only what all of them may" in page
+    assert "nobody" in browser.get(reverse("admin:keys_virtualkey_change", args=[key.pk])).content.decode()
+    answer = browser.get(reverse("admin:keys_virtualkey_changelist"), {"known_to__id__exact": str(grace.pk)})
+    assert [one.alias for one in answer.context["cl"].result_list] == ["other"]

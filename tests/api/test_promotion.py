@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from keys import rotation
+from keys import rotation, secrets
+from keys import services as key_services
 from keys.models import VirtualKey
 from teams import services
-from teams.actors import SYSTEM
+from teams.actors import SYSTEM, Actor
+from teams.api_types import ApiError
 from teams.models import Membership, Team, User
 from tests.api.conftest import Answer, Api
 from tests.api.people import key_of, organization_of, person
@@ -38,7 +40,8 @@ def test_a_key_that_somebody_weaker_made_does_no_more_than_that_one_may(api: Api
     second = api.post("/key/generate", {}, bearer=first).json["key"]
     assert promote(api).status == 200
     for known in (first, second):
-        assert api.get("/budget/list", bearer=known).status == 401
+        refused = api.get("/budget/list", bearer=known)
+        assert (refused.status, "everybody may who was given its secret" in refused.text) == (401, True)
         assert api.post("/user/update", {"user_id": "boss", "user_role": "proxy_admin"}, bearer=known).status == 403
         assert api.get("/key/info", bearer=known).status == 200
     for fresh in (api.post("/key/generate", {"user_id": "mia"}), api.post("/key/regenerate", {"key": second})):
@@ -65,6 +68,22 @@ def test_a_new_secret_by_somebody_weaker_counts_as_one_that_is_known(api: Api, b
     new = api.post("/key/regenerate", {"key": own}, bearer=key_of(boss)).json["key"]
     promote(api)
     assert api.get("/budget/list", bearer=new).status == 401
+
+
+def test_a_known_key_that_renews_itself_is_known_as_before(api: Api, boss: User) -> None:
+    known = new_person(api, boss)
+    new = api.post("/key/regenerate", {"key": known}, bearer=known).json["key"]
+    promote(api)
+    assert api.get("/budget/list", bearer=new).status == 401
+
+
+def test_a_request_under_way_makes_no_key_once_its_own_has_another_secret(api: Api, boss: User) -> None:
+    known = new_person(api, boss)
+    old = Actor("key:old", token=secrets.token_of(known))
+    api.post("/key/regenerate", {"key": known})
+    with pytest.raises(ApiError, match="new secret a moment ago"):
+        key_services.issue_key(VirtualKey(user=User.objects.get(username="mia")), actor=old)
+    assert VirtualKey.objects.filter(user__username="mia").count() == 1
 
 
 def test_keys_stay_as_they_are_where_their_maker_may_do_as_much(api: Api, boss: User) -> None:
