@@ -12,7 +12,7 @@ from teams.rows import Row, place_row, team_ids_of, user_row
 
 def person_rows(users: Sequence[User], caller: Caller, spent_by: SpendReader, now: datetime) -> list[Row]:
     """As the caller may see them. However many they are, it takes the same number of queries."""
-    places, teams = _places(users, caller), team_ids_of(users)
+    places, teams = _places(users, caller), team_ids_of(users, caller)
     spent, of_user = spent_by([*users, *places]), defaultdict[int, list[Row]](list)
     for place in places:
         of_user[place.user_id].append(place_row(place, spent, now))

@@ -6,8 +6,11 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q
+
 from teams.access_groups import group_ids
 from teams.budgets import INSIDE, SPELLED, SPELLINGS
+from teams.callers import Caller
 from teams.models import (
     Customer,
     Limits,
@@ -338,11 +341,13 @@ def membership_row(member: Membership, spent: Mapping[str, int], now: datetime, 
     }
 
 
-def team_ids_of(users: Iterable[User]) -> dict[int, list[str]]:
-    """Ids of the teams of each person, in one query."""
+def team_ids_of(users: Iterable[User], caller: Caller) -> dict[int, list[str]]:
+    """Ids of the teams of each person, in one query: all of the caller's own, of others those it may look at."""
     found: dict[int, list[str]] = {user.pk: [] for user in users}
-    rows = Membership.objects.filter(user__in=found).order_by("team_id").values_list("user_id", "team__public_id")
-    for user_pk, public_id in rows:
+    rows = Membership.objects.filter(user__in=found).order_by("team_id")
+    if not caller.reads_all:
+        rows = rows.filter(Q(user=caller.user_pk) | Q(team__in=Team.objects.visible_to(caller)))
+    for user_pk, public_id in rows.values_list("user_id", "team__public_id"):
         found[user_pk].append(public_id)
     return found
 

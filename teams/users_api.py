@@ -222,7 +222,7 @@ def changed(caller: Caller, body: dict[str, Any]) -> User:
     user = _named(caller, body)
     if user.pk == caller.user_pk and caller.personal and not caller.is_admin:
         return _changed_by_oneself(caller, user, body)
-    if moved := _moves(user, body):
+    if moved := _moves(caller, user, body):
         raise ApiError(400, f"{moved}: {_ELSEWHERE[moved]}", param=moved)
     check = None if caller.is_admin else _no_platform_role
     return patched(user, UserUpdateSerializer, body, caller, check=check)
@@ -232,7 +232,7 @@ def _changed_by_oneself(caller: Caller, user: User, body: dict[str, Any]) -> Use
     """ApiError 403 for more than a few fields. Names of other things are not looked up: that would tell what exists."""
     stored = {"budget_id": user.shared_budget.public_id if user.shared_budget else "", "sso_user_id": user.sso_id}
     other = (name for name, value in stored.items() if name in body and (body[name] or "") != value)
-    if wrong := _moves(user, body) or next(other, ""):
+    if wrong := _moves(caller, user, body) or next(other, ""):
         raise _not_about_you(wrong)
     own = _HARMLESS - {"alias"} if caller.reads_all else _HARMLESS
     return patched(user, UserUpdateSerializer, body, caller, check=partial(_nothing_but, own))
@@ -254,7 +254,7 @@ def _named(caller: Caller, body: dict[str, Any]) -> User:
     return user
 
 
-def _moves(user: User, body: Mapping[str, Any]) -> str:
+def _moves(caller: Caller, user: User, body: Mapping[str, Any]) -> str:
     """The field that names another organization, or other teams, than the person is in; '' if none does.
 
     Nobody moves by an update; who sends a row back names what it showed.
@@ -266,7 +266,7 @@ def _moves(user: User, body: Mapping[str, Any]) -> str:
     known: dict[str, set[str]] = {
         "organization_id": places,
         "organizations": places,
-        "teams": {*team_ids_of([user])[user.pk]},
+        "teams": {*team_ids_of([user], caller)[user.pk]},
     }
     return next((name for name, ids in known.items() if body.get(name) and not _named_in(body[name]) <= ids), "")
 
