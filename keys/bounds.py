@@ -62,7 +62,7 @@ def refuse_beyond_minter(key: VirtualKey, minter: VirtualKey, changed: frozenset
     That one does not stand above the key: what a list means by whatever is above it is no narrower than the list.
     """
     checks = {
-        "budget_duration": changed & {"max_budget_nano", "budget_duration"} and _is_shorter(key, minter),
+        "budget_duration": changed & {"max_budget_nano", "budget_duration"} and is_shorter(key, minter),
         "models": "allowed_models" in changed and minter.allowed_models and not key.allowed_models,
         "budget_limits": "budget_limits" in changed and not _within_windows(key, minter),
         "model_max_budget": "model_limits" in changed
@@ -190,7 +190,7 @@ def _keeps(one: Limits, top: Limits, column: str, now: datetime) -> bool:
     own, most = one.effective(column), top.effective(column)
     if own is None or own > most:
         return False
-    return column != "max_budget_nano" or not (_is_shorter(one, top) or _is_raised_beyond(one, top, now))
+    return column != "max_budget_nano" or not (is_shorter(one, top) or _is_raised_beyond(one, top, now))
 
 
 def _keeps_models(one: Limits, top: Limits) -> bool:
@@ -199,7 +199,7 @@ def _keeps_models(one: Limits, top: Limits) -> bool:
     return bool(one.allowed_models) and not is_open and not foreign_models(one.allowed_models, top)
 
 
-def _is_shorter(own: Limits, top: Limits) -> bool:
+def is_shorter(own: Limits, top: Limits) -> bool:
     """Whether the budget comes anew more often than the other one."""
     return top.effective("max_budget_nano") is not None and length_of(own.schedule[0]) < length_of(top.schedule[0])
 

@@ -17,6 +17,7 @@ from django.utils.module_loading import import_string
 
 from keys import rights, services
 from keys.bounds import RAISED
+from keys.fitting import COLUMN_OF, open_columns
 from keys.key_rules import KeyRules
 from keys.models import VirtualKey
 from keys.serializers import NewKeySerializer
@@ -62,10 +63,12 @@ def rules() -> KeyRules:
     return found
 
 
-def _with_defaults(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body of a new key with `default_key_generate_params` where it says nothing."""
+def _defaults_for(body: Mapping[str, Any]) -> dict[str, Any]:
+    """`default_key_generate_params` of which the body of a new key says nothing."""
     missing = {name: value for name, value in rules().defaults.items() if body.get(name) in (None, [], {})}
-    return {**body, **missing}
+    if body.get("expires"):
+        missing.pop("duration", None)
+    return missing
 
 
 def judged(caller: Caller, sent: Mapping[str, Any], *, within: Mapping[str, Any] | None = None) -> NewKeySerializer:
@@ -76,10 +79,12 @@ def judged(caller: Caller, sent: Mapping[str, Any], *, within: Mapping[str, Any]
     403, ValidationError naming the field.
     """
     rights.judge_fields(caller, sent)
-    said = _with_defaults(sent) if within is None else dict(sent)
+    filled = _defaults_for(sent) if within is None else {}
+    said = {**sent, **filled}
     _judge_request(caller, said if within is None else within)
     form = NewKeySerializer(data=said, context={"caller": caller})
     form.is_valid(raise_exception=True)
+    form.unstated = frozenset(COLUMN_OF[name] for name in filled.keys() & COLUMN_OF.keys())
     return form
 
 
@@ -90,9 +95,9 @@ def issue(caller: Caller, form: NewKeySerializer, key: VirtualKey, *, now: datet
     ApiError 400, 401 or 403 for more than the caller has or the upper bounds are, ValidationError naming the field.
     """
     form.fill(key, actor=caller.actor, now=now)
-    rights.judge_new(caller, key, now=now, route=route)
+    unstated = form.unstated | fill_bounds(key, now=now)
+    rights.judge_new(caller, key, now=now, route=route, unstated=unstated)
     _judge_team_role(caller, key)
-    fill_bounds(key, now=now)
     refuse_above(key, rights.COLUMNS, now=now)
     secret = services.issue_key(key, actor=caller.actor, custom=form.validated_data.get("key"))
     rights.assign_groups(caller, key, form.initial_data)
@@ -133,18 +138,18 @@ def _judge_team_role(caller: Caller, key: VirtualKey) -> None:
         raise ApiError(400, f"Team member role {own} not in allowed_team_member_roles={sorted(roles)}", param="team_id")
 
 
-def fill_bounds(key: VirtualKey, *, now: datetime) -> None:
-    """`upperbound_key_generate_params` where a new key sets nothing."""
-    bounds = rules()
-    if bounds.max_budget_nano is not None and key.effective("max_budget_nano") is None:
-        key.max_budget_nano = bounds.max_budget_nano
-    for column, top in bounds.numbers.items():
-        if key.effective(column) is None:
-            setattr(key, column, top)
+def fill_bounds(key: VirtualKey, *, now: datetime) -> frozenset[str]:
+    """`upperbound_key_generate_params` where a new key sets nothing. Returns the columns that it filled."""
+    bounds, left = rules(), open_columns(key)
+    tops = {"max_budget_nano": bounds.max_budget_nano, **bounds.numbers}
+    filled: dict[str, Any] = {column: top for column, top in tops.items() if top is not None and column in left}
     if bounds.budget_duration and not key.schedule[0]:
-        key.budget_duration = bounds.budget_duration
+        filled["budget_duration"] = bounds.budget_duration
     if bounds.duration and key.expires_at is None:
-        key.expires_at = now + duration_delta(bounds.duration)
+        filled["expires_at"] = now + duration_delta(bounds.duration)
+    for column, value in filled.items():
+        setattr(key, column, value)
+    return frozenset(filled)
 
 
 def refuse_above(key: VirtualKey, changed: Collection[str], *, now: datetime) -> None:

@@ -19,6 +19,7 @@ from keys.bounds import (
     refuse_own_budget,
     refuse_taking_off,
 )
+from keys.fitting import fit, open_columns
 from keys.models import VirtualKey
 from keys.serializers import find_key, no_project
 from keys.services import is_guest, place
@@ -136,20 +137,30 @@ def judge_fields(caller: Caller, body: Mapping[str, Any], stored: VirtualKey | N
         raise ApiError(403, "key_type: only proxy admins may make keys of the type management", param="key_type")
 
 
-def judge_new(caller: Caller, key: VirtualKey, *, now: datetime, route: str = MAKE) -> None:
-    """Judge an unsaved, filled key; what it leaves open is filled with the limits of the calling key."""
-    if caller.is_admin:
-        return
+def judge_new(
+    caller: Caller, key: VirtualKey, *, now: datetime, route: str = MAKE, unstated: frozenset[str] = frozenset()
+) -> None:
+    """Judge an unsaved, filled key; what it leaves open is filled with the limits of the calling key.
+
+    `unstated` columns were filled by the configuration file: they are narrowed to what the caller has, not refused.
+    """
     # Where it will be, not where the request left it: rights end at the organization.
     place(key)
+    unstated |= open_columns(key)
+    if caller.is_admin:
+        fit(key, owners_of(key), unstated)
+        return
     _judge_place(caller, key, route)
     _refuse_stronger_owner(caller, key)
     minter = _minter(caller)
     key.sponsor_id = _sponsor(caller, key, minter)
+    tops = [*owners_of(key), *([minter] if minter else [])]
+    fit(key, tops, unstated)
     if minter is not None:
         refuse_of_programs(minter)
         inherit_limits(key, minter)
         inherit(key, minter)
+        fit(key, tops, unstated)
         refuse_beyond_minter(key, minter, COLUMNS, now=now)
         _judge_routes(key, minter)
     _refuse_beyond_owners(key, VirtualKey())

@@ -139,6 +139,8 @@ class KeySerializer(ExtrasSerializer, LimitsSerializer):
 class NewKeySerializer(KeySerializer):
     """What only /key/generate takes."""
 
+    unstated: frozenset[str] = frozenset()
+    """Columns that the configuration file filled in."""
     key = TextField(required=False, allow_null=True, trim_whitespace=False, max_length=secrets.MAXIMUM_LENGTH)
 
     def validate_key(self, value: str | None) -> str | None:
