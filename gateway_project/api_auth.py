@@ -68,20 +68,27 @@ def _caller(grant: Grant) -> Caller:
     A key of nobody has its team's, if it is a service account. One of an organization that is not its owner's own is
     nobody's here: whoever administers that organization may have made it and know its secret.
     """
-    owners = grant.owners
-    actor = Actor(f"key:{grant.public_id}", owners.user_id, grant.token, grant.user_public_id)
+    owners, others = grant.owners, _others_who_know(grant)
+    behind = frozenset(person.pk for person in others)
+    actor = Actor(f"key:{grant.public_id}", owners.user_id, grant.token, grant.user_public_id, behind)
     user = User.objects.filter(pk=owners.user_id).first() if owners.user_id else None
     if user is not None and not owners.team_id and user.organization_id not in (None, owners.organization_id):
         return _with(Caller(actor), grant)
     known = caller_of(user, actor=actor) if user is not None else Caller(actor)
     if user is not None and owners.team_id:
         known = known.inside_team(owners.team_id, owners.organization_id)
-    known = _bounded(known, User.objects.filter(known_keys=owners.key_id).exclude(pk=owners.user_id or 0))
+    known = _bounded(known, others)
     if user is None and owners.team_id and is_service_account(owners.key_id):
         known = replace(
             known, teams=frozenset({owners.team_id}), granted={"/key/generate": frozenset({owners.team_id})}
         )
     return _with(known, grant)
+
+
+def _others_who_know(grant: Grant) -> list[User]:
+    """People who may know the secret that calls, besides the key's owner: of an old one those who knew it then."""
+    known = {"known_retired_secrets__token": grant.token} if grant.retires_at else {"known_keys": grant.owners.key_id}
+    return list(User.objects.filter(**known).exclude(pk=grant.owners.user_id or 0))
 
 
 def _bounded(known: Caller, others: Iterable[User]) -> Caller:

@@ -197,8 +197,8 @@ class KeyPickUp(KeyView):
         with transaction.atomic():
             # Who picks it up knows the secret that was replaced, or its hash, and no other.
             row = rights.managed_key(self.caller, key, "/key/regenerate", locked=True, replaced=True)
-            if self.caller.is_replaced and row.pk != self.caller.key_pk:
-                raise ApiError(403, "key: a secret that was replaced picks up its own key's alone", param="key")
+            if self.caller.is_replaced and self.caller.token != row.retired_secrets.newest_token():
+                raise ApiError(403, "key: a secret picks up only the one that took its place", param="key")
             rights.judge_new_secret(self.caller, row, now=now)
             secret = rotation.pick_up(row, actor=self.caller.actor)
         return Response(issued_row(row, secret, self.spent([row]), now))

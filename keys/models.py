@@ -234,6 +234,10 @@ class RetiredQuerySet(models.QuerySet["RetiredSecret"]):
         """By which ids keys were known that have others now."""
         return list(self.exclude(public_id="").values_list("public_id", flat=True))
 
+    def newest_token(self) -> str | None:
+        """Of the secret that was replaced last."""
+        return self.order_by("-pk").values_list("token", flat=True).first()
+
     def with_owners(self) -> Self:
         return self.select_related(*(f"key__{name}" for name in OWNERS))
 
@@ -246,6 +250,7 @@ class RetiredSecret(models.Model):
     public_id = models.CharField(max_length=16, blank=True, default="", db_index=True)
     token = models.CharField(max_length=64, unique=True)
     seal = models.CharField(max_length=128)
+    known_to = models.ManyToManyField(User, related_name="known_retired_secrets")
     retired_at = models.DateTimeField(default=timezone.now)
     valid_until = models.DateTimeField()
 

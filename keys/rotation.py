@@ -6,9 +6,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from keys import knowledge, vault
+from keys import vault
 from keys.models import VirtualKey, WaitingSecret
-from keys.services import regenerate_key
+from keys.services import regenerate_key, told_to
 from teams import audit
 from teams.actors import Actor
 from teams.api_types import ApiError
@@ -36,13 +36,12 @@ def _rotate(pk: int, now: datetime, actor: Actor, grace: timedelta) -> int:
 @transaction.atomic
 def pick_up(key: VirtualKey, *, actor: Actor) -> str:
     """The secret that a rotation gave the key; whoever takes it first is the only one. ApiError 404."""
-    known_to = knowledge.hearers_of_new_secret(key, actor)
     waiting = WaitingSecret.objects.select_for_update(no_key=True).filter(key=key).first()
     if waiting is None:
         raise ApiError(404, "No new secret is waiting for this key; make one with /key/regenerate", param="key")
     secret = vault.open_envelope(waiting.envelope, _context(key), [settings.SALT_KEY])
     waiting.delete()
-    knowledge.note(key, known_to)
+    told_to(key, actor)
     audit.record("key.secret_picked_up", key, actor=actor, after={"made_at": str(waiting.made_at)})
     return secret
 

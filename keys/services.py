@@ -1,5 +1,6 @@
 """Every change to a virtual key. Each function is atomic, audited, and announced to the gateway."""
 
+from collections.abc import Set
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -7,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from keys import knowledge, secrets
+from keys import secrets
 from keys.models import MASTER_ID, RetiredSecret, VirtualKey, WaitingSecret
 from keys.throughput import refuse_oversold
 from keys.validity import bound_by_team
@@ -33,11 +34,10 @@ def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> st
     _plan_rotation(key, timezone.now())
     key.full_clean()
     with transaction.atomic():
-        known_to = knowledge.hearers(actor)
         refuse_oversold(key)
         key.save(force_insert=True)
         _seal(key)
-        knowledge.note(key, known_to)
+        _note_known(key, actor.hearers)
         audit.record("key.issued", key, actor=actor)
     return issued.plaintext
 
@@ -90,8 +90,8 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     is_moved = stored.organization_id != key.organization_id
     new_windows = changes.windows_differ(stored, key) and not is_moved
     changes.publish(key, organization_pk=key.organization_id, new_windows=new_windows)
-    if (stored.team_id, stored.user_id) != (key.team_id, key.user_id):
-        knowledge.note(key, knowledge.hearers(actor, key.pk) | {stored.user_id, stored.sponsor_id})
+    if stored.user_id != key.user_id:
+        _note_known(key, actor.hearers | {stored.user_id, stored.sponsor_id})
     if is_moved:
         changes.publish_move(key, before=stored.organization_id, after=key.organization_id)
     audit.record("key.updated", key, actor=actor, before=before)
@@ -136,8 +136,6 @@ def regenerate_key(
     The row stays the same, so the budget and the history go on.
     """
     now = now or timezone.now()
-    # Before the secret changes, which may be the one that the caller sent.
-    known_to = knowledge.hearers(actor, key.pk)
     key_row = VirtualKey.objects.select_for_update(no_key=True).get(pk=key.pk)
     _refuse_master(key_row)
     issued = _accept_custom(custom) if custom is not None else secrets.generate()
@@ -146,7 +144,7 @@ def regenerate_key(
     WaitingSecret.objects.filter(key=key_row).delete()
     # Whoever ends a secret ends those before it, however long these were to live on.
     RetiredSecret.objects.filter(key=key_row, valid_until__gt=now + grace).update(valid_until=now + grace)
-    RetiredSecret.objects.create(
+    retired = RetiredSecret.objects.create(
         key=key_row,
         public_id=key_row.public_id,
         token=key_row.token,
@@ -154,6 +152,7 @@ def regenerate_key(
         retired_at=now,
         valid_until=now + grace,
     )
+    retired.known_to.set(key_row.known_to.all())
     key_row.public_id, key_row.token = issued.public_id, token
     key_row.masked, key_row.updated_by = secrets.masked(issued.plaintext), actor.signature
     key_row.rotation_count, key_row.rotated_at = key_row.rotation_count + 1, now
@@ -165,9 +164,8 @@ def regenerate_key(
     )  # fmt: skip
     _seal(key_row)
     if actor != SYSTEM:
-        # A rotation by itself is picked up by whoever knew the secret before.
-        key_row.known_to.clear()
-    knowledge.note(key_row, known_to)
+        # A rotation by itself is picked up by one of those who knew the secret before.
+        told_to(key_row, actor)
     changes.publish(key_row, organization_pk=key_row.organization_id)
     audit.record("key.regenerated", key_row, actor=actor, after={"grace_seconds": int(grace.total_seconds())})
     key.refresh_from_db()
@@ -229,6 +227,19 @@ def is_guest(key: VirtualKey) -> bool:
         user.organization_memberships.filter(organization=organization).exists()
         or VirtualKey.objects.filter(pk=key.pk, user=user, organization=organization).exists()
     )
+
+
+def told_to(key: VirtualKey, actor: Actor) -> None:
+    """Nobody but `actor` and those who learn what it is answered knows the key's secret, which is new."""
+    key.known_to.clear()
+    _note_known(key, actor.hearers)
+
+
+def _note_known(key: VirtualKey, people: Set[int | None]) -> None:
+    """Note who may know a key's secret besides its owner."""
+    others = {pk for pk in people if pk is not None and pk != key.user_id}
+    if others:
+        key.known_to.add(*others)
 
 
 def _plan_rotation(key: VirtualKey, now: datetime) -> None:

@@ -13,6 +13,13 @@ class Actor:
     """SHA-256 of the key that the change was made with, if it was made with one."""
     public_id: str = ""
     """Id under which clients know the person, if it is one."""
+    behind: frozenset[int] = frozenset()
+    """Primary keys of people who may know the key that the change was made with, and so learn what it is answered."""
+
+    @property
+    def hearers(self) -> frozenset[int]:
+        """Everybody who may learn what this change is answered: primary keys of people."""
+        return self.behind | ({self.user_id} if self.user_id else set())
 
     @property
     def signature(self) -> str:
