@@ -21,7 +21,7 @@ from teams.actors import MASTER, Actor
 from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.models import User
-from teams.reach import MASTER_ROLE, caller_of, common
+from teams.reach import MASTER_ROLE, caller_of, common, rights_of
 
 
 class KeyAuthentication(BaseAuthentication):
@@ -73,7 +73,7 @@ def _caller(grant: Grant) -> Caller:
     actor = Actor(f"key:{grant.public_id}", owners.user_id, grant.token, grant.user_public_id, behind)
     user = User.objects.filter(pk=owners.user_id).first() if owners.user_id else None
     if user is not None and not owners.team_id and user.organization_id not in (None, owners.organization_id):
-        return _with(Caller(actor), grant)
+        return _with(Caller(actor), grant, others)
     known = caller_of(user, actor=actor) if user is not None else Caller(actor)
     if user is not None and owners.team_id:
         known = known.inside_team(owners.team_id, owners.organization_id)
@@ -82,7 +82,7 @@ def _caller(grant: Grant) -> Caller:
         known = replace(
             known, teams=frozenset({owners.team_id}), granted={"/key/generate": frozenset({owners.team_id})}
         )
-    return _with(known, grant)
+    return _with(known, grant, others)
 
 
 def _others_who_know(grant: Grant) -> list[User]:
@@ -93,11 +93,11 @@ def _others_who_know(grant: Grant) -> list[User]:
 
 def _bounded(known: Caller, others: Iterable[User]) -> Caller:
     """With only those rights that everybody has who may know the key."""
-    bounded = reduce(common, map(caller_of, others), known)
+    bounded = reduce(common, map(rights_of, others), known)
     return replace(bounded, is_bounded=bounded != known)
 
 
-def _with(known: Caller, grant: Grant) -> Caller:
+def _with(known: Caller, grant: Grant, others: list[User]) -> Caller:
     owners = grant.owners
     return replace(
         known,
@@ -107,7 +107,7 @@ def _with(known: Caller, grant: Grant) -> Caller:
         key_organization=owners.organization_id,
         allowed_routes=grant.allowed_routes,
         is_replaced=grant.retires_at is not None,
-        opens_spend=_opens_spend(owners.key_id),
+        opens_spend=_opens_spend(owners.key_id) and all(rights_of(other).reads_all for other in others),
     )
 
 

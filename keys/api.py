@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from keys import making, rights, rotation, services
 from keys.models import KeyQuerySet, VirtualKey
 from keys.rows import info_row, issued_row, key_row
-from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, locked_keys, token_from
+from keys.serializers import KeySerializer, NewKeySerializer, RegenerateSerializer, find_key, locked_keys, token_from
 from teams.api_base import (
     ApiError,
     Caller,
@@ -196,7 +196,9 @@ class KeyPickUp(KeyView):
         now = timezone.now()
         with transaction.atomic():
             # Who picks it up knows the secret that was replaced, or its hash, and no other.
-            row = rights.managed_key(self.caller, key, "/key/regenerate", locked=True, replaced=True)
+            row = find_key(key, locked=True, replaced=True)
+            if row.pk != self.caller.key_pk:
+                rights.refuse_unmanaged(self.caller, [row], "/key/regenerate")
             if self.caller.is_replaced and self.caller.token != row.retired_secrets.newest_token():
                 raise ApiError(403, "key: a secret picks up only the one that took its place", param="key")
             rights.judge_new_secret(self.caller, row, now=now)

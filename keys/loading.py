@@ -60,7 +60,7 @@ def grant_of(
     if key.team is not None:
         scopes.append(key.team)
         scopes += [scope for scope in (member, key.project) if scope]
-    person = key.user if key.user is not None and key.user.organization_id in (None, key.organization_id) else None
+    person = None if _is_guest(key) else key.user
     pays = settings.KEY_RULES.people_pay_for_teams and key.team is not None
     if person is not None and key.team is None:
         scopes.append(person)
@@ -92,7 +92,7 @@ def grant_of(
         budget_fallbacks=key.extras.get("budget_fallbacks") or {},
         enforced_params=tuple(key.enforced_params),
         end_user_budget=key.end_user_budget_id,
-        is_admin=key.public_id == MASTER_ID or (key.user is not None and key.team_id is None and _is_admin(key.user)),
+        is_admin=key.public_id == MASTER_ID or _is_admins(key, old),
         owner_deactivated=_is_out(key.user or key.sponsor, key.organization_id),
         user_public_id=key.user.public_id if key.user else "",
         team_public_id=key.team.public_id if key.team else "",
@@ -110,6 +110,23 @@ def _is_out(holder: User | None, organization_id: int) -> bool:
     if holder is None:
         return False
     return not holder.is_active or (holder.blocked and holder.organization_id in (None, organization_id))
+
+
+def _is_admins(key: VirtualKey, old: RetiredSecret | None) -> bool:
+    """Whether it is a platform admin's own, whose secret is known to such alone."""
+    user = key.user
+    if user is None or key.team_id is not None or not _is_admin(user):
+        return False
+    others = (old or key).known_to.exclude(pk=user.pk)
+    return not _is_guest(key) and all(_is_admin(other) and _is_let_in(other) for other in others)
+
+
+def _is_let_in(user: User) -> bool:
+    return user.is_active and not user.blocked and user.deleted_at is None
+
+
+def _is_guest(key: VirtualKey) -> bool:
+    return key.user is not None and key.user.organization_id not in (None, key.organization_id)
 
 
 def _is_admin(user: User) -> bool:

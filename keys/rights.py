@@ -259,7 +259,8 @@ def _judge_place(caller: Caller, key: VirtualKey, route: str) -> None:
     if key.team is not None:
         _judge_team(caller, key, key.team, route)
     elif not caller.personal:
-        raise ApiError(403, "team_id: a key of a team makes keys for its own team only", param="team_id")
+        told = "a key of a team makes keys for its own team only, and one that others know none for its owner"
+        raise ApiError(403, f"team_id: {told}", param="team_id")
     elif is_guest(key) and not caller.manages_organization(key.organization_id):
         told = "organization_id: only its admins may make keys in an organization for who is at home elsewhere"
         raise ApiError(403, told, param="organization_id")

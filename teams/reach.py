@@ -33,6 +33,13 @@ def caller_of(user: User, *, actor: Actor | None = None, blocked: bool = False) 
     )
 
 
+def rights_of(person: User) -> Caller:
+    """Of whom a secret was told: none where that one is not let in any more."""
+    if person.deleted_at or person.blocked or not person.is_active:
+        return Caller(Actor(person.get_username(), person.pk), str(Standing.USER))
+    return caller_of(person)
+
+
 def exceeds(person: User, caller: Caller) -> bool:
     """Whether somebody else may do what the caller may not, or may once a block ends."""
     if caller.is_admin or person.pk == caller.user_pk:
@@ -45,23 +52,33 @@ def exceeds(person: User, caller: Caller) -> bool:
 
 
 def common(one: Caller, other: Caller) -> Caller:
-    """The first caller with only those rights that the other has as well."""
+    """The first caller with only those rights that the other has as well; where that has fewer, a key's owner's own
+    account and further keys are left alone too."""
     if other.is_admin:
         return one
-    role = one.role
-    if one.is_admin or (one.reads_all and not other.reads_all):
-        role = str(Standing.USER if one.is_admin else Standing.USER_VIEWER)
+    role = _common_role(one, other)
     granted = frozenset().union(*one.granted.values())
     managed = Team.objects.filter(pk__in=one.leads | granted, organization__in=other.organizations)
-    shared = frozenset(managed.values_list("pk", flat=True)) if other.organizations else frozenset()
-    within = other.leads | other.teams | shared
+    led = other.leads | (frozenset(managed.values_list("pk", flat=True)) if other.organizations else frozenset())
+    organizations, leads = one.organizations & other.organizations, one.leads & led
     return replace(
         one,
         role=role,
-        organizations=one.organizations & other.organizations,
-        leads=one.leads & (other.leads | shared),
-        granted={route: teams & within for route, teams in one.granted.items()},
+        organizations=organizations,
+        leads=leads,
+        granted={route: teams & (led | other.granted.get(route, led)) for route, teams in one.granted.items()},
+        personal=one.personal and (role, organizations, leads) == (one.role, one.organizations, one.leads),
     )
+
+
+def _common_role(one: Caller, other: Caller) -> str:
+    """Of somebody who is no platform admin and the first one, who may be; a key of nobody has none."""
+    if not one.role:
+        return one.role
+    if one.reads_all and other.reads_all:
+        return str(Standing.VIEWER)
+    looks = {Standing.VIEWER, Standing.USER_VIEWER} & {Standing(one.role), Standing(other.role)}
+    return str(Standing.USER_VIEWER if looks else Standing.USER)
 
 
 def _teams(user: User, also_blocked: bool) -> tuple[frozenset[int], frozenset[int], dict[str, frozenset[int]]]:

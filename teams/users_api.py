@@ -194,7 +194,9 @@ class PasswordChange(ManagementView):
     @extend_schema(request=OpenApiTypes.OBJECT, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request) -> Response:
         if not self.caller.personal:
-            raise ApiError(403, "a key of a team cannot change a person's password; use a personal key", param="key")
+            raise ApiError(
+                403, "only a personal key that nobody else was given changes a person's password", param="key"
+            )
         user = User.objects.live().filter(pk=self.caller.user_pk).first() if self.caller.user_pk else None
         if user is None:
             raise ApiError(400, "this key belongs to nobody who could sign in", param="user_id")

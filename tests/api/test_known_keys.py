@@ -99,3 +99,70 @@ def test_the_first_answer_is_told_to_the_secret_that_asked_alone(api: Api, boss:
     first = once(api, secret)
     renewed = api.post("/key/regenerate", {"key": key.token}, bearer=key_of(boss)).json["key"]
     assert first.json["key"] not in once(api, renewed).text
+
+
+def member_of(home: Organization, user: User, role: str) -> None:
+    place = OrganizationMembership.objects.filter(organization=home, user=user)
+    if not place.update(role=role):
+        services.join_organization(OrganizationMembership(organization=home, user=user, role=role), actor=SYSTEM)
+
+
+@pytest.mark.parametrize("how", ["deleted", "blocked"])
+def test_who_is_let_in_no_more_has_no_rights_by_keys_made_for_others(api: Api, how: str) -> None:
+    person("pat", role=User.Role.PROXY_ADMIN)
+    promote(api, person("mia").public_id)
+    made = api.post("/key/generate", {"user_id": "mia"}, bearer=key_of(User.objects.get(public_id="pat"))).json["key"]
+    assert rights_of(api, made) == 200
+    if how == "deleted":
+        api.post("/user/delete", {"user_ids": ["pat"]})
+    else:
+        api.post("/user/update", {"user_id": "pat", "blocked": True})
+    assert rights_of(api, made) == 401
+    assert api.get("/key/info", bearer=made).status == 200
+
+
+def test_who_may_only_look_does_no_more_by_a_key_made_for_another(api: Api, boss: User) -> None:
+    home = Organization.objects.get(public_id="home")
+    made = api.post("/user/new", {"user_id": "mia", "organizations": ["home"]}, bearer=key_of(boss)).json["key"]
+    member_of(home, User.objects.get(public_id="mia"), "org_admin")
+    body = {"organization_id": "home"}
+    assert api.post("/team/new", body, bearer=made).status == 200
+    api.post("/user/update", {"user_id": "boss", "user_role": "internal_user_viewer"})
+    assert api.post("/team/new", body, bearer=made).status == 401
+    assert api.post("/key/generate", {}, bearer=made).status == 401
+
+
+def test_who_is_blocked_in_a_team_makes_no_keys_of_it_by_a_key_of_another(api: Api, search: Team) -> None:
+    Team.objects.filter(pk=search.pk).update(member_permissions=["/key/generate"])
+    ann, mia = person("ann"), person("mia")
+    for user in (ann, mia):
+        services.add_member(Membership(team=search, user=user), actor=SYSTEM)
+    key, secret = issue(user=mia)
+    key.known_to.add(ann)
+    assert api.post("/key/generate", {"team_id": search.public_id}, bearer=secret).status == 200
+    Membership.objects.filter(user=ann).update(blocked=True)
+    assert api.post("/key/generate", {"team_id": search.public_id}, bearer=secret).status == 401
+
+
+def test_of_somebody_stronger_a_known_key_changes_neither_account_nor_other_keys(api: Api, known: str) -> None:
+    own, _ = issue(user=User.objects.get(public_id="mia"))
+    for path, body in (
+        ("/key/update", {"key": own.token, "key_alias": "x"}),
+        ("/key/delete", {"keys": [own.token]}),
+        ("/key/generate", {}),
+        ("/user/update", {"user_id": "mia", "user_email": "x@evil.example"}),
+    ):
+        refused = api.post(path, body, bearer=known)
+        assert (refused.status, "was given its secret" in refused.text) == (403, True), path
+
+
+def test_a_right_that_an_admin_gave_a_key_is_not_for_who_renews_it(api: Api, boss: User) -> None:
+    home = Organization.objects.get(public_id="home")
+    mia = person("mia", organization=home)
+    body = {"user_id": "mia", "permissions": {"get_spend_routes": True}}
+    made = api.post("/key/generate", body).json
+    assert api.get("/global/spend/teams", bearer=made["key"]).status == 200
+    new = api.post("/key/regenerate", {"key": made["token"]}, bearer=key_of(boss)).json
+    assert api.get("/global/spend/teams", bearer=new["key"]).status == 401
+    own = api.post("/key/regenerate", {"key": new["token"]}, bearer=key_of(mia)).json
+    assert api.get("/global/spend/teams", bearer=own["key"]).status == 200
