@@ -14,9 +14,15 @@ from django.views.decorators.http import require_http_methods
 
 from gateway_project.admin_site import too_many
 from teams import services
+from teams.actors import ADMIN_LOGIN
 from teams.models import User
 
-NAME = "admin"
+
+class PeopleBackend(ModelBackend):
+    """Whoever is blocked signs in no more, and open sessions of theirs end."""
+
+    def user_can_authenticate(self, user: Any) -> bool:
+        return super().user_can_authenticate(user) and not user.blocked
 
 
 class MasterKeyBackend(ModelBackend):
@@ -25,9 +31,13 @@ class MasterKeyBackend(ModelBackend):
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **_: Any
     ) -> User | None:
-        if username != NAME or not password or not hmac.compare_digest(password.encode(), settings.MASTER_KEY.encode()):
+        if (
+            username != ADMIN_LOGIN
+            or not password
+            or not hmac.compare_digest(password.encode(), settings.MASTER_KEY.encode())
+        ):
             return None
-        account = services.master_admin(NAME)
+        account = services.master_admin(ADMIN_LOGIN)
         return account if account.is_superuser and self.user_can_authenticate(account) else None
 
 

@@ -153,15 +153,23 @@ def _reached(caller: Caller, query: Any) -> KeyQuerySet:
         return keys
     if query.get("include_team_keys", "").lower() == "false" and not query.get("team_id"):
         keys = keys.filter(Q(user=caller.user_pk) | Q(pk=caller.key_pk))
-    # Somebody may be called like the holder of the master key, the system or a key of nobody, or like who has left.
-    others = caller.user_id in (MASTER.label, SYSTEM.label) or caller.user_id.startswith("key:")
-    if flag(query, "include_created_by_keys") and caller.user_pk is not None and not others:
+    if flag(query, "include_created_by_keys") and caller.user_pk is not None and not _is_anothers_name(caller):
         began = User.objects.filter(pk=caller.user_pk).values("created_at")[:1]
         made = Q(created_by=caller.user_id, created_at__gte=Subquery(began))
         # Not those of a team that was left: nobody who is not in it reads about its keys.
         made &= Q(team__isnull=True) | Q(team__in=caller.teams)
         keys = VirtualKey.objects.filter(Q(pk__in=keys.values("pk")) | made)
     return keys
+
+
+def _is_anothers_name(caller: Caller) -> bool:
+    """Whether the caller is called like the holder of the master key, the system, a key of nobody, or as somebody else
+    signs in, by which the admin notes who made a key."""
+    name = caller.user_id
+    if name in (MASTER.label, SYSTEM.label) or name.startswith("key:"):
+        return True
+    signs_in = Q(email__iexact=name) | Q(username=name)
+    return User.objects.filter(signs_in).exclude(public_id=name, deleted_at=None).exists()
 
 
 def _refuse_foreign(caller: Caller, query: Any, name: str) -> None:

@@ -61,7 +61,7 @@ def grant_of(
         scopes.append(key.team)
         scopes += [scope for scope in (member, key.project) if scope]
     person = None if _is_guest(key) else key.user
-    pays = settings.KEY_RULES.people_pay_for_teams and key.team is not None
+    payer = _payer(key) if settings.KEY_RULES.people_pay_for_teams and key.team is not None else None
     if person is not None and key.team is None:
         scopes.append(person)
     return Grant(
@@ -77,7 +77,7 @@ def grant_of(
         zone=key.organization.timezone,
         chain=(
             *(policy_of(scope, epoch=epoch) for scope in scopes),
-            *([_budgets_of(person, epoch)] if person is not None and pays else []),
+            *([_budgets_of(payer, epoch)] if payer else []),
             policy_of(key, epoch=epoch, owner=None if key.user in scopes else key.user or key.sponsor),
         ),
         platform=platform_policy(platform),
@@ -97,6 +97,12 @@ def grant_of(
         user_public_id=key.user.public_id if key.user else "",
         team_public_id=key.team.public_id if key.team else "",
     )
+
+
+def _payer(key: VirtualKey) -> User | None:
+    """Who pays for a team key's calls too: its owner, or within whose limits it spends, if at home there."""
+    holder = key.user or key.sponsor
+    return holder if holder and holder.organization_id in (None, key.organization_id) else None
 
 
 def _budgets_of(person: User, epoch: int) -> ScopePolicy:

@@ -22,7 +22,7 @@ from keys.bounds import (
 from keys.fitting import fit, open_columns
 from keys.models import VirtualKey
 from keys.serializers import find_key, no_project
-from keys.services import is_guest, place
+from keys.services import hold_place, is_guest, place
 from teams.access_groups import FIELD, assign_sent
 from teams.api_types import ApiError
 from teams.callers import Caller
@@ -272,7 +272,7 @@ def _judge_place(caller: Caller, key: VirtualKey, route: str) -> None:
 
 def _judge_team(caller: Caller, key: VirtualKey, team: Team, route: str) -> None:
     leader = caller.manages_team(team.pk, team.organization_id)
-    if not leader and team.pk not in caller.may_write_in(route):
+    if not leader and (team.pk not in caller.may_write_in(route) or not _is_still_in(caller, team)):
         raise not_granted(route, team)
     if key.user_id is None or key.user_id == caller.user_pk:
         return
@@ -280,6 +280,12 @@ def _judge_team(caller: Caller, key: VirtualKey, team: Team, route: str) -> None
         raise ApiError(
             403, "user_id: you can only make keys for yourself and members of a team you lead", param="user_id"
         )
+
+
+def _is_still_in(caller: Caller, team: Team) -> bool:
+    """Whether a member is one yet, and stays so until the transaction ends: who leaves takes keys along, or none."""
+    place = hold_place(team.pk, caller.user_pk)
+    return caller.user_pk is None or (place is not None and not place.blocked)
 
 
 def _judge_move(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:

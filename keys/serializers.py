@@ -14,14 +14,14 @@ from keys.extras import INSIDE, ROUTES_OF_TYPE, ExtrasSerializer, refuse_promise
 from keys.key_rules import wrong_alias
 from keys.models import MASTER_ID, RetiredSecret, VirtualKey
 from keys.services import is_guest
-from teams.actors import Actor
+from teams.actors import MASTER, Actor
 from teams.api_fields import AliasesField, DayOrInstantField, NamesField, TextField, ValidityField
 from teams.api_types import ApiError
 from teams.limit_serializers import LimitsSerializer, SharedBudgetField, end_of
 from teams.models import Project, User
 from teams.rows import zone_of
 from teams.serializers import find_organization, find_person, find_team, new_person
-from teams.services import create_user, default_organization, found_or_made
+from teams.services import create_user, default_organization, found_or_made, master_person
 from teams.windows import duration_delta
 
 
@@ -219,6 +219,8 @@ def _person(public_id: str, actor: Actor) -> User:
     """Somebody whom nobody but a key has named yet may call with it and look on, until an admin gives them a role."""
 
     def make() -> User:
+        if public_id == MASTER.label:
+            return master_person()
         return create_user(new_person(public_id, role=User.Role.INTERNAL_USER_VIEWER), actor=actor)
 
     return found_or_made(lambda: find_person(public_id), make)

@@ -14,6 +14,7 @@ from keys.throughput import refuse_oversold
 from keys.validity import bound_by_team
 from teams import audit, changes
 from teams.actors import SYSTEM, Actor
+from teams.models import Membership, Team, User
 from teams.services import default_organization
 from teams.windows import BadDuration, duration_delta
 
@@ -34,6 +35,8 @@ def issue_key(key: VirtualKey, *, actor: Actor, custom: str | None = None) -> st
     _plan_rotation(key, timezone.now())
     key.full_clean()
     with transaction.atomic():
+        if hold_place(key.team_id, key.holder_id) is None and key.team_id and key.sponsor_id:
+            raise ValidationError({"team": "whoever makes this key left the team a moment ago"})
         refuse_oversold(key)
         key.save(force_insert=True)
         _seal(key)
@@ -227,6 +230,20 @@ def is_guest(key: VirtualKey) -> bool:
         user.organization_memberships.filter(organization=organization).exists()
         or VirtualKey.objects.filter(pk=key.pk, user=user, organization=organization).exists()
     )
+
+
+def hold_place(team_pk: int | None, user_pk: int | None) -> Membership | None:
+    """Keep a key's owners as they are until the transaction ends, so that who leaves meanwhile takes the key along.
+
+    Returns the person's place in the team. ValidationError naming an owner that was deleted.
+    """
+    if team_pk and not Team.objects.live().select_for_update(no_key=True).filter(pk=team_pk):
+        raise ValidationError({"team": "was deleted a moment ago"})
+    if user_pk and not User.objects.live().select_for_update(no_key=True).filter(pk=user_pk):
+        raise ValidationError({"user": "was deleted a moment ago"})
+    both = team_pk and user_pk
+    places = Membership.objects.select_for_update(no_key=True).filter(team=team_pk, user=user_pk)
+    return places.first() if both else None
 
 
 def told_to(key: VirtualKey, actor: Actor) -> None:

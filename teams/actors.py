@@ -31,3 +31,5 @@ class Actor:
 MASTER = Actor("default_user_id")
 #: Scheduled tasks, start-up and the command line.
 SYSTEM = Actor("system")
+#: Signs in with the master key; also the first platform admin.
+ADMIN_LOGIN = "admin"

@@ -33,6 +33,8 @@ def on_departure(follower: Follower) -> Follower:
 def remove_member(membership: Membership, *, actor: Actor, now: datetime | None = None) -> None:
     """Take a person out of a team; the person's keys of the team are deleted with it."""
     team = membership.team
+    # Whoever makes a key there at this moment waits, or is waited for.
+    list(Membership.objects.select_for_update(no_key=True).filter(pk=membership.pk))
     _follow({"team": team, "user": membership.user}, actor, now or timezone.now())
     changes.publish(membership, organization_pk=team.organization_id)
     audit.record("team.member_removed", membership, actor=actor, before=audit.snapshot(membership), after={})

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from teams import services
-from teams.actors import Actor
+from teams.actors import MASTER, Actor
 from teams.api_types import ApiError
 from teams.callers import Caller
 from teams.models import Membership, Organization, Team, User
@@ -133,6 +133,8 @@ def person_of(user_id: str | None, email: str | None, organization: Organization
     """The named person; one that nobody knows yet joins the organization."""
 
     def make() -> User:
+        if user_id == MASTER.label:
+            return services.master_person()
         user = new_person(user_id, email)
         user.organization = organization
         return services.create_user(user, actor=actor)

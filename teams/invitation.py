@@ -11,6 +11,8 @@ class Invitation(models.Model):
     public_id = models.CharField(max_length=64, unique=True, default=new_public_id)
     user = models.ForeignKey("teams.User", models.CASCADE, related_name="invitations")
     secret_hash = models.CharField(max_length=64, unique=True)
+    known_to = models.ManyToManyField("teams.User", related_name="+")
+    """Who may know the link: whoever made it, and whoever may know the key that made it."""
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=255)
     updated_at = models.DateTimeField(auto_now=True)

@@ -29,6 +29,7 @@ def invite(user: User, *, actor: Actor, now: datetime | None = None) -> tuple[In
         updated_by=actor.signature,
         expires_at=expires_at,
     )
+    invitation.known_to.set(actor.hearers)
     audit.record("invitation.created", invitation, actor=actor)
     return invitation, secret
 
@@ -61,7 +62,10 @@ def accept(secret: str, user_id: str, password: str, *, now: datetime | None = N
     # Over for good: nobody opens a link again that somebody's password was set by.
     if not claimed.update(accepted_at=used, expires_at=used, updated_by=user.get_username()):
         raise ValidationError({"invitation_link": "is not valid, was used already, or is older than a week"})
-    return set_password(user, password, actor=Actor(user.get_username(), user.pk))
+    set_password(user, password, actor=Actor(user.get_username(), user.pk))
+    # Whoever knew the link may have been the one who used it.
+    user.password_known_to.set(invitation.known_to.exclude(pk=user.pk))
+    return user
 
 
 @transaction.atomic

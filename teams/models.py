@@ -120,6 +120,7 @@ class User(AbstractUser, Archived, Limits):
     alias = models.CharField(max_length=255, blank=True, default="")
     role = models.CharField(max_length=32, choices=Role.choices, default=Role.INTERNAL_USER)
     organization = models.ForeignKey(Organization, models.PROTECT, related_name="users", null=True, blank=True)
+    password_known_to = models.ManyToManyField("self", symmetrical=False, related_name="+", editable=False)
 
     objects: ClassVar[PeopleManager] = PeopleManager()
 

@@ -2,10 +2,10 @@
 
 from datetime import datetime
 
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 
 from teams import audit
-from teams.actors import MASTER, SYSTEM, Actor
+from teams.actors import Actor
 from teams.models import Invitation, Membership, OrganizationMembership, User
 
 _LEADING = frozenset({
@@ -14,22 +14,24 @@ _LEADING = frozenset({
 
 
 def end_older_ways_in(after: Model, before: Model | None = None, *, actor: Actor, now: datetime) -> None:
-    """Void open invitations of whom a changed row gives a leading role, and of who gets one on the platform also the
-    password that an invitation set: a link may be in hands that are to have none of these rights.
+    """Void open invitations of whom a changed row gives a leading role, and end the password of who gets one on the
+    platform, where somebody may know these who is to have none of the rights.
 
-    Not those of whoever gives the role, of platform admins, and of the platform itself.
+    Whoever gives the role may, and platform admins.
     """
     if not isinstance(after, User | Membership | OrganizationMembership):
         return
     if not _role(after) or _role(after) == (before and _role(before)):
         return
     person = after if isinstance(after, User) else after.user
-    links = Invitation.objects.filter(user=person).exclude(created_by__in=[*_trusted(actor)])
-    if isinstance(after, User) and links.exclude(accepted_at=None).exists():
+    others = _others(person, actor)
+    if isinstance(after, User) and person.password_known_to.filter(pk__in=others).exists():
         person.set_unusable_password()
         person.save(update_fields=["password"])
+        person.password_known_to.clear()
         audit.record("user.password_ended", person, actor=actor, after={})
-    links.filter(expires_at__gt=now).update(expires_at=now)
+    open_links = Invitation.objects.filter(user=person, known_to__in=others, expires_at__gt=now)
+    Invitation.objects.filter(pk__in=list(open_links.values_list("pk", flat=True))).update(expires_at=now)
 
 
 def _role(row: Model) -> str:
@@ -40,8 +42,8 @@ def _role(row: Model) -> str:
     return role if role in _LEADING else ""
 
 
-def _trusted(actor: Actor) -> set[str]:
-    """Names by which invitations know those whose ones do not end."""
-    admins = User.objects.filter(Q(role=User.Role.PROXY_ADMIN) | Q(is_superuser=True), deleted_at=None)
-    names = {name for row in admins.values_list("public_id", "username", "email") for name in row}
-    return {actor.signature, MASTER.signature, SYSTEM.signature, *names} - {""}
+def _others(person: User, actor: Actor) -> QuerySet[User]:
+    """Everybody who is neither the person, nor whoever gives the role, nor a platform admin."""
+    is_admin = Q(role=User.Role.PROXY_ADMIN) | Q(is_superuser=True)
+    admins = User.objects.filter(is_admin, deleted_at=None, is_active=True, blocked=False)
+    return User.objects.exclude(pk__in=admins.values("pk")).exclude(pk__in=[person.pk, actor.user_id or 0])

@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from teams.actors import ADMIN_LOGIN, MASTER, SYSTEM
 from teams.api_fields import (
     AliasesField,
     MailField,
@@ -30,7 +31,7 @@ Fields = dict[str, Any]
 RESERVED_TEAM = "litellm-dashboard"
 #: What LiteLLM calls the person whose spend is that of the whole platform.
 PLATFORM = "litellm-proxy-budget"
-
+_RESERVED = frozenset({PLATFORM, SYSTEM.label, MASTER.label})
 
 #: Columns of a team that both its making and its changing set.
 TEAM_COLUMNS = frozenset({"name", "model_aliases", "member_permissions", "member_key_duration", "member_models"})
@@ -180,8 +181,7 @@ class UserSerializer(LimitsSerializer):
 
     def user(self) -> User:
         """An unsaved, validated person. A taken id or e-mail is 409."""
-        if self.validated_data.get("public_id") == PLATFORM:
-            raise ApiError(400, f"user_id: '{PLATFORM}' is reserved", param="user_id")
+        refuse_reserved(self.validated_data.get("public_id"))
         given = {name for name, value in self.validated_data.items() if value is not None}
         user = complete_person(self.apply(User()), given=given)
         refuse_taken(user)
@@ -271,6 +271,7 @@ def new_person(user_id: str | None, email: str | None = None, *, role: User.Role
     `role` is theirs unless `default_internal_user_params` say another.
     """
     user = User(email=email or "", role=role)
+    refuse_reserved(user_id)
     if user_id:
         user.public_id = user_id
     user.username = free_username(email or user.public_id)
@@ -279,9 +280,15 @@ def new_person(user_id: str | None, email: str | None = None, *, role: User.Role
     return user
 
 
+def refuse_reserved(user_id: str | None) -> None:
+    """ApiError 400 for an id under which the platform itself is known, in answers and in the trail."""
+    if user_id in _RESERVED:
+        raise ApiError(400, f"user_id: '{user_id}' is reserved", param="user_id")
+
+
 def free_username(wanted: str) -> str:
     """`wanted` if nobody signs in with it; an id that is somebody's user name gets one of its own."""
-    if len(wanted) <= 150 and not User.objects.filter(username=wanted).exists():
+    if wanted != ADMIN_LOGIN and len(wanted) <= 150 and not User.objects.filter(username=wanted).exists():
         return wanted
     return User().public_id
 

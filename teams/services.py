@@ -352,9 +352,14 @@ def set_blocked(instance: L, blocked: bool, *, actor: Actor) -> L:
 
 @transaction.atomic
 def set_password(user: User, password: str, *, actor: Actor) -> User:
-    """Give a person a new, validated password; all other sessions of theirs end."""
+    """Give a person a new, validated password; all other sessions of theirs end.
+
+    Who changes the own one had to tell it, so that whoever may know the old one may be who changes it.
+    """
     user.set_password(password)
     user.save(update_fields=["password"])
+    knew = user.password_known_to.values_list("pk", flat=True) if actor.user_id == user.pk else ()
+    user.password_known_to.set({*knew, *actor.hearers} - {user.pk})
     audit.record("user.password_set", user, actor=actor, after={})
     return user
 

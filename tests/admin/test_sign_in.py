@@ -34,6 +34,14 @@ def test_without_the_counter_store_people_still_get_in(
     assert sign_in(client, PASSWORD) == 302
 
 
+def test_who_is_blocked_signs_in_no_more_and_is_signed_out(client: Client, ada: User) -> None:
+    assert sign_in(client, PASSWORD) == 302
+    assert client.get(reverse("admin:index")).status_code == 200
+    User.objects.filter(pk=ada.pk).update(blocked=True)
+    assert client.get(reverse("admin:index")).status_code == 302
+    assert sign_in(client, PASSWORD) == 200
+
+
 def test_a_new_password_is_audited(browser: Client, ada: User) -> None:
     given = {"old_password": PASSWORD, "new_password1": "a-brand-new-phrase-9", "new_password2": "a-brand-new-phrase-9"}
     assert browser.get(reverse("admin:password_change")).status_code == 200

@@ -126,6 +126,13 @@ def test_a_person_finds_the_keys_it_made(api: Api, grace: User, linus: User, sea
     assert made["token"] not in api.get("/key/list", {"include_created_by_keys": "true"}, bearer=bearer).json["keys"]
 
 
+def test_who_is_called_as_an_admin_signs_in_finds_none_that_the_admin_made(api: Api, ada: User) -> None:
+    key, _ = issue()
+    VirtualKey.objects.filter(pk=key.pk).update(created_by=ada.email)
+    made = api.post("/user/new", {"user_id": ada.email}).json["key"]
+    assert key.token not in api.get("/key/list", {"include_created_by_keys": "true"}, bearer=made).json["keys"]
+
+
 def test_a_list_of_ones_own_keys_may_have_those_one_made_and_those_of_ones_teams(
     api: Api, grace: User, linus: User, search: Team
 ) -> None:

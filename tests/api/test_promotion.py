@@ -1,4 +1,4 @@
-"""Who gets rights gets them alone: not together with those who made the account, and know a key or the password."""
+"""Who gets rights gets them alone: not together with those who made the account, and know a key."""
 
 from datetime import timedelta
 
@@ -94,18 +94,6 @@ def test_who_leads_a_team_elsewhere_leads_it_alone(api: Api, boss: User) -> None
     assert api.post("/team/update", {"team_id": far.public_id, "team_alias": "mine"}, bearer=first).status == 401
 
 
-def test_a_password_from_a_link_of_somebody_weaker_ends(api: Api, boss: User) -> None:
-    new_person(api, boss)
-    link = api.post("/invitation/new", {"user_id": "mia"}, bearer=key_of(boss)).json["id"]
-    claim = {"invitation_link": link, "user_id": "mia", "password": "correct-horse-7"}
-    assert api.post("/onboarding/claim_token", claim).status == 200
-    assert User.objects.get(public_id="mia").has_usable_password()
-    promote(api)
-    assert not User.objects.get(public_id="mia").has_usable_password()
-    again = api.post("/invitation/new", {"user_id": "mia"}).json["id"]
-    assert api.post("/onboarding/claim_token", claim | {"invitation_link": again}).status == 200
-
-
 def test_a_team_key_whose_secret_a_member_knows_does_not_lead_once_its_owner_does(api: Api, search: Team) -> None:
     mia, peer = person("mia"), person("peer")
     for one in (mia, peer):
@@ -137,15 +125,6 @@ def test_a_teams_key_that_becomes_personal_is_known_to_who_made_it(api: Api, sea
     assert api.post("/key/update", {"key": made.json["key"], "team_id": None}).status == 200
     promote(api)
     assert api.get("/budget/list", bearer=made.json["key"]).status == 401
-
-
-def test_a_used_link_is_never_opened_again(api: Api, boss: User) -> None:
-    new_person(api, boss)
-    link = api.post("/invitation/new", {"user_id": "mia"}, bearer=key_of(boss)).json["id"]
-    claim = {"invitation_link": link, "user_id": "mia", "password": "correct-horse-7"}
-    assert api.post("/onboarding/claim_token", claim).status == 200
-    api.post("/invitation/update", {"invitation_id": link, "is_accepted": False}, bearer=key_of(boss))
-    assert api.post("/onboarding/claim_token", claim | {"password": "correct-horse-8"}).status == 401
 
 
 def test_who_is_blocked_for_a_while_is_as_strong_as_without(api: Api, boss: User) -> None:

@@ -1,11 +1,14 @@
 """A program's key that a plain member of a team makes is held to that member's limits, and they add up."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
+from keys.key_rules import read_key_rules
 from keys.loading import load_grants
 from keys.models import VirtualKey
 from keys.secrets import token_of
@@ -16,6 +19,7 @@ from tests.api.conftest import Answer, Api
 from tests.api.people import key_of
 from tests.factories import issue
 
+BeforeLock = Callable[[type, Callable[[], object]], None]
 ROBOT = "/key/service-account/generate"
 
 
@@ -172,3 +176,37 @@ def test_who_is_given_the_key_is_its_holder_from_then_on(api: Api, search: Team,
     VirtualKey.objects.filter(token=token_of(made)).update(service_account="")
     assert api.post("/key/update", body).status == 200
     assert search.memberships.get(user=member).scope not in chain(made)
+
+
+def test_it_counts_for_the_member_where_people_pay_for_their_team_keys(
+    api: Api, search: Team, member: User, settings: Any
+) -> None:
+    settings.KEY_RULES = read_key_rules({}, {"apply_user_budget_to_team_keys": True})
+    made = robot(api, search, key_of(member)).json["key"]
+    assert member.scope in chain(made)
+
+
+@pytest.mark.parametrize("path", [ROBOT, "/key/generate"])
+def test_whoever_is_taken_out_of_the_team_meanwhile_makes_none(
+    api: Api, search: Team, member: User, path: str, before_lock: BeforeLock
+) -> None:
+    bearer = key_of(member)
+    place = search.memberships.get(user=member)
+    before_lock(Team, lambda: departures.remove_member(place, actor=SYSTEM))
+    answer = api.post(path, {"team_id": search.public_id}, bearer=bearer)
+    assert answer.status in (400, 401), answer.text
+    assert not VirtualKey.objects.live().filter(team=search).exists()
+
+
+def test_a_team_that_is_deleted_meanwhile_gets_no_key(search: Team, before_lock: BeforeLock) -> None:
+    before_lock(Team, lambda: departures.delete_team(search, actor=SYSTEM))
+    with pytest.raises(ValidationError, match="deleted a moment ago"):
+        issue(team=search)
+    assert not VirtualKey.objects.filter(team=search).exists()
+
+
+def test_whoever_is_deleted_meanwhile_gets_no_key(linus: User, before_lock: BeforeLock) -> None:
+    before_lock(User, lambda: departures.delete_user(linus, actor=SYSTEM))
+    with pytest.raises(ValidationError, match="deleted a moment ago"):
+        issue(user=linus)
+    assert not VirtualKey.objects.filter(user=linus).exists()
