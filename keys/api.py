@@ -42,8 +42,8 @@ class KeyView(ScopeView):
 class KeyGenerate(KeyView, OpeningView):
     blank_is_absent = frozenset(
         {
-            "key", "user_id", "team_id", "project_id", "organization_id", "budget_id", "duration", "budget_duration",
-            "rotation_interval",
+            "key", "user_id", "team_id", "project_id", "organization_id", "budget_id", "duration", "expires",
+            "budget_duration", "rotation_interval",
         }
     )  # fmt: skip
 

@@ -48,7 +48,7 @@ _NO_KEY: dict[str, Any] = {"key": "", **dict.fromkeys(("key_name", "key_alias", 
 
 
 class UserNew(KeyView, OpeningView):
-    blank_is_absent = KeyGenerate.blank_is_absent | {"user_email", "user_alias", "sso_user_id"}
+    blank_is_absent = KeyGenerate.blank_is_absent | {"user_email", "user_alias", "user_role", "sso_user_id"}
 
     @property
     def body(self) -> dict[str, Any]:

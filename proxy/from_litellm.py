@@ -248,7 +248,7 @@ def refuse_secrets(values: dict[str, Any], allowed: str = "") -> None:
         item = waiting.pop()
         if isinstance(item, dict):
             for name, child in item.items():
-                if child is not None and not _is_count(name.lower(), child) and _looks_secret(name.lower()):
+                if child not in (None, "") and not _is_count(name.lower(), child) and _looks_secret(name.lower()):
                     raise UnsupportedField(
                         {name: "not supported: the only secret a model takes is litellm_params.api_key"}
                     )

@@ -40,7 +40,7 @@ def log_row(entry: LedgerEntry, cards: Mapping[int, PriceCard]) -> dict[str, Any
         "request_duration_ms": _milliseconds(entry.admitted_at, entry.finished_at),
         **_attribution(entry),
         "status": "success",
-        "metadata": _whose(entry) | {"status": "success"} | _amounts(entry, cards),
+        "metadata": _whose(entry) | {"status": "success", "error_information": None} | _amounts(entry, cards),
     }
 
 
@@ -149,6 +149,7 @@ def _whose(row: Hold | LedgerEntry | Refusal) -> dict[str, Any]:
         "user_api_key_team_alias": row.team.name if row.team else None,
         "user_api_key_org_id": organization_id(row.organization),
         "spend_logs_metadata": row.log_metadata,
+        "guardrail_information": None,
     }
 
 

@@ -37,7 +37,7 @@ class TeamView(ScopeView):
 class TeamNew(TeamView, OpeningView):
     blank_is_absent = frozenset(
         {
-            "team_id", "organization_id", "budget_id", "budget_duration", "team_member_budget_duration",
+            "team_id", "team_alias", "organization_id", "budget_id", "budget_duration", "team_member_budget_duration",
             "team_member_key_duration",
         }
     )  # fmt: skip

@@ -69,7 +69,7 @@ class OrganizationSerializer(LimitsSerializer):
     """POST /organization/new, and as a merge patch /organization/update."""
 
     organization_id = TextField(source="public_id", max_length=128, required=False, allow_null=True)
-    organization_alias = TextField(source="name", max_length=255)
+    organization_alias = TextField(source="name", max_length=255, allow_null=True)
     timezone = TextField(max_length=64, required=False, allow_null=True)
 
     columns = LimitsSerializer.columns | {"name", "timezone"}

@@ -5,7 +5,7 @@ from typing import Any
 
 from proxy.gate_rules import GateRules
 from proxy.runtime import errors, foreign_fields, strict_json, wishes
-from proxy.runtime.routes import Route
+from proxy.runtime.routes import CHAT, Route
 
 _NO_RULES = GateRules()
 #: What a fallback cannot change: who pays, and the form of the answer, belong to the call as a whole.
@@ -82,9 +82,11 @@ def _fallback(call: Call, changes: dict[str, Any]) -> Call:
 
 def _sizes(route: Route, body: dict[str, Any]) -> dict[str, Any]:
     """The fields of a Call that say how much may be made of it."""
-    if not route.has_output and body.get(route.prompt[0]) is None:
-        # All that is paid for is in there: a provider that takes its absence for something bills what nobody held.
+    if body.get(route.prompt[0]) is None and not route.may_lack_prompt:
+        # What is paid for is in there: a provider that takes its absence for something bills what nobody held.
         raise errors.invalid(f"{route.prompt[0]} is missing", route.prompt[0])
+    if route is CHAT and not isinstance(body["messages"], list):
+        raise errors.invalid("messages must be a list of messages", "messages")
     # Some servers take 0 for "no cap", so it is none.
     caps = [cap for name in route.caps if (cap := _tokens(body, name))]
     prompts = _prompts(body.get(route.prompt[0])) if route.batches else 1

@@ -21,6 +21,8 @@ class Route:
     prompt: tuple[str, ...] = ()
     caps: tuple[str, ...] = ()
     batches: bool = False
+    may_lack_prompt: bool = False
+    """Whether a call without any input means something."""
     has_output: bool = True
     """Whether it makes tokens that a cap holds back."""
     streams: bool = True
@@ -29,7 +31,9 @@ class Route:
 
 
 CHAT = Route("chat", "POST", "/chat/completions", ("messages",), ("max_tokens", "max_completion_tokens"))
-COMPLETION = Route("completion", "POST", "/completions", ("prompt", "suffix"), ("max_tokens",), batches=True)
+COMPLETION = Route(
+    "completion", "POST", "/completions", ("prompt", "suffix"), ("max_tokens",), True, may_lack_prompt=True
+)
 EMBEDDING = Route("embedding", "POST", "/embeddings", ("input",), batches=True, has_output=False, streams=False)
 IMAGE = Route("image", "POST", "/images/generations", ("prompt",), has_output=False, streams=False)
 MODERATION = Route(

@@ -5,16 +5,17 @@ from typing import Any
 import pytest
 
 from keys.models import VirtualKey
+from proxy.services import sync_providers
 from teams.models import Team, User
 from tests.api.conftest import Api
 
 _OF_KEYS = (
-    "key", "user_id", "team_id", "project_id", "organization_id", "budget_id", "duration", "budget_duration",
+    "key", "user_id", "team_id", "project_id", "organization_id", "budget_id", "duration", "expires", "budget_duration",
     "rotation_interval", "key_alias",
 )  # fmt: skip
-_OF_PEOPLE = (*_OF_KEYS, "user_email", "user_alias", "sso_user_id")
+_OF_PEOPLE = (*_OF_KEYS, "user_email", "user_alias", "user_role", "sso_user_id")
 _OF_TEAMS = (
-    "team_id", "organization_id", "budget_id", "budget_duration", "team_member_budget_duration",
+    "team_id", "team_alias", "organization_id", "budget_id", "budget_duration", "team_member_budget_duration",
     "team_member_key_duration",
 )  # fmt: skip
 
@@ -86,3 +87,18 @@ def test_a_member_is_named_by_the_one_of_id_and_address_that_is_not_empty(
         assert api.post(f"/{scope}/member_delete", where | named).status == 200
     for path, body in (("add", {"member": dict.fromkeys(by_address, "") | {"role": role}}), ("delete", {})):
         assert api.post(f"/{scope}/member_{path}", where | dict.fromkeys(by_address, "") | body).status in (400, 422)
+
+
+def test_secrets_that_a_model_does_not_have_may_be_sent_empty(api: Api) -> None:
+    sync_providers()
+    prices = {"input_cost_per_token": 0, "output_cost_per_token": 0}
+    params = {"model": "openai/gpt-4o-mini", "aws_access_key_id": "", "vertex_credentials": "", **prices}
+    made = api.post("/model/new", {"model_name": "m", "litellm_params": params})
+    assert made.status == 200, made.text
+
+
+def test_an_organization_keeps_its_alias_where_a_null_is_sent(api: Api) -> None:
+    made = api.post("/organization/new", {"organization_alias": "north"}).json["organization_id"]
+    sent = {"organization_id": made, "organization_alias": None, "max_budget": 5}
+    assert api.patch("/organization/update", sent).json["organization_alias"] == "north"
+    assert api.post("/organization/new", {"organization_alias": None}).status in (400, 422)

@@ -39,6 +39,12 @@ def test_a_failed_attempt_is_shown_for_what_it_is(api: Api) -> None:
     assert api.get("/spend/logs/ui/broken").json == row
 
 
+def test_a_call_that_was_served_tells_no_error(api: Api) -> None:
+    spend(issue()[0], 5, request_id="fine")
+    told = api.get("/spend/logs", {"request_id": "fine"}).json[0]["metadata"]
+    assert (told["status"], told["error_information"], told["guardrail_information"]) == ("success", None, None)
+
+
 def test_an_answer_that_was_no_stream_begins_when_it_is_there(api: Api) -> None:
     key, _ = issue()
     spend(key, 1, request_id="stream", first_byte_at=NOON + timedelta(seconds=1))

@@ -105,6 +105,7 @@ def test_models_outside_the_list_and_unknown_models_are_told_apart(latchkey: Run
         (b'{"a":' * 20_000 + b"1" + b"}" * 20_000, 400, "deeper"),
         (b'{"model":"gpt-books","messages":"' + b"x" * 21 * 1024 * 1024 + b'"}', 413, "larger"),
         (b'{"model":"gpt-books","messages":[],"max_tokens":-1}', 400, "max_tokens"),
+        (b'{"model":"gpt-books","messages":"hi"}', 400, "must be a list"),
         (b'{"model":"gpt-books","messages":[],"n":18446744073709551616}', 400, "64 bits"),
     ],
 )
@@ -123,7 +124,9 @@ def test_a_schema_with_the_largest_number_of_64_bits_reaches_the_provider_as_it_
     assert books.bodies[0]["tools"] == [tool]
 
 
-@pytest.mark.parametrize(("path", "field"), [("embeddings", "input"), ("images/generations", "prompt")])
+@pytest.mark.parametrize(
+    ("path", "field"), [("chat/completions", "messages"), ("embeddings", "input"), ("images/generations", "prompt")]
+)
 def test_a_call_without_what_it_is_paid_for_is_refused(latchkey: Running, books: Books, path: str, field: str) -> None:
     headers = {"authorization": f"Bearer {latchkey.new_key(max_budget=0)}"}
     answer = latchkey.http.post(f"/v1/{path}", json={"model": "gpt-books"}, headers=headers)
