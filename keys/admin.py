@@ -65,7 +65,7 @@ class KeyList(PageList):
 class VirtualKeyAdmin(LimitsAdmin):
     form = KeyForm
     list_display = (
-        "name_shown", "status", "owner", "team", "models_allowed", "budget", "expires_shown", "created_shown",
+        "name_shown", "status", "owner", "team", "models_allowed", "budget", "expires_shown",
     )  # fmt: skip
     list_select_related = ("organization", "team", "user", "shared_budget")
     search_fields = ("alias", "masked", "public_id__exact", "service_account")
@@ -230,7 +230,7 @@ class VirtualKeyAdmin(LimitsAdmin):
     def masked_shown(self, obj: VirtualKey) -> SafeString:
         return format_html('<code class="lk-code">{}</code>', obj.masked)
 
-    @admin.display(description="Others who may know the secret")
+    @admin.display(description="Also known to")
     def known_shown(self, obj: VirtualKey) -> str:
         names = ", ".join(str(person) for person in obj.known_to.exclude(pk=obj.user_id or 0).order_by("username"))
         rule = "In the management API the key does only what all of them may; regenerate it to end that."
@@ -247,7 +247,3 @@ class VirtualKeyAdmin(LimitsAdmin):
     @display(description="Expires", ordering="expires_at")
     def expires_shown(self, obj: VirtualKey) -> str:
         return f"{obj.expires_at:%Y-%m-%d}" if obj.expires_at else "never"
-
-    @display(description="Created", ordering="created_at")
-    def created_shown(self, obj: VirtualKey) -> str:
-        return f"{obj.created_at:%Y-%m-%d}"

@@ -192,7 +192,7 @@ class DeploymentAdmin(BlockableAdmin):
     def host(self, obj: Deployment) -> str:
         return services.host_of(obj.base_url)
 
-    @display(description="Price now, in / out per 1M")
+    @display(description="Price per 1M, in / out")
     def price(self, obj: Deployment) -> str:
         if obj.is_free:
             return "free"

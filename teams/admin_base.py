@@ -103,6 +103,9 @@ class PageList(ThemedChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        if not self.query and not self.has_active_filters:
+            # Nothing is left out, so no link offers to show all.
+            self.full_result_count = self.result_count
         found: Any = self.result_list
         pks = list(found.values_list("pk", flat=True))
         self.result_list: list[Any] = list(self.queryset.filter(pk__in=pks))

@@ -31,6 +31,13 @@ def test_lists_open_for_the_read_only_role_and_not_for_developers(viewing: Clien
     assert outsider.get(reverse(f"{page}_changelist")).status_code == 403
 
 
+def test_a_list_offers_to_show_all_where_something_is_left_out_alone(browser: Client, key: VirtualKey) -> None:
+    url = reverse("admin:keys_virtualkey_changelist")
+    assert "Show all" not in browser.get(url).content.decode()
+    for asked in ({"q": key.alias}, {"status": "active"}):
+        assert "Show all" in browser.get(url, asked).content.decode()
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_add_pages(browser: Client, page: str) -> None:
     model = next(m for m in admin.site._registry if page == f"admin:{m._meta.app_label}_{m._meta.model_name}")
