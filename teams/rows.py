@@ -11,6 +11,7 @@ from django.db.models import Q
 from teams.access_groups import group_ids
 from teams.budgets import INSIDE, SPELLED, SPELLINGS
 from teams.callers import Caller
+from teams.columns import TERMS
 from teams.models import (
     Customer,
     Limits,
@@ -172,9 +173,14 @@ def budget_row(budget: SharedBudget, zone: ZoneInfo, now: datetime) -> Row:
 
 
 def budget_table(limits: Limits, now: datetime) -> Row:
-    """The limits in force of a scope, where clients look for them: as if all of them were a shared budget."""
+    """The limits in force of a scope, where clients look for them: as if all of them were a shared budget.
+
+    It has an id where it is one: whoever changes the budget of that id then changes what is shown.
+    """
+    shared = limits.shared_budget
+    is_shared = shared is not None and all(limits.effective(name) == getattr(shared, name) for name in TERMS)
     return {
-        "budget_id": limits.shared_budget.public_id if limits.shared_budget else None,
+        "budget_id": shared.public_id if shared and is_shared else None,
         "max_budget": usd(limits.effective("max_budget_nano")),
         "soft_budget": usd(limits.effective("soft_budget_nano")),
         "budget_duration": limits.schedule[0] or None,

@@ -6,7 +6,7 @@ import pytest
 
 from keys.loading import load_grants
 from teams import store
-from teams.models import AuditEvent, Organization, PolicyChange, SharedBudget
+from teams.models import AuditEvent, Organization, PolicyChange, SharedBudget, User
 from tests.api.conftest import Api
 from tests.factories import issue
 
@@ -172,3 +172,14 @@ def test_a_budget_of_a_living_teams_members_is_not_deleted(api: Api) -> None:
     assert "the members of 1 team" in answer.json["detail"]["error"]
     api.post("/team/delete", {"team_ids": ["t"]})
     assert api.post("/budget/delete", {"id": budget}).status == 200
+
+
+def test_a_table_names_the_budget_that_is_changed_by_its_id_alone(api: Api, linus: User, grace: User) -> None:
+    team = api.post("/team/new", {"team_member_budget": 3}).json["team_id"]
+    for user, own in ((linus, {}), (grace, {"max_budget_in_team": 2})):
+        added = {"team_id": team, "member": {"user_id": user.public_id, "role": "user"}, **own}
+        assert api.post("/team/member_add", added).status == 200
+    places = {row["user_id"]: row for row in api.get("/team/info", {"team_id": team}).json["team_memberships"]}
+    shared, own_table = (places[user.public_id]["litellm_budget_table"] for user in (linus, grace))
+    assert (shared["max_budget"], own_table["max_budget"], own_table["budget_id"]) == (3, 2, None)
+    assert shared["budget_id"] == places[linus.public_id]["budget_id"] is not None
