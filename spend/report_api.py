@@ -155,13 +155,12 @@ class TagDistinct(SpendView):
 
 
 def owner_rows(shares: Shares, column: str, label: str) -> list[dict[str, Any]]:
-    found = totals.models_of(shares, column)
-    pks = {row["owner"] for row in found}
-    if column == "key_id":
-        named = {pk: key.token for pk, key in labels.key_labels(pks).items()}
-    else:
-        named = {pk: owner.name for pk, owner in labels.OWNERS[column](pks).items()}
-    return [{label: named[row.pop("owner")], **row} for row in found]
+    def named(pks: set[int]) -> dict[int, str]:
+        if column == "key_id":
+            return {pk: key.token for pk, key in labels.key_labels(pks).items()}
+        return {pk: owner.name for pk, owner in labels.OWNERS[column](pks).items()}
+
+    return [{label: row.pop("owner"), **row} for row in totals.models_of(shares, column, named)]
 
 
 def _in_days(view: SpendView, request: Request, **how: Any) -> totals.Rows:

@@ -1,6 +1,7 @@
 """Sums over whole days of what a caller may see, out of the daily rollups."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db.models import F, Q, QuerySet, Sum
@@ -100,27 +101,31 @@ def pks_named(column: str, wanted: Sequence[str]) -> list[int]:
     return list(found.values_list("pk", flat=True))
 
 
-def models_of(shares: Shares, column: str) -> list[dict[str, Any]]:
-    """What each owner spent on which models; keys by their hash, the dearest owner first."""
-    found: dict[Any, dict[str, Any]] = {}
+def models_of(shares: Shares, column: str, named: Callable[[set[int]], Mapping[int, str]]) -> list[dict[str, Any]]:
+    """What each owner spent on which models, the dearest first; owners that are called the same are one."""
     parts = shares.sums(("upstream_model",), {column: shares.leaders(column, MOST)})
-    for model, owner, nano, _, read, written, *_ in sorted(parts, key=lambda part: (-part[2], part[:2])):
-        part = found.setdefault(owner, {"nano": 0, "read": 0, "written": 0, "models": []})
-        part["nano"] += nano
-        part["read"] += read
-        part["written"] += written
-        costs = {"total_cost": usd_from_nano(nano), "total_input_tokens": read, "total_output_tokens": written}
-        part["models"].append({"model": model, **costs})
-    return [
+    names, found = named({owner for _, owner, *_ in parts}), defaultdict[str, dict[str, list[int]]](dict)
+    for model, owner, nano, _, read, written, *_ in parts:
+        before = found[names[owner]].get(model, (0, 0, 0))
+        found[names[owner]][model] = [a + b for a, b in zip(before, (nano, read, written), strict=True)]
+    rows = [
         {
-            "owner": owner,
-            "total_cost": usd_from_nano(part["nano"]),
-            "total_input_tokens": part["read"],
-            "total_output_tokens": part["written"],
-            "model_details": part["models"],
+            "owner": name,
+            **_costs([sum(amounts) for amounts in zip(*models.values(), strict=True)]),
+            "model_details": [
+                {"model": model, **_costs(amounts)}
+                for model, amounts in sorted(models.items(), key=lambda item: (-item[1][0], item[0]))
+            ],
         }
-        for owner, part in sorted(found.items(), key=lambda item: -item[1]["nano"])
+        for name, models in found.items()
     ]
+    return sorted(rows, key=lambda row: (-row["total_cost"], row["owner"]))
+
+
+def _costs(amounts: Sequence[int]) -> dict[str, Any]:
+    """Of nano-USD, tokens read, and tokens written."""
+    nano, read, written = amounts
+    return {"total_cost": usd_from_nano(nano), "total_input_tokens": read, "total_output_tokens": written}
 
 
 def key_rows(shares: Shares, limit: int) -> list[dict[str, Any]]:

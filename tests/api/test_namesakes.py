@@ -51,6 +51,13 @@ def test_a_person_who_leads_brings_along_what_an_earlier_one_spent(api: Api, ane
     assert people(api.get("/spend/users", DAY | {"limit": 1}).json) == [("eve", 107)]
 
 
+def test_what_a_person_made_anew_spent_on_a_model_is_one_row(api: Api, anew: None, linus: User) -> None:
+    rows = api.get("/user/spend/report", DAY).json
+    assert [(row["user_id"], row["total_cost"] / NANO) for row in rows] == [("eve", 7), (linus.public_id, 5)]
+    [model] = rows[0]["model_details"]
+    assert (model["total_cost"], rows[0]["total_output_tokens"]) == (7 * NANO, model["total_output_tokens"])
+
+
 def test_a_customer_made_anew_is_one_row_and_one_name(api: Api, anew: None) -> None:
     rows = api.post("/global/spend/end_users", {"startTime": "2026-03-01", "endTime": "2026-03-31"}).json
     found = [(row["end_user"], row["total_spend"] / NANO, row["total_count"]) for row in rows]
