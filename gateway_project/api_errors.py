@@ -62,8 +62,8 @@ _RETRY_SECONDS = "5"
 #: Characters of a value in a message, and of a whole message.
 _MOST_ECHOED, _MOST_TOLD = 100, 2000
 _BOUNDED = (
-    ". This key does only what everybody may who was given its secret; use one that nobody else was given, or ask a"
-    " platform admin to renew this one (/key/regenerate)"
+    ". This key does only what everybody may who was given its secret; use one that nobody else was given, or ask an"
+    " admin who leads you to renew this one (/key/regenerate)"
 )
 _QUOTED = re.compile(r"""(?<!\w)(?:"[^"]*"|'[^']*')""")
 

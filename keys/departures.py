@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from keys import services
+from keys.loading import payer_of
 from keys.models import VirtualKey
 from keys.succession import leave_sponsor
 from teams.actors import Actor
@@ -21,7 +22,7 @@ def take_over_limits(owners: Mapping[str, Any], actor: Actor, now: datetime) -> 
         outer = OrganizationMembership.objects.filter(organization=place.team.organization, user=place.user)
         keys = VirtualKey.objects.live().with_owners().filter(sponsor=place.user, team=place.team)
         for key in keys.order_by("pk"):
-            leave_sponsor(key, [place, *outer])
+            leave_sponsor(key, [place, *outer], payer_of(key))
             services.update_key(key, actor=actor, now=now)
 
 

@@ -43,9 +43,11 @@ def _fit_budgets(key: VirtualKey, top: Limits, columns: Collection[str]) -> None
         own, most = key.effective(column), top.effective(column)
         if own is not None and most is not None and own > most:
             setattr(key, column, most)
-    # An amount without a duration of its own comes with that of where it was taken from.
+    # An amount without a duration of its own comes with that of where it was taken from. A key that makes others is
+    # none of their owners, so that nothing else keeps them to its duration.
     is_taken = key.max_budget_nano != before and not key.budget_duration
-    if is_taken or ("budget_duration" in columns and is_shorter(key, top)):
+    is_freer = isinstance(top, VirtualKey) and "budget_duration" in columns and is_shorter(key, top)
+    if is_taken or is_freer:
         key.budget_duration = top.schedule[0]
 
 

@@ -61,7 +61,7 @@ def grant_of(
         scopes.append(key.team)
         scopes += [scope for scope in (member, key.project) if scope]
     person = None if _is_guest(key) else key.user
-    payer = _payer(key) if settings.KEY_RULES.people_pay_for_teams and key.team is not None else None
+    payer = payer_of(key)
     if person is not None and key.team is None:
         scopes.append(person)
     return Grant(
@@ -99,8 +99,10 @@ def grant_of(
     )
 
 
-def _payer(key: VirtualKey) -> User | None:
-    """Who pays for a team key's calls too: its owner, or within whose limits it spends, if at home there."""
+def payer_of(key: VirtualKey) -> User | None:
+    """Who pays for a team key's calls too, where people do: its owner or sponsor, if at home there."""
+    if key.team is None or not settings.KEY_RULES.people_pay_for_teams:
+        return None
     holder = key.user or key.sponsor
     return holder if holder and holder.organization_id in (None, key.organization_id) else None
 

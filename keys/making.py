@@ -16,8 +16,8 @@ from django.db import transaction
 from django.utils.module_loading import import_string
 
 from keys import rights, services
-from keys.bounds import RAISED
-from keys.fitting import COLUMN_OF, open_columns
+from keys.bounds import RAISED, owners_of
+from keys.fitting import COLUMN_OF, fit, open_columns
 from keys.key_rules import KeyRules
 from keys.models import VirtualKey
 from keys.serializers import NewKeySerializer
@@ -95,9 +95,9 @@ def issue(caller: Caller, form: NewKeySerializer, key: VirtualKey, *, now: datet
     ApiError 400, 401 or 403 for more than the caller has or the upper bounds are, ValidationError naming the field.
     """
     form.fill(key, actor=caller.actor, now=now)
-    unstated = form.unstated | fill_bounds(key, now=now)
-    rights.judge_new(caller, key, now=now, route=route, unstated=unstated)
+    rights.judge_new(caller, key, now=now, route=route, unstated=form.unstated)
     _judge_team_role(caller, key)
+    fill_bounds(key, now=now)
     refuse_above(key, rights.COLUMNS, now=now)
     secret = services.issue_key(key, actor=caller.actor, custom=form.validated_data.get("key"))
     rights.assign_groups(caller, key, form.initial_data)
@@ -138,18 +138,18 @@ def _judge_team_role(caller: Caller, key: VirtualKey) -> None:
         raise ApiError(400, f"Team member role {own} not in allowed_team_member_roles={sorted(roles)}", param="team_id")
 
 
-def fill_bounds(key: VirtualKey, *, now: datetime) -> frozenset[str]:
-    """`upperbound_key_generate_params` where a new key sets nothing. Returns the columns that it filled."""
+def fill_bounds(key: VirtualKey, *, now: datetime) -> None:
+    """`upperbound_key_generate_params` where a new key sets nothing, or what its owners have if that is less."""
     bounds, left = rules(), open_columns(key)
-    tops = {"max_budget_nano": bounds.max_budget_nano, **bounds.numbers}
-    filled: dict[str, Any] = {column: top for column, top in tops.items() if top is not None and column in left}
     if bounds.budget_duration and not key.schedule[0]:
-        filled["budget_duration"] = bounds.budget_duration
+        key.budget_duration = bounds.budget_duration
+    tops = {"max_budget_nano": bounds.max_budget_nano, **bounds.numbers}
+    filled = {column: top for column, top in tops.items() if top is not None and column in left}
+    for column, top in filled.items():
+        setattr(key, column, top)
+    fit(key, owners_of(key), filled)
     if bounds.duration and key.expires_at is None:
-        filled["expires_at"] = now + duration_delta(bounds.duration)
-    for column, value in filled.items():
-        setattr(key, column, value)
-    return frozenset(filled)
+        key.expires_at = now + duration_delta(bounds.duration)
 
 
 def refuse_above(key: VirtualKey, changed: Collection[str], *, now: datetime) -> None:

@@ -163,7 +163,9 @@ def judge_new(
         fit(key, tops, unstated)
         refuse_beyond_minter(key, minter, COLUMNS, now=now)
         _judge_routes(key, minter)
-    _refuse_beyond_owners(key, VirtualKey())
+    # A duration that nobody stated may be shorter than that of an owner, whom every call counts for.
+    given = {"budget_duration": key.budget_duration} if "budget_duration" in unstated else {}
+    _refuse_beyond_owners(key, VirtualKey(**given))
 
 
 def judge_change(caller: Caller, key: VirtualKey, stored: VirtualKey, *, now: datetime) -> None:

@@ -94,7 +94,7 @@ def update_key(key: VirtualKey, *, actor: Actor, now: datetime | None = None) ->
     new_windows = changes.windows_differ(stored, key) and not is_moved
     changes.publish(key, organization_pk=key.organization_id, new_windows=new_windows)
     if stored.user_id != key.user_id:
-        _note_known(key, actor.hearers | {stored.user_id, stored.sponsor_id})
+        _handed_on(key, stored, actor)
     if is_moved:
         changes.publish_move(key, before=stored.organization_id, after=key.organization_id)
     audit.record("key.updated", key, actor=actor, before=before)
@@ -250,6 +250,14 @@ def told_to(key: VirtualKey, actor: Actor) -> None:
     """Nobody but `actor` and those who learn what it is answered knows the key's secret, which is new."""
     key.known_to.clear()
     _note_known(key, actor.hearers)
+
+
+def _handed_on(key: VirtualKey, stored: VirtualKey, actor: Actor) -> None:
+    """Whose a key was knows its secret, and those before it that live on."""
+    before = {stored.user_id, stored.sponsor_id}
+    _note_known(key, actor.hearers | before)
+    for old in key.retired_secrets.all():
+        old.known_to.add(*(pk for pk in before if pk is not None and pk != key.user_id))
 
 
 def _note_known(key: VirtualKey, people: Set[int | None]) -> None:

@@ -7,16 +7,18 @@ from keys.models import VirtualKey
 from teams.budgets import MARKS
 from teams.columns import NUMBERS
 from teams.field_rights import foreign_models
-from teams.models import Limits
+from teams.models import Limits, User
 
 #: What promises rates to a key; a limit that it only now has itself was sold to nobody.
 _PROMISED = ("rpm_limit_type", "tpm_limit_type")
 
 
-def leave_sponsor(key: VirtualKey, holders: Sequence[Limits]) -> None:
-    """Have a key be held by itself to what it was held to by its sponsor's places."""
+def leave_sponsor(key: VirtualKey, holders: Sequence[Limits], payer: User | None) -> None:
+    """Have a key be held by itself to what it was held to by its sponsor's places, and to the budgets of who paid."""
     for holder in holders:
         narrow_to(key, holder)
+    if payer is not None:
+        _narrow_budgets(key, payer)
     if any(holder.allowed_models for holder in holders):
         # They open more than the key's own list.
         key.access_groups.clear()
@@ -28,11 +30,9 @@ def leave_sponsor(key: VirtualKey, holders: Sequence[Limits]) -> None:
 def narrow_to(key: VirtualKey, holder: Limits) -> None:
     """Give an unsaved key at most what `holder` allowed it."""
     key.blocked = key.blocked or holder.blocked
-    _narrow_budget(key, holder)
+    _narrow_budgets(key, holder)
     for column in NUMBERS.keys() - {"max_budget_nano"}:
         setattr(key, column, _least(key.effective(column), holder.effective(column)))
-    for duration, amount in _amounts(holder).items():
-        _add_window(key, duration, amount)
     key.model_limits = {
         model: _narrower(key.limits_by_model.get(model, {}), holder.limits_by_model.get(model, {}))
         for model in {**key.limits_by_model, **holder.limits_by_model}
@@ -41,6 +41,12 @@ def narrow_to(key: VirtualKey, holder: Limits) -> None:
         foreign = foreign_models(key.allowed_models, holder)
         kept = [model for model in key.allowed_models if model not in foreign]
         key.allowed_models = kept or (["no-default-models"] if key.allowed_models else list(holder.allowed_models))
+
+
+def _narrow_budgets(key: VirtualKey, holder: Limits) -> None:
+    _narrow_budget(key, holder)
+    for duration, amount in _amounts(holder).items():
+        _add_window(key, duration, amount)
 
 
 def _narrow_budget(key: VirtualKey, holder: Limits) -> None:

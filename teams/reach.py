@@ -4,7 +4,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from teams.actors import Actor
-from teams.callers import SAME_ROUTES, Caller, Standing
+from teams.callers import NOWHERE, SAME_ROUTES, Caller, Standing
 from teams.models import OrganizationMembership, Team, User
 
 #: What the holder of the master key may do: everything.
@@ -17,6 +17,11 @@ def caller_of(user: User, *, actor: Actor | None = None, blocked: bool = False) 
     role = str(User.Role.PROXY_ADMIN) if user.is_superuser else user.role
     if role in (Standing.ADMIN, Standing.VIEWER):
         return Caller(actor, role, user.pk, user.public_id)
+    return _in_places(user, actor, role, blocked)
+
+
+def _in_places(user: User, actor: Actor, role: str, blocked: bool = False) -> Caller:
+    """Somebody with the rights in teams and organizations, and none on the platform."""
     leads, teams, granted = _teams(user, blocked)
     places = user.organization_memberships.all()
     admin = OrganizationMembership.Role.ADMIN
@@ -56,7 +61,11 @@ def common(one: Caller, other: Caller) -> Caller:
     account and further keys are left alone too."""
     if other.is_admin:
         return one
-    role = _common_role(one, other)
+    before, role = one, _common_role(one, other)
+    if one.reads_all and one.user_pk:
+        one = _in_places(User.objects.get(pk=one.user_pk), one.actor, one.role)
+    if other.role in (Standing.VIEWER, Standing.USER_VIEWER):
+        other = replace(other, organizations=frozenset(), leads=frozenset(), granted=NOWHERE)
     granted = frozenset().union(*one.granted.values())
     managed = Team.objects.filter(pk__in=one.leads | granted, organization__in=other.organizations)
     led = other.leads | (frozenset(managed.values_list("pk", flat=True)) if other.organizations else frozenset())
@@ -67,18 +76,17 @@ def common(one: Caller, other: Caller) -> Caller:
         organizations=organizations,
         leads=leads,
         granted={route: teams & (led | other.granted.get(route, led)) for route, teams in one.granted.items()},
-        personal=one.personal and (role, organizations, leads) == (one.role, one.organizations, one.leads),
+        personal=before.personal and (role, organizations, leads) == (before.role, before.organizations, before.leads),
     )
 
 
 def _common_role(one: Caller, other: Caller) -> str:
     """Of somebody who is no platform admin and the first one, who may be; a key of nobody has none."""
-    if not one.role:
+    if not one.reads_all:
         return one.role
-    if one.reads_all and other.reads_all:
+    if other.reads_all:
         return str(Standing.VIEWER)
-    looks = {Standing.VIEWER, Standing.USER_VIEWER} & {Standing(one.role), Standing(other.role)}
-    return str(Standing.USER_VIEWER if looks else Standing.USER)
+    return str(Standing.USER if one.is_admin else Standing.USER_VIEWER)
 
 
 def _teams(user: User, also_blocked: bool) -> tuple[frozenset[int], frozenset[int], dict[str, frozenset[int]]]:

@@ -81,6 +81,8 @@ def create_user(user: User, *, actor: Actor, password: str | None = None) -> Use
         user.username = user.email or user.public_id
     user.set_password(password)
     _create(user, "user.created", actor)
+    if password:
+        user.password_known_to.set(actor.hearers)
     if user.organization is not None and user.organization.public_id != DEFAULT_ORGANIZATION:
         join_organization(OrganizationMembership(organization=user.organization, user=user), actor=actor)
     return user

@@ -102,6 +102,7 @@ def test_people(browser: Client, ada: User) -> None:
     assert person.username == "new@example.com"
     assert person.is_staff
     assert person.check_password("a-long-password-7")
+    assert list(person.password_known_to.values_list("email", flat=True)) == ["ada@example.com"]
     change(browser, "teams_user", person.pk, role="internal_user", new_password="another-long-password-8")
     person.refresh_from_db()
     assert not person.is_staff

@@ -15,6 +15,7 @@ from tests.factories import issue
 
 DEFAULTS = {"max_budget": 1.5, "duration": "10d", "models": ["fake-chat"], "tpm_limit": 1000, "rpm_limit": 20,
             "budget_duration": "1d"}  # fmt: skip
+MONTHLY = {"max_budget": 200, "budget_duration": "30d"}
 
 
 @pytest.fixture
@@ -77,3 +78,28 @@ def test_a_key_with_more_than_its_owner_has_makes_keys_within_the_owner(api: Api
     User.objects.filter(public_id="mia").update(max_budget_nano=2 * 10**9)
     assert made_with(api, made["key"])["max_budget"] == 2
     assert api.post("/key/generate", {"max_budget": 3}, bearer=first).status == 400
+
+
+@pytest.mark.parametrize(
+    "limits", [{"max_budget": 5}, {"max_budget": 5, "budget_duration": "60d"}, {"max_budget": 500}]
+)
+def test_a_bound_of_the_duration_holds_for_whoever_has_a_longer_one(
+    api: Api, settings: Any, limits: dict[str, Any]
+) -> None:
+    settings.KEY_RULES = read_key_rules({}, {"upperbound_key_generate_params": MONTHLY})
+    first = api.post("/user/new", {"user_id": "mia", **limits})
+    assert first.status == 200, first.text
+    top = min(200, limits["max_budget"])
+    for made in (api.key(user_id="mia"), made_with(api, first.json["key"])):
+        assert (made["max_budget"], made["budget_duration"]) == (top, "30d")
+    assert made_with(api, first.json["key"], max_budget=3)["max_budget"] == 3
+
+
+def test_members_with_a_budget_make_keys_under_a_bound_of_the_duration(api: Api, settings: Any, search: Team) -> None:
+    settings.KEY_RULES = read_key_rules({}, {"upperbound_key_generate_params": MONTHLY})
+    mia = person("mia")
+    services.add_member(Membership(team=search, user=mia, max_budget_nano=5 * 10**9), actor=SYSTEM)
+    services.grant_to_members(search, ["/key/generate"], actor=SYSTEM)
+    for body in ({}, {"max_budget": 3}):
+        made = made_with(api, key_of(mia), team_id=search.public_id, **body)
+        assert (made["max_budget"], made["budget_duration"]) == (body.get("max_budget", 5), "30d")

@@ -62,6 +62,40 @@ def test_a_key_that_gets_an_owner_with_its_new_secret_leaves_the_old_one_as_it_w
     assert [rights_of(api, old), rights_of(api, new)] == [401, 200]
 
 
+def test_a_key_that_is_handed_on_leaves_its_old_secrets_to_whose_it_was(api: Api, boss: User) -> None:
+    max_, mia = person("max"), person("mia")
+    _, old = issue(user=max_)
+    new = api.post("/key/regenerate", {"key": old, "grace_period": "365d"}, bearer=old).json["key"]
+    promote(api, mia.public_id)
+    assert api.post("/key/update", {"key": new, "user_id": "mia"}).status == 200
+    assert [rights_of(api, old), rights_of(api, new)] == [401, 401]
+    assert api.get("/user/list", bearer=old).status == 401
+
+
+def test_a_secret_that_waits_for_its_earlier_owner_is_known_to_that_one(api: Api) -> None:
+    max_, mia = person("max"), person("mia")
+    _, old = issue(user=max_, auto_rotate=True, rotation_interval="1d")
+    rotation.rotate_due(now=timezone.now() + timedelta(days=1, seconds=1), actor=SYSTEM, grace=timedelta(days=1))
+    key = VirtualKey.objects.get(auto_rotate=True)
+    assert api.post("/key/update", {"key": key.token, "user_id": "mia"}).status == 200
+    promote(api, mia.public_id)
+    picked = api.post(f"/key/{key.token}/pick_up", {}, bearer=old)
+    assert picked.status == 200, picked.text
+    assert [rights_of(api, old), rights_of(api, picked.json["key"])] == [401, 401]
+
+
+def test_who_becomes_an_admin_keeps_by_a_known_key_what_was_there_before(api: Api, boss: User) -> None:
+    home = Organization.objects.get(public_id="home")
+    made = api.post("/user/new", {"user_id": "mia", "organizations": ["home"]}, bearer=key_of(boss)).json["key"]
+    mia = User.objects.get(public_id="mia")
+    member_of(home, mia, "org_admin")
+    team = services.create_team(Team(organization=home), actor=SYSTEM)
+    promote(api, "mia")
+    assert api.get("/team/info", {"team_id": team.public_id}, bearer=made).status == 200
+    assert api.post("/team/update", {"team_id": team.public_id, "team_alias": "x"}, bearer=made).status == 200
+    assert rights_of(api, made) == 401
+
+
 def test_only_the_secret_that_a_rotation_replaced_picks_up_the_new_one(api: Api, known: str) -> None:
     own = key_of(User.objects.get(public_id="mia"))
     assert api.post("/key/update", {"key": known, "auto_rotate": True, "rotation_interval": "1d"}).status == 200
@@ -129,7 +163,7 @@ def test_who_may_only_look_does_no_more_by_a_key_made_for_another(api: Api, boss
     assert api.post("/team/new", body, bearer=made).status == 200
     api.post("/user/update", {"user_id": "boss", "user_role": "internal_user_viewer"})
     assert api.post("/team/new", body, bearer=made).status == 401
-    assert api.post("/key/generate", {}, bearer=made).status == 401
+    assert api.post("/key/generate", {}, bearer=made).status == 403
 
 
 def test_who_is_blocked_in_a_team_makes_no_keys_of_it_by_a_key_of_another(api: Api, search: Team) -> None:

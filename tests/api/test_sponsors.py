@@ -182,8 +182,13 @@ def test_it_counts_for_the_member_where_people_pay_for_their_team_keys(
     api: Api, search: Team, member: User, settings: Any
 ) -> None:
     settings.KEY_RULES = read_key_rules({}, {"apply_user_budget_to_team_keys": True})
-    made = robot(api, search, key_of(member)).json["key"]
-    assert member.scope in chain(made)
+    member.max_budget_nano = 4 * 10**8
+    services.update_limits(member, actor=SYSTEM)
+    made = robot(api, search, key_of(member)).json
+    assert member.scope in chain(made["key"])
+    departures.remove_member(search.memberships.get(user=member), actor=SYSTEM)
+    left = VirtualKey.objects.get(token=made["token"])
+    assert (left.max_budget_nano, left.sponsor) == (4 * 10**8, None)
 
 
 @pytest.mark.parametrize("path", [ROBOT, "/key/generate"])
