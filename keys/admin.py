@@ -232,7 +232,8 @@ class VirtualKeyAdmin(LimitsAdmin):
 
     @admin.display(description="Also known to")
     def known_shown(self, obj: VirtualKey) -> str:
-        names = ", ".join(str(person) for person in obj.known_to.exclude(pk=obj.user_id or 0).order_by("username"))
+        others = obj.known_to.exclude(pk=obj.user_id or 0).order_by("public_id")
+        names = ", ".join(f"{one.public_id} (deleted)" if one.deleted_at else str(one) for one in others)
         rule = "In the management API the key does only what all of them may; regenerate it to end that."
         return f"{names}. {rule}" if names else "nobody"
 

@@ -10,6 +10,7 @@ from django.urls import reverse
 from keys import secrets, services
 from keys.key_rules import read_key_rules
 from keys.models import RetiredSecret, VirtualKey
+from teams import departures
 from teams.actors import SYSTEM
 from teams.models import AuditEvent, Team, User
 from tests.admin.conftest import form_of
@@ -187,5 +188,8 @@ def test_who_else_may_know_a_key_is_on_its_page_and_filters_the_list(
     page = browser.get(reverse("admin:keys_virtualkey_change", args=[other.pk])).content.decode()
     assert f"{grace}. In the management API the key does only what all of them may" in page
     assert "nobody" in browser.get(reverse("admin:keys_virtualkey_change", args=[key.pk])).content.decode()
+    departures.delete_user(grace, actor=SYSTEM)
+    page = browser.get(reverse("admin:keys_virtualkey_change", args=[other.pk])).content.decode()
+    assert f"{grace.public_id} (deleted). In the management API" in page
     answer = browser.get(reverse("admin:keys_virtualkey_changelist"), {"known_to__id__exact": str(grace.pk)})
     assert [one.alias for one in answer.context["cl"].result_list] == ["other"]
