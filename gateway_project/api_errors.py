@@ -8,7 +8,7 @@ import redis
 import structlog
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied
 from django.core.exceptions import ValidationError as ModelValidationError
-from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.db import DataError, IntegrityError
 from django.db.models import ProtectedError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import is_valid_path
@@ -22,6 +22,7 @@ from keys.secrets import shown_path
 from teams.api_base import ApiError, ManagementView
 from teams.api_types import CONTRADICTS, MISSING, WRONG_TYPE, Misshapen, kind_of
 from teams.columns import BESIDE, TERMS
+from teams.database import is_away
 
 log = structlog.get_logger()
 
@@ -108,7 +109,7 @@ def _without_slash(request: HttpRequest) -> HttpResponse:
 def _refusal(exc: Exception) -> ApiError:
     if isinstance(exc, ApiError):
         return exc
-    if isinstance(exc, OperationalError | InterfaceError | redis.RedisError):
+    if is_away(exc) or isinstance(exc, redis.RedisError):
         log.error("a dependency is unavailable", error=type(exc).__name__, cause=type(exc.__cause__).__name__)
         what = "counter store" if isinstance(exc, redis.RedisError) else "database"
         return ApiError(503, f"The {what} is not available, please try again")

@@ -16,11 +16,12 @@ from keys.grants import Grant, ScopePolicy
 from proxy import shelves
 from proxy.runtime import faults
 from proxy.runtime.catalog import Catalog, Target
-from proxy.runtime.journal import Asks, BooksUnavailable, Handler, Lane
+from proxy.runtime.journal import Asks, BooksUnavailable, Handler, Lane, WritesRefused
 from spend import commits, rollups, sql_holds, versions
 from spend import services as ledger
 from spend.wire import Authority, CounterLoad, CounterRef, Crossing, Intent, Posting, RefusedCall, SqlHold
 from teams import changes
+from teams.database import refuses_writes
 from teams.models import Organization, PolicyChange
 
 log = structlog.get_logger()
@@ -94,6 +95,11 @@ def servers(items: Sequence[str]) -> list[None]:
     return [None] * len(items)
 
 
+def trials(items: Sequence[None]) -> list[None]:
+    changes.try_writing()
+    return [None] * len(items)
+
+
 def organizations(items: Sequence[None]) -> list[list[int]]:
     return [list(Organization.objects.order_by("pk").values_list("pk", flat=True))] * len(items)
 
@@ -163,6 +169,8 @@ def _guarded(handler: Callable[[Sequence[Any]], Sequence[Any]]) -> Handler:
             )
             log.warning("database unavailable", error=type(error).__name__, doing=handler.__name__, down=down)
             connection.close()
+            if not down and refuses_writes(error):
+                raise WritesRefused(type(error).__name__) from error
             raise BooksUnavailable(type(error).__name__, down=down) from error
 
     return run
@@ -244,6 +252,7 @@ _URGENT = (
     takeovers,
     returns,
     servers,
+    trials,
     adoptions,
     counters,
     catalogs,

@@ -6,11 +6,12 @@ from datetime import datetime
 import redis
 import structlog
 from celery import shared_task
-from django.db import InterfaceError, OperationalError
+from django.db import Error
 from django.utils import timezone
 
 from proxy import drift
 from proxy.sweeper import sweep
+from teams.database import is_away
 
 log = structlog.get_logger()
 
@@ -35,6 +36,8 @@ def _unless_away(task: str, work: Callable[[], int]) -> int:
     """What a database or store that is away leaves undone, the next run does; that is no failure of the task."""
     try:
         return work()
-    except (OperationalError, InterfaceError, redis.RedisError) as error:
+    except (Error, redis.RedisError) as error:
+        if isinstance(error, Error) and not is_away(error):
+            raise
         log.warning("left to the next run", task=task, error=type(error).__name__)
         return 0

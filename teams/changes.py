@@ -139,3 +139,8 @@ def note_store(run_id: str) -> bool:
     Platform.objects.update(epoch=F("epoch") + 1)
     Organization.objects.update(epoch=F("epoch") + 1)
     return True
+
+
+def try_writing() -> None:
+    """Write what is there already: fails like any other change where the database takes none."""
+    CounterServer.objects.filter(pk=1).update(run_id=F("run_id"))

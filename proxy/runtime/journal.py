@@ -11,6 +11,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -22,6 +23,9 @@ log = structlog.get_logger()
 _MOST_WAITING = 20_000
 _TICK = 0.05
 _MOST_PATIENCE = 5
+_TRIAL_SECONDS = 0.25
+TRIALS = "trials"
+"""The kind of a write that changes nothing."""
 Handler = Callable[[Sequence[Any]], Sequence[Any]]
 """Takes the waiting items of one kind and answers with one result for each, or raises for all."""
 Asks = Callable[[], None]
@@ -40,6 +44,13 @@ class BooksUnavailable(Unavailable):
     def __init__(self, reason: str, *, down: bool = True, never: bool = False) -> None:
         super().__init__(reason)
         self.down, self.never = down, never
+
+
+class WritesRefused(BooksUnavailable):
+    """The database answers, and takes nothing that is written: it is full, or a copy that only reads."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, down=True, never=True)
 
 
 class Lane:
@@ -142,29 +153,50 @@ class Journal:
     def __init__(self, lanes: Sequence[Lane], *, patience_seconds: float = 2.0) -> None:
         self._lanes, self._patience = lanes, patience_seconds
         self._lane_of = {kind: lane for lane in lanes for kind in lane.handlers}
-        self._watch: asyncio.Task[None] | None = None
-        self.available = True
+        self._watches: list[asyncio.Task[None]] = []
+        self._answers = self._takes_writes = True
+
+    @property
+    def available(self) -> bool:
+        """Whether the database answers, and takes what is written."""
+        return self._answers and self._takes_writes
 
     def start(self) -> None:
         for lane in self._lanes:
             lane.start()
-        self._watch = asyncio.create_task(self._give_up_the_silent(), name="journal-watch")
+        self._watches = [
+            asyncio.create_task(self._give_up_the_silent(), name="journal-watch"),
+            asyncio.create_task(self._notice_writes(), name="journal-trials"),
+        ]
 
     async def stop(self) -> None:
         """Finish what is waiting, then end the threads."""
         await asyncio.gather(*(lane.finish() for lane in self._lanes))
-        if self._watch is not None:
-            self._watch.cancel()
+        for watch in self._watches:
+            watch.cancel()
 
     async def ask(self, kind: str, item: Any) -> Any:
         """Have `item` handled and return its result. Raises BooksUnavailable."""
         try:
             result = await self._lane_of[kind].put(kind, item)
-        except BooksUnavailable as error:
-            self.available = self.available and not error.down
+        except WritesRefused:
+            self._takes_writes = False
             raise
-        self.available = True
+        except BooksUnavailable as error:
+            self._answers = self._answers and not error.down
+            raise
+        self._answers = True
+        # What only reads says nothing of writes.
+        self._takes_writes = self._takes_writes or kind == TRIALS
         return result
+
+    async def _notice_writes(self) -> None:
+        """Nobody else may write meanwhile, so that nobody else would notice that writes are taken again."""
+        while True:
+            await asyncio.sleep(_TRIAL_SECONDS)
+            if not self._takes_writes:
+                with suppress(BooksUnavailable):
+                    await self.ask(TRIALS, None)
 
     async def _give_up_the_silent(self) -> None:
         """Only where the database keeps silent: a worker that is itself behind its work gets its results later."""

@@ -8,7 +8,7 @@ from django.db import connection, transaction
 from pytest_django import DjangoAssertNumQueries
 
 from proxy import books
-from proxy.runtime.journal import BooksUnavailable
+from proxy.runtime.journal import BooksUnavailable, WritesRefused
 from teams import services
 from teams.actors import SYSTEM
 from teams.models import Organization
@@ -56,3 +56,26 @@ def test_a_connection_that_was_cut_while_nobody_used_it_is_left_for_a_new_one() 
         (after,) = thread.submit(asks, [None]).result()
         thread.submit(books._close).result()
     assert before == again != after
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has no session that only reads")
+def test_a_database_that_only_reads_is_an_outage_and_wrote_nothing() -> None:
+    def write(items: Sequence[None]) -> list[None]:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION READ ONLY")
+            return books.trials(items)
+
+    with ThreadPoolExecutor(1) as thread, pytest.raises(WritesRefused) as failed:
+        thread.submit(books._guarded(write), [None]).result()
+    assert failed.value.down and failed.value.never
+
+
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="the same for SQLite")
+def test_a_file_that_only_reads_is_an_outage_and_wrote_nothing() -> None:
+    def write(items: Sequence[None]) -> list[None]:
+        connection.cursor().execute("PRAGMA query_only = ON")
+        return books.trials(items)
+
+    with ThreadPoolExecutor(1) as thread, pytest.raises(WritesRefused) as failed:
+        thread.submit(books._guarded(write), [None]).result()
+    assert failed.value.down and failed.value.never

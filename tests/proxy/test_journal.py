@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from proxy.runtime.journal import Asks, BooksUnavailable, Journal, Lane
+from proxy.runtime.journal import TRIALS, Asks, BooksUnavailable, Journal, Lane, WritesRefused
 
 
 class Table:
@@ -119,3 +119,25 @@ async def test_what_is_waiting_is_still_handled_at_the_end() -> None:
     await asyncio.sleep(0)
     await journal.stop()
     assert await last == 14
+
+
+async def test_a_database_that_takes_no_writes_is_away_until_it_takes_one_whatever_is_read_meanwhile() -> None:
+    refusing = True
+
+    def write(items: Sequence[Any]) -> Sequence[Any]:
+        if refusing:
+            raise WritesRefused("it only reads")
+        return items
+
+    handlers = {"reads": list, "writes": write, TRIALS: write}
+    journal = Journal([Lane(handlers, opened=lambda asks: None, closed=lambda: None)])
+    journal.start()
+    with pytest.raises(WritesRefused):
+        await journal.ask("writes", 1)
+    assert await journal.ask("reads", 2) == 2
+    await asyncio.sleep(0.6)
+    assert not journal.available
+    refusing = False
+    await asyncio.sleep(0.6)
+    assert journal.available
+    await journal.stop()

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from tests.scenarios.rig.caller import Caller, Reply, milliseconds, percentile, 
 from tests.scenarios.rig.house import CALL_NANO, House, usd
 from tests.scenarios.rig.latchkey import Rig
 from tests.scenarios.rig.pace import Pace
+from tests.scenarios.rig.postgres import set_read_only
 from tests.scenarios.rig.scale import scaled
 
 RATE, OUTAGE = scaled(20, 200), scaled(2.5, 30.0)
@@ -132,6 +134,19 @@ async def test_without_the_database_no_valid_key_is_called_bad_and_open_streams_
     judge.books_agree(house, [*caller.replies, *streams])
 
 
+async def test_a_database_that_takes_no_writes_is_away_and_uses_up_no_budget(house: House) -> None:
+    """Nobody is told that a budget is spent by calls that were refused."""
+    key, tight = house.key(max_budget=usd(10**6)), house.key(max_budget=usd(2))
+    async with house.caller() as caller:
+        outage = await _outage(house, caller, key, *_switch(house.rig, "database", "read-only"), other=tight)
+    await judge.settled(house, swept=True)
+    print(f"read-only: {_figures(outage)}")
+    _refused_politely(outage.replies)
+    assert outage.is_forgotten_soon()
+    assert house.rig.books.rollups()[house.scope_of_key(tight)][0] == 2 * CALL_NANO
+    judge.books_agree(house, caller.replies)
+
+
 async def test_without_counters_and_database_it_still_only_asks_to_come_back(house: House) -> None:
     """S07 and S11 at once"""
     key = house.key(max_budget=usd(10**6))
@@ -158,10 +173,18 @@ def _switch(rig: Rig, name: str, fault: str) -> tuple[Callable[[], None], Callab
     """How to break a dependency, and how to mend it."""
     dependency = rig.store if name == "store" else rig.database
     assert dependency is not None
+    if fault == "read-only":
+        return partial(_set_read_only, rig, True), partial(_set_read_only, rig, False)
     if fault == "stopped" and dependency.is_ours:
         return dependency.stop, dependency.start
     mode = "freeze" if fault == "frozen" else "refuse"
     return lambda: rig.faults.set(name, mode), lambda: rig.faults.set(name, "pass")
+
+
+def _set_read_only(rig: Rig, on: bool) -> None:
+    assert rig.database is not None
+    set_read_only(rig.database.url, on)
+    rig.faults.set("database", "cut")
 
 
 async def test_the_management_api_is_back_as_soon_as_the_database_is(house: House) -> None:

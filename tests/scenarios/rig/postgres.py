@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from psycopg import sql
 
 from tests.scenarios.rig.processes import Program, free_port
 
@@ -88,6 +89,14 @@ class GivenPostgres:
     def throw_away(self) -> None:
         with psycopg.connect(self._given, autocommit=True) as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{self._name}" WITH (FORCE)')
+
+
+def set_read_only(url: str, on: bool) -> None:
+    """Have every session that begins from now on refuse to write, as on a server that is a copy of another one."""
+    options = "-c default_transaction_read_only=off"
+    with psycopg.connect(url, autocommit=True, options=options) as connection:
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}").format(name, on))
 
 
 def answers(url: str) -> bool:
