@@ -54,17 +54,19 @@ def unknown(held: Held, now: datetime) -> Posting:
 
 
 def of(held: Held, target: Target, outcome: Outcome, now: datetime) -> Posting:
-    """Reported usage at its price, all of it; without a report the estimate, which says that it is one.
+    """Reported usage at its price, all of it; without a report, or after it, the estimate, which says that it is one.
 
     An answer that brought nothing to estimate by, or nothing that can be read, may be billed like any other.
     """
     if outcome.tells_nothing:
         return unknown(held, now)
-    usage = _with_pieces(outcome.usage or _received(held, outcome), held, outcome)
-    if outcome.usage is None:
+    told = outcome.usage
+    is_estimate = told is None or outcome.is_told_early
+    usage = _with_pieces(_received(held, outcome) if told is None else _in_all(told, held, outcome), held, outcome)
+    if is_estimate:
         metrics.ESTIMATED.inc()
     charge = Charge(0, 0) if target.is_free or target.price is None else charge_for(usage, target.price)
-    nano = charge.nano if outcome.usage else min(charge.nano, held.intent.amount_nano)
+    nano = min(charge.nano, held.intent.amount_nano) if told is None else charge.nano
     if nano > held.intent.amount_nano:
         _warn_of_overrun(held, usage, nano)
     return Posting(
@@ -72,7 +74,7 @@ def of(held: Held, target: Target, outcome: Outcome, now: datetime) -> Posting:
         amount_nano=nano,
         residue_pico=charge.residue_pico if nano == charge.nano else 0,
         usage=usage,
-        usage_source=UPSTREAM if outcome.usage else ESTIMATED,
+        usage_source=ESTIMATED if is_estimate else UPSTREAM,
         response_id=outcome.response_id,
         finished_at=now,
         first_byte_at=outcome.first_byte_at,
@@ -104,15 +106,10 @@ def _with_pieces(usage: Usage, held: Held, outcome: Outcome) -> Usage:
 
 
 def _received(held: Held, outcome: Outcome) -> Usage:
-    """What was received, not what was delivered. No text has more tokens than bytes, which bounds an answer that
-    came to its end, or that the provider broke off.
-
-    Of a stream that we gave up, a token for each piece of text or three bytes of it, and one more on its way.
-    """
-    bound = outcome.text_bytes or outcome.received_bytes
-    if outcome.given_up:
-        bound = max(outcome.pieces, -(-outcome.text_bytes // 3)) + 1
-    held_for = held.bound
+    """What was received, not what was delivered."""
+    held_for, bound = held.bound, outcome.received_bytes
+    if outcome.text_bytes or outcome.given_up:
+        bound = _most_tokens(outcome, outcome.pieces, outcome.text_bytes)
     audio, made = min(held_for.audio_input, held_for.input), min(held_for.output, bound)
     return Usage(
         held_for.input,
@@ -121,6 +118,25 @@ def _received(held: Held, outcome: Outcome) -> Usage:
         audio_output=made if held_for.speaks else 0,
         image_input=min(held_for.image_input, held_for.input - audio),
     )
+
+
+def _in_all(told: Usage, held: Held, outcome: Outcome) -> Usage:
+    """What a report tells, and what was received after one that came early."""
+    if not outcome.is_told_early:
+        return told
+    pieces, text_bytes = outcome.told_by
+    later = _most_tokens(outcome, outcome.pieces - pieces, outcome.text_bytes - text_bytes)
+    made = max(told.output, min(held.bound.output, told.output + later))
+    spoken = told.audio_output + (made - told.output if held.bound.speaks else 0)
+    return replace(told, output=made, audio_output=spoken)
+
+
+def _most_tokens(outcome: Outcome, pieces: int, text_bytes: int) -> int:
+    """No text has more tokens than bytes, which bounds an answer that came to its end, or that the provider broke off.
+
+    Of a stream that we gave up, a token for each piece of text or three bytes of it, and one more on its way.
+    """
+    return max(pieces, -(-text_bytes // 3)) + 1 if outcome.given_up else text_bytes
 
 
 def _warn_of_overrun(held: Held, usage: Usage, nano: int) -> None:

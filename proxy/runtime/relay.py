@@ -39,6 +39,10 @@ class Outcome:
     pieces: int = 0
     """Events that brought text; most providers send a token in each."""
     text_bytes: int = 0
+    told_by: tuple[int, int] = (0, 0)
+    """`pieces` and `text_bytes` of a stream when it last reported usage."""
+    told_with_text: bool = False
+    """The last report of usage came along with text, as where every event tells how much it was so far."""
     first_byte_at: datetime | None = None
     broken: bool = False
     given_up: bool = False
@@ -52,16 +56,33 @@ class Outcome:
         known = self.usage is not None or self.given_up or self.text_bytes > 0
         return not known and (self.unreadable or not self.received_bytes)
 
+    @property
+    def is_told_early(self) -> bool:
+        """Whether the last report of a stream is of a part of it: more text came, or would have come.
 
-def note_answer(outcome: Outcome, answer: Any) -> None:
-    """Take usage, service tier and id from an answer or a chunk. What is reported twice replaces, never adds."""
+        Some providers tell all of it in the midst of the stream. Theirs covers at least a token for each piece.
+        """
+        if self.usage is None:
+            return False
+        if self.broken and self.told_with_text:
+            return True
+        return self.text_bytes > self.told_by[1] and (self.broken or self.usage.output < self.pieces)
+
+
+def note_answer(outcome: Outcome, answer: Any) -> bool:
+    """Take usage, service tier and id from an answer or a chunk. What is reported twice replaces, never adds.
+
+    Returns whether it reports usage.
+    """
+    told = usage.usage_of(answer)
     if isinstance(answer, dict):
-        outcome.usage = usage.usage_of(answer) or outcome.usage
+        outcome.usage = told or outcome.usage
         outcome.service = usage.service_of(answer) or outcome.service
         searches = usage.searches_of(answer)
         outcome.searches = outcome.searches if searches is None else searches
         if not outcome.response_id and isinstance(answer.get("id"), str):
             outcome.response_id = answer["id"]
+    return told is not None
 
 
 def note_pictures(outcome: Outcome, answer: Any, service: str, *, by_piece: bool) -> None:
@@ -146,9 +167,12 @@ async def _events(answer: Answer, outcome: Outcome, clock: Callable[[], datetime
 
 
 def _noted(event: bytes, outcome: Outcome) -> bytes:
+    before = outcome.text_bytes
     count_text(outcome, event)
-    if b'"usage"' in event or not outcome.response_id:
-        note_answer(outcome, usage.loads(usage.data_of(event)))
+    may_tell = b'"usage"' in event or not outcome.response_id
+    if may_tell and note_answer(outcome, usage.loads(usage.data_of(event))):
+        outcome.told_by = outcome.pieces, outcome.text_bytes
+        outcome.told_with_text = outcome.text_bytes > before
     return event
 
 

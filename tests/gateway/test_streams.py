@@ -44,6 +44,25 @@ def test_where_hanging_up_stops_the_provider_a_lost_client_ends_the_stream(latch
     assert 1 <= tokens < 20
 
 
+@pytest.mark.parametrize(
+    ("script", "tokens", "source"),
+    [
+        ({"early": [0]}, 12, "estimated_partial"),
+        ({"early": [1, 2, 3]}, 7, "estimated_partial"),
+        ({"early": [1, 2, 3, 4]}, 4, "upstream"),
+        ({"early": [9]}, 9, "upstream"),
+        ({"early": [3], "break": True}, 3, "estimated_partial"),
+    ],
+    ids=["of its begin", "of most of it", "in every piece", "of all, early", "of what came before it broke"],
+)
+def test_a_report_of_a_part_of_a_stream_is_completed_by_what_came_after_it_and_says_so(
+    latchkey: Running, books: Books, script: dict[str, object], tokens: int, source: str
+) -> None:
+    key, lines = latchkey.new_key(), []
+    _stream(latchkey, key, lines, messages=say(usage=False, **script))
+    assert latchkey.key_rows(key, "output_tokens, usage_source") == [(tokens, source)]
+
+
 def _begin_and_take_nothing(port: int, key: str) -> socket.socket:
     """A client that stays connected and reads none of an answer that is larger than all buffers on the way."""
     body = {"model": "gpt-books", "stream": True, "max_tokens": 50, "messages": say(flood=8_000_000)}

@@ -3,7 +3,8 @@
 A message of the form `{"say": {...}}` scripts it: prompt, completion (tokens), delay (seconds), status, error and
 headers (what a status comes with), bill (how many of the failures are billed all the same), only (the model that the
 script is for), usage (false = report none), report (more of it), tier (the service tier it says), zip (compress the
-answer, though nobody asked), break (stop in mid-answer), flood (bytes of every word of a stream).
+answer, though nobody asked), break (stop in mid-answer), flood (bytes of every word of a stream), early (completion
+tokens that each of a stream's first words reports).
 """
 
 import asyncio
@@ -136,11 +137,14 @@ async def _stream(
         assert request.transport is not None
         request.transport.abort()
         return response
+    early = list(script.get("early", []))
     base = {"id": "cmpl-s", "object": "chat.completion.chunk", "created": 1, "model": body["model"]}
     for word in ("Grüße ", "an ", "alle ", "🦊"):
         word = word.ljust(script.get("flood", 0), "x")
-        choice = {"index": 0, "delta": {"content": word}, "finish_reason": None}
-        line = b"data: " + json.dumps(base | {"choices": [choice]}, ensure_ascii=False).encode() + b"\n\n"
+        chunk = base | {"choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]}
+        if early:
+            chunk["usage"] = usage | {"completion_tokens": early.pop(0), "total_tokens": 0}
+        line = b"data: " + json.dumps(chunk, ensure_ascii=False).encode() + b"\n\n"
         # Cut in the middle of a character, as networks do.
         await response.write(line[:-7])
         await asyncio.sleep(script.get("pause", 0))
