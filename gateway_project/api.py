@@ -135,10 +135,10 @@ KEYS = [
     at("key/unblock", KeyBlocking, PEOPLE, **_SPENT, blocked=False),
     at("key/list", KeyList, PERSONS_INFO, **_SPENT, active=with_last_call, totals=with_total, granted=keys_of),
     at("key/aliases", KeyAliases, EVERY_PERSON),
-    at("key/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
+    at("key/regenerate", KeyRegenerate, PEOPLE, **_RESET),
     at("key/<str:key>/reset_spend", KeyResetSpend, PEOPLE, **_SPENT),
     at("key/<str:key>/pick_up", KeyPickUp, PICK_UP, **_SPENT),
-    at("key/<str:key>/regenerate", KeyRegenerate, PEOPLE, **_SPENT),
+    at("key/<str:key>/regenerate", KeyRegenerate, PEOPLE, **_RESET),
 ]
 
 _MEMBERS = {**_SPENT, "ever": lifetime_spend}

@@ -97,21 +97,31 @@ class KeyInfo(KeyView):
         return Response({"key": asked or key.token, "info": info})
 
 
-class KeyUpdate(KeyView, SpendView):
+class ChangingKeyView(KeyView, SpendView):
+    """An endpoint that changes keys."""
+
+    form: type[KeySerializer] = KeySerializer
+
+    def patched(self, key: VirtualKey, body: dict[str, Any], now: datetime) -> VirtualKey:
+        """Save what a merge patch changes of a key. To be called within the transaction that locked it."""
+        sent = body if self.caller.is_admin else self.without_same_spend(key, body)
+        key = changed_key(key, self.form, self.caller, sent, now=now)
+        key = services.update_key(key, actor=self.caller.actor, now=now)
+        self.waits_for_workers |= rights.assign_groups(self.caller, key, body)
+        if self.caller.is_admin:
+            self.set_spend(key, body, now)
+        return key
+
+
+class KeyUpdate(ChangingKeyView):
     """A merge patch: an omitted field keeps its value, null clears it."""
 
     @extend_schema(request=KeySerializer, responses=OpenApiTypes.OBJECT)
     @once_more
     def post(self, request: Request) -> Response:
-        named, now, actor = named_key(self.body), timezone.now(), self.caller.actor
+        named, now = named_key(self.body), timezone.now()
         with transaction.atomic():
-            key = rights.managed_key(self.caller, named, "/key/update", locked=True)
-            sent = self.body if self.caller.is_admin else self.without_same_spend(key, self.body)
-            key = changed_key(key, KeySerializer, self.caller, sent, now=now)
-            key = services.update_key(key, actor=actor, now=now)
-            self.waits_for_workers |= rights.assign_groups(self.caller, key, self.body)
-            if self.caller.is_admin:
-                self.set_spend(key, self.body, now)
+            key = self.patched(rights.managed_key(self.caller, named, "/key/update", locked=True), self.body, now)
         return Response(self.row(key, now) | {"key": named})
 
 
@@ -159,10 +169,11 @@ class KeyBlocking(KeyView):
         return Response(self.row(VirtualKey.objects.with_owners().get(pk=key.pk), timezone.now()))
 
 
-class KeyRegenerate(KeyView):
+class KeyRegenerate(ChangingKeyView):
     """A new secret for the same key: its budget and its history go on."""
 
     body_optional = True
+    form = RegenerateSerializer
 
     @extend_schema(request=RegenerateSerializer, responses=OpenApiTypes.OBJECT)
     def post(self, request: Request, key: str = "") -> Response:
@@ -175,10 +186,8 @@ class KeyRegenerate(KeyView):
             body = RegenerateSerializer(row, data=self.body, partial=True, context={"caller": self.caller})
             body.is_valid(raise_exception=True)
             values = body.validated_data
-            if values.keys() - {"new_key", "grace_period"}:
-                row = changed_key(row, RegenerateSerializer, self.caller, self.body, now=now)
-                services.update_key(row, actor=actor, now=now)
-                rights.assign_groups(self.caller, row, self.body)
+            if self.body.keys() - {"key", "new_key", "grace_period", "new_master_key"}:
+                row = self.patched(row, self.body, now)
             grace = {"grace": values["grace_period"]} if "grace_period" in values else {}
             try:
                 secret = services.regenerate_key(row, actor=actor, custom=values.get("new_key"), now=now, **grace)

@@ -12,21 +12,19 @@ from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from keys import services
-from keys.api import KeyView, changed_key, named_key
+from keys.api import ChangingKeyView, KeyView, named_key
 from keys.models import RetiredSecret, VirtualKey
-from keys.rights import assign_groups, described_key, managed_key, not_granted
+from keys.rights import described_key, managed_key, not_granted
 from keys.rows import key_row, status_of
-from keys.serializers import KeySerializer, token_from
+from keys.serializers import token_from
 from teams.api_base import MOST_NAMES, ApiError, listed, required_names, required_text
 from teams.api_types import MISSING, Misshapen, reason_of
 from teams.models import Team
-from teams.spend_field import SpendView
 
 _BULK_UPDATE = "/key/bulk_update"
 
 
-class KeyBulkUpdate(KeyView, SpendView):
+class KeyBulkUpdate(ChangingKeyView):
     """POST /key/bulk_update: up to 500 merge patches."""
 
     detail_errors = True
@@ -60,13 +58,7 @@ class KeyBulkUpdate(KeyView, SpendView):
         key = managed_key(self.caller, named_key(patch), _BULK_UPDATE, locked=True)
         if team is not None and key.team_id != team.pk:
             raise ApiError(400, f"key: is no key of team {team.public_id}", param="key")
-        sent = patch if self.caller.is_admin else self.without_same_spend(key, patch)
-        key = changed_key(key, KeySerializer, self.caller, sent, now=now)
-        key = services.update_key(key, actor=self.caller.actor, now=now)
-        self.waits_for_workers |= assign_groups(self.caller, key, patch)
-        if self.caller.is_admin:
-            self.set_spend(key, patch, now)
-        return self.row(key, now)
+        return self.row(self.patched(key, patch, now), now)
 
 
 class TeamKeyBulkUpdate(KeyBulkUpdate):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from teams.money import nano_from_usd
+from teams.money import limit_from_usd
 from teams.scopes import MAX_BUDGET_NANO
 from teams.windows import BadDuration, parse_budget_duration, parse_duration
 
@@ -135,7 +135,7 @@ def _nano(value: Any) -> int | None:
     if value is None:
         return None
     try:
-        nano = nano_from_usd(Decimal(str(value)))
+        nano = limit_from_usd(Decimal(str(value)))
     except (ValueError, InvalidOperation) as error:
         raise BadKeyRule("upperbound_key_generate_params.max_budget: write an amount in USD") from error
     if isinstance(value, bool) or not 0 <= nano <= MAX_BUDGET_NANO:

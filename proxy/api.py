@@ -19,7 +19,7 @@ from proxy.services import host_of
 from proxy.team_hosts import may_host
 from teams.api_base import ApiError, Caller, ManagementView, once_more, required_text
 from teams.api_types import Misshapen
-from teams.models import Team
+from teams.models import Team, User
 
 _IN_FILE = "Can't edit model. Model in config. Change it in the configuration file, or store it in db via `/model/new`."
 
@@ -166,13 +166,20 @@ def _refuse_foreign(caller: Caller, given: dict[str, Any], deployment: Deploymen
             param="litellm_credential_name",
         )  # fmt: skip
     terms = own_terms(params, given.get("model_info") or {})
-    theirs = deployment is not None and credential is not None and deployment.created_by != caller.actor.label
+    theirs = deployment is not None and credential is not None and not _is_maker(caller, deployment)
     if terms and (theirs or is_borrowed(params.get("api_key")) or holds_lent(credential)):
         raise ApiError(
             403, f"{terms[0]}: only platform admins, and who made the model, set prices and sizes where the secret is "
             "another's",
             param=terms[0],
         )  # fmt: skip
+
+
+def _is_maker(caller: Caller, deployment: Deployment) -> bool:
+    """With whichever key; not somebody who has the id of one who is gone."""
+    if deployment.created_by != caller.actor.signature:
+        return False
+    return not User.objects.filter(pk=caller.user_pk or 0, created_at__gt=deployment.created_at).exists()
 
 
 def _refuse_unoffered(caller: Caller, deployment: Deployment, now: datetime) -> None:

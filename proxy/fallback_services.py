@@ -17,8 +17,8 @@ def save_fallback(fallback: Fallback, *, actor: Actor) -> Fallback:
     """Save a new or changed one; in force at every worker within a second. Raises ValidationError naming the field."""
     created = fallback.pk is None
     before = {} if created else audit.snapshot(Fallback.objects.select_for_update(no_key=True).get(pk=fallback.pk))
-    fallback.created_by = fallback.created_by or actor.label
-    fallback.updated_by = actor.label
+    fallback.created_by = fallback.created_by or actor.signature
+    fallback.updated_by = actor.signature
     fallback.full_clean()
     _check(fallback)
     fallback.save()

@@ -75,8 +75,8 @@ def save_group(
     """
     created = group.pk is None
     before = {} if created else _snapshot(locked(group))
-    group.created_by = group.created_by or actor.label
-    group.updated_by = actor.label
+    group.created_by = group.created_by or actor.signature
+    group.updated_by = actor.signature
     group.full_clean()
     group.save()
     if teams is not None:
@@ -129,7 +129,7 @@ def delete_group(group: AccessGroup, *, actor: Actor) -> None:
 
 def _set_groups(row: Deployment, groups: list[str], actor: Actor) -> int:
     before = audit.snapshot(row)
-    row.access_groups, row.updated_by = groups, actor.label
+    row.access_groups, row.updated_by = groups, actor.signature
     row.save(update_fields=["access_groups", "updated_by", "updated_at"])
     audit.record("model.updated", row, actor=actor, before=before)
     return 1

@@ -61,7 +61,7 @@ def note(checked: Iterable[Health], *, actor: Actor, now: datetime) -> None:
             problem=one.problem[:255],
             milliseconds=one.milliseconds,
             checked_at=now,
-            checked_by=actor.label,
+            checked_by=actor.signature,
         )
         for one in checked
     )

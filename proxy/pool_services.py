@@ -41,7 +41,7 @@ def save_pool(pool: Pool, *, actor: Actor, now: datetime) -> Pool:
         changes.keep_system_fields(pool, stored)
     if stored is None or stored.budget_duration != pool.budget_duration:
         pool.budget_started_at = now
-    pool.created_by, pool.updated_by = pool.created_by or actor.label, actor.label
+    pool.created_by, pool.updated_by = pool.created_by or actor.signature, actor.signature
     pool.full_clean()
     if stored is None:
         _check(pool)

@@ -132,7 +132,7 @@ def add_deployment(
     deployment.model = _model(model_name)
     if secret:
         deployment.credential = store_credential(_own_credential(deployment), secret, actor=actor)
-    deployment.created_by = deployment.updated_by = actor.label
+    deployment.created_by = deployment.updated_by = actor.signature
     deployment.full_clean()
     _refuse_foreign_credential(deployment)
     deployment.save(force_insert=True)
@@ -173,7 +173,7 @@ def update_deployment(deployment: Deployment, *, actor: Actor, model_name: str =
     deployment.awaited_credential = "" if deployment.credential else deployment.awaited_credential
     if model_name and model_name != stored.model.name:
         deployment.model = _model(model_name)
-    deployment.updated_by = actor.label
+    deployment.updated_by = actor.signature
     deployment.full_clean()
     _refuse_foreign_credential(deployment)
     deployment.save()
@@ -193,7 +193,7 @@ def set_blocked(deployment: Deployment, blocked: bool, *, actor: Actor) -> Deplo
     """A blocked deployment is not called until it is unblocked."""
     deployment = locked(deployment)
     before = audit.snapshot(deployment)
-    deployment.blocked, deployment.updated_by = blocked, actor.label
+    deployment.blocked, deployment.updated_by = blocked, actor.signature
     deployment.save(update_fields=["blocked", "updated_by", "updated_at"])
     (team_lists.leave if blocked else team_lists.join)(deployment, actor)
     if not blocked:
@@ -226,7 +226,7 @@ def set_own_price(deployment: Deployment, price: Price, *, actor: Actor, now: da
     current = book.cards_at(now, [price.item]).get(price.item)
     if current is not None and book.same_prices(current, book.card_of(price)):
         return None
-    deployment.updated_by = actor.label
+    deployment.updated_by = actor.signature
     deployment.save(update_fields=["updated_by", "updated_at"])
     return book.set_price(price, actor=actor)
 

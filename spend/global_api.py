@@ -288,11 +288,6 @@ def team_name(team: labels.Label) -> str:
     return team.alias or team.name or "Unassigned Team"
 
 
-def only(rows: totals.Rows, column: str) -> totals.Rows:
-    """Calls that have an owner of this kind."""
-    return rows.filter(Q(**{f"{column}__gt": 0}))
-
-
 def _usd(amounts: dict[str, int]) -> dict[str, Any]:
     return {name: usd_from_nano(nano) for name, nano in amounts.items()}
 

@@ -93,11 +93,6 @@ def _told(status: int, kind: str, message: str, provider: str) -> dict[str, Any]
     }
 
 
-def started(row: dict[str, Any]) -> datetime:
-    at: datetime = row["startTime"]
-    return at
-
-
 def _milliseconds(start: datetime, end: datetime) -> int:
     return round((end - start).total_seconds() * 1000)
 

@@ -8,7 +8,7 @@ from django.db.models import F, Q, QuerySet, Sum
 
 from spend.labels import key_labels, namesakes
 from spend.models import Activity, DailyTotal
-from spend.query import Days, Query
+from spend.query import Days, Query, names
 from spend.shares import Shares
 from teams.callers import Caller
 from teams.models import Customer, Organization, Team, User
@@ -91,7 +91,7 @@ def chosen(rows: Rows, query: Query, **parameters: str) -> Rows:
     """Narrowed to the owners that parameters name: parameter=column."""
     for parameter, column in parameters.items():
         if query.get(parameter):
-            rows = rows.filter(Q(**{f"{column}__in": pks_named(column, query[parameter].split(","))}))
+            rows = rows.filter(Q(**{f"{column}__in": pks_named(column, names(query, parameter))}))
     return rows
 
 

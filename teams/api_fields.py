@@ -1,7 +1,6 @@
 """Fields of request bodies: strict where JSON is lax, and exact about money."""
 
 import re
-from contextlib import suppress
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -14,7 +13,7 @@ from rest_framework import serializers
 
 from teams.api_types import WRONG_TYPE
 from teams.budgets import MOST_PER_MINUTE
-from teams.money import limit_from_usd, nano_from_usd, readings
+from teams.money import limit_from_usd
 from teams.scopes import MAX_BUDGET_NANO
 from teams.windows import BadDuration, duration_delta, parse_budget_duration
 
@@ -44,7 +43,7 @@ class MoneyField(serializers.Field[int, Any, Any, Any]):
             raise wrong_type("write an amount in USD as a number")
         if usd is None or not usd.is_finite() or not 0 <= usd <= _TOP_USD or usd.adjusted() < _SMALLEST:
             raise serializers.ValidationError(f"an amount lies between 0 and {_TOP_USD:,} USD")
-        return _nano(usd)
+        return limit_from_usd(usd)
 
 
 @extend_schema_field(OpenApiTypes.INT64)
@@ -278,14 +277,6 @@ def _number(data: Any) -> Decimal | None:
 def _is_no_amount(data: Any) -> bool:
     """Text that other readers take for a float, though it is no amount of anything."""
     return isinstance(data, str) and data.strip().lstrip("+-").lower() in ("nan", "inf", "infinity")
-
-
-def _nano(usd: Decimal) -> int:
-    """Nano-USD, rounded down."""
-    for amount in readings(usd):
-        with suppress(ValueError):
-            return nano_from_usd(amount)
-    return limit_from_usd(usd)
 
 
 def _instant(text: str) -> datetime:

@@ -15,10 +15,10 @@ from teams import services
 from teams.api_base import ApiError, ManagementView, once_more, required_names, required_text
 from teams.limit_serializers import BudgetSerializer
 from teams.models import SharedBudget
+from teams.paging import first, telling
 from teams.promises import refuse_promises
 from teams.rows import Row, budget_row, terms_row
 
-_MOST = 1000
 #: What /budget/settings describes: the field, the kind of its value, and what it means.
 _SETTINGS = {
     "max_budget": ("Float", "Hard ceiling in USD per period."),
@@ -80,7 +80,8 @@ class BudgetInfo(BudgetView):
 class BudgetList(BudgetView):
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
-        return Response(self.rows(SharedBudget.objects.all()[:_MOST], timezone.now()))
+        budgets, cut = first(SharedBudget.objects.all())
+        return telling(Response(self.rows(budgets, timezone.now())), budgets=cut)
 
 
 class BudgetSettings(BudgetView):

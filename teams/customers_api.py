@@ -14,14 +14,13 @@ from rest_framework.response import Response
 from teams import departures, services
 from teams.api_base import ApiError, ManagementView, ScopeView, once_more, required_names, required_text, whole_number
 from teams.models import Customer
+from teams.paging import MOST
 from teams.promises import refuse_promises
 from teams.rows import customer_row
 from teams.scope_serializers import CustomerSerializer, patched
 from teams.scopes import DEFAULT_ORGANIZATION
 from teams.serializers import find_organization
 from teams.spend_field import OpeningView, SpendView
-
-_MOST = 1000
 
 
 class CustomerNew(OpeningView):
@@ -79,7 +78,7 @@ class CustomerList(ScopeView):
     @extend_schema(request=None, responses=OpenApiTypes.OBJECT)
     def get(self, request: Request) -> Response:
         query, now = request.query_params, timezone.now()
-        page, size = whole_number(query, "page", 1, top=10**9), whole_number(query, "page_size", _MOST, top=_MOST)
+        page, size = whole_number(query, "page", 1, top=10**9), whole_number(query, "page_size", MOST, top=MOST)
         rows = Customer.objects.live().visible_to(self.caller).order_by("pk")
         organization = find_organization(query)
         if organization is not None:

@@ -59,11 +59,14 @@ class LinesField(forms.CharField):
         return "\n".join(map(str, value)) if isinstance(value, list) else value
 
     def clean(self, value: Any) -> Any:
-        names = (line.strip() for line in super().clean(value).splitlines())
-        return list(dict.fromkeys(name for name in names if name))
+        return _names_in(super().clean(value))
 
     def has_changed(self, initial: Any, data: Any) -> bool:
-        return (initial or []) != (data or "").split()
+        return (initial or []) != _names_in(data or "")
+
+
+def _names_in(text: str) -> list[str]:
+    return list(dict.fromkeys(filter(None, map(str.strip, text.splitlines()))))
 
 
 class RaiseField(UsdField):

@@ -1,6 +1,7 @@
 """Amounts as people read and type them. Pure: no Django, no I/O. Amounts are integer nano-USD."""
 
 import re
+from contextlib import suppress
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Context, Decimal, Inexact, InvalidOperation
 
 NANO = Decimal(10) ** 9
@@ -37,7 +38,13 @@ def readings(usd: Decimal) -> tuple[Decimal, ...]:
 
 
 def limit_from_usd(usd: Decimal) -> int:
-    """The most whole nano-USD that a positive USD amount covers: a limit is never more than was written."""
+    """The most whole nano-USD that a positive USD amount covers: a limit is never more than was written.
+
+    What only the noise of doubles made finer than a nano-USD is what it was before: 0.7999999999999999 is 0.8.
+    """
+    for amount in readings(usd):
+        with suppress(ValueError):
+            return nano_from_usd(amount)
     return int(usd.quantize(_NANO_USD, rounding=ROUND_DOWN, context=_ROOMY).scaleb(9, context=_EXACT))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from teams.models import Customer, SharedBudget, User
-from teams.money import nano_from_usd
+from teams.money import limit_from_usd
 
 
 def complete_person(user: User, *, given: Collection[str] = ()) -> User:
@@ -47,4 +47,4 @@ def _first(*values: Any) -> Any:
 
 def _nano(usd: Any) -> int | None:
     """The file has floats; what somebody wrote there is what its shortest text says."""
-    return None if usd is None else nano_from_usd(round(Decimal(str(usd)), 9))
+    return None if usd is None else limit_from_usd(Decimal(str(usd)))

@@ -11,11 +11,10 @@ from teams import departures, services
 from teams.api_base import ApiError, Caller, ScopeView, once_more, required_names, required_text
 from teams.finding import managed_team, shown_team
 from teams.models import Project
+from teams.paging import first, telling
 from teams.promises import refuse_promises
 from teams.rows import Row, project_row
 from teams.scope_serializers import ProjectSerializer, patched
-
-_MOST = 1000
 
 
 class ProjectView(ScopeView):
@@ -87,7 +86,8 @@ class ProjectList(ProjectView):
         projects = Project.objects.live().visible_to(self.caller).with_owners()
         if request.query_params.get("team_id"):
             projects = projects.filter(team=shown_team(request.query_params["team_id"], self.caller))
-        return Response(self.shown(*projects[:_MOST]))
+        found, cut = first(projects)
+        return telling(Response(self.shown(*found)), projects=cut)
 
 
 def _project(public_id: str) -> Project:

@@ -217,7 +217,7 @@ def delete_tag(tag: Tag, *, actor: Actor) -> None:
 @transaction.atomic
 def create_budget(budget: SharedBudget, *, actor: Actor) -> SharedBudget:
     """Save a validated, unsaved shared budget."""
-    budget.created_by = budget.updated_by = actor.label
+    budget.created_by = budget.updated_by = actor.signature
     return _create(budget, "budget.created", actor)
 
 
@@ -229,7 +229,7 @@ def update_budget(budget: SharedBudget, *, actor: Actor, now: datetime | None = 
     changes.keep_system_fields(budget, stored)
     if stored.budget_duration != budget.budget_duration:
         budget.budget_started_at = now or timezone.now()
-    budget.updated_by = actor.label
+    budget.updated_by = actor.signature
     budget.save()
     new_windows = _shared_windows(stored) != _shared_windows(budget)
     changes.publish_shared(budget, organization_pks=organizations_sharing(budget), new_windows=new_windows)

@@ -17,12 +17,12 @@ from teams.actors import Actor
 from teams.api_base import ApiError, ManagementView, ScopeView, once_more, required_names, required_text, unwired
 from teams.callers import Caller
 from teams.models import AuditEvent, Organization, Tag
+from teams.paging import MOST, first, telling
 from teams.promises import refuse_promises
 from teams.rows import Row, tag_row
 from teams.scope_serializers import TagSerializer, patched
 from teams.serializers import find_organization
 
-_MOST = 1000
 #: Somebody made or changed the tag; of one that a call was the first to name, the trail knows nothing.
 _MADE = Exists(
     AuditEvent.objects.filter(object_type=Tag._meta.label, object_id=Cast(OuterRef("pk"), CharField())).order_by()
@@ -136,24 +136,27 @@ class TagList(TagsView):
         query = request.query_params
         seen = self.seen(self.caller, query)
         if seen is None:
-            return Response(self.rows(list(_tags(query)[:_MOST])))
-        return Response(self._rows_of_days(query, seen))
+            tags, cut = first(_tags(query))
+            return telling(Response(self.rows(tags)), tags=cut)
+        rows, cut = self._rows_of_days(query, seen)
+        return telling(Response(rows), tags=cut)
 
-    def _rows_of_days(self, query: Mapping[str, Any], seen: Mapping[Place, int]) -> list[Row]:
-        """Where there are too many, those that somebody made, and the dearest of the others."""
+    def _rows_of_days(self, query: Mapping[str, Any], seen: Mapping[Place, int]) -> tuple[list[Row], bool]:
+        """Where there are too many, as is told: those that somebody made, and the dearest of the others."""
         organization = find_organization(query)
         found = [place for place in seen if organization is None or place[0] == organization.pk]
-        dearest = sorted(found, key=lambda place: (-seen[place], place))[:_MOST]
+        dearest = sorted(found, key=lambda place: (-seen[place], place))[:MOST]
         made, noted = _tags(query).filter(_MADE), _tags(query).filter(~_MADE, name__in=[name for _, name in dearest])
-        stored = {_place(tag): tag for tag in made[:_MOST]}
+        stored = {_place(tag): tag for tag in made[:MOST]}
         stored |= {_place(tag): tag for tag in noted if _place(tag) in seen}
         forgotten = [place for place in dearest if place not in stored]
         homes = Organization.objects.in_bulk({pk for pk, _ in forgotten}) if forgotten else {}
-        tags = [*stored.values(), *(Tag(name=name, organization=homes[pk]) for pk, name in forgotten)][:_MOST]
+        every = [*stored.values(), *(Tag(name=name, organization=homes[pk]) for pk, name in forgotten)]
+        tags, cut = every[:MOST], max(len(every), len(found)) > MOST
         now, deployments = timezone.now(), self.deployments(tag.name for tag in tags)
         tags.sort(key=lambda tag: (-tag.organization_id, tag.name))
         # Those that are forgotten are no scopes any more, so each is given what it spent.
-        return [tag_row(tag, {tag.scope: seen.get(_place(tag), 0)}, now, deployments[tag.name]) for tag in tags]
+        return [tag_row(tag, {tag.scope: seen.get(_place(tag), 0)}, now, deployments[tag.name]) for tag in tags], cut
 
 
 def _place(tag: Tag) -> Place:

@@ -29,7 +29,6 @@ from spend.wire import Intent
 from teams.scopes import PLATFORM, store_prefix
 
 _TURNS = 12
-_MEMBERS = 1000
 
 
 class Holds:

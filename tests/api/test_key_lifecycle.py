@@ -103,6 +103,12 @@ def test_fields_beside_a_regeneration_update_the_key(api: Api) -> None:
     assert (fresh["key"], fresh["rpm_limit"]) == ("sk-chosen-0123456789", 6)
 
 
+def test_spend_beside_a_regeneration_is_set_as_in_an_update(api: Api) -> None:
+    made = api.key(max_budget=5)
+    fresh = api.post("/key/regenerate", {"key": made["key"], "spend": 2})
+    assert (fresh.status, api.get("/key/info", {"key": fresh.json["key"]}).json["info"]["spend"]) == (200, 2)
+
+
 def test_a_bad_regeneration_is_refused(api: Api) -> None:
     made = api.key()
     for field, value in (("new_key", "bad"), ("new_key", settings.MASTER_KEY), ("grace_period", "soon")):

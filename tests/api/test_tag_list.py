@@ -60,7 +60,7 @@ def test_tags_of_the_same_name_are_told_apart_by_their_organization(api: Api, ke
 def test_where_there_are_too_many_the_dearest_are_shown(
     api: Api, key: VirtualKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tags_api, "_MOST", 3)
+    monkeypatch.setattr(tags_api, "MOST", 3)
     assert spent(api, **DAY) == {"idle": 0, "made": 1, "seen": 2}
 
 

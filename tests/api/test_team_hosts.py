@@ -135,3 +135,19 @@ def test_a_blocked_model_leaves_the_teams_list_which_opens_nobody_elses_of_that_
     renamed = {"model_name": "dearer", "model_info": {"id": "dear"}}
     assert api.post("/model/update", renamed, bearer=grace).status == 200
     assert listed() == ["cheap"]
+
+
+def test_who_made_a_model_is_known_by_every_key_of_theirs_and_not_by_an_id_that_is_free_again(
+    api: Api, team: tuple[str, str]
+) -> None:
+    public_id, grace = team
+    api.post("/model/new", at(None, public_id), bearer=grace)
+    second = api.post("/key/generate", {"user_id": "grace"}).json["key"]
+    dearer = {"litellm_params": {"input_cost_per_token": 3e-6}, "model_info": {"id": "ours-1"}}
+    assert api.post("/model/update", dearer, bearer=second).status == 200
+    assert Deployment.objects.get().created_by == "grace"
+    api.post("/user/delete", {"user_ids": ["grace"]})
+    other = api.post("/user/new", {"user_id": "grace"}).json["key"]
+    api.post("/team/member_add", {"team_id": public_id, "member": {"role": "admin", "user_id": "grace"}})
+    refused = api.post("/model/update", dearer, bearer=other)
+    assert (refused.status, refused.error["param"]) == (403, "input_cost_per_token")

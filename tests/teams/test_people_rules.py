@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from keys.key_rules import read_key_rules
 from teams.people_rules import BadDefault, check_defaults
+from teams.platform_rules import nano_of
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,10 @@ def test_good_defaults_pass() -> None:
     check_defaults({"default_internal_user_params": params, "max_end_user_budget": 1}, {})
     with pytest.raises(BadDefault, match="validate_end_user_id_in_db"):
         check_defaults({}, {"validate_end_user_id_in_db": 1})
+
+
+@pytest.mark.parametrize(("written", "nano"), [(0.7999999999999999, 8 * 10**8), (0.0000000019, 1), (1.5, 15 * 10**8)])
+def test_limits_of_the_file_are_rounded_down_but_for_the_noise_of_doubles(written: float, nano: int) -> None:
+    bounds = {"upperbound_key_generate_params": {"max_budget": written}}
+    assert read_key_rules({}, bounds).max_budget_nano == nano
+    assert nano_of("max_budget", written) == nano
