@@ -116,6 +116,9 @@ class ChangingKeyView(KeyView, SpendView):
 class KeyUpdate(ChangingKeyView):
     """A merge patch: an omitted field keeps its value, null clears it."""
 
+    #: Providers of infrastructure modules send these of every key.
+    blank_is_absent = frozenset({"team_id", "organization_id", "duration"})
+
     @extend_schema(request=KeySerializer, responses=OpenApiTypes.OBJECT)
     @once_more
     def post(self, request: Request) -> Response:

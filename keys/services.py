@@ -301,4 +301,4 @@ def _accept_custom(custom: str) -> secrets.Issued:
 def _refuse_known_token(token: str) -> None:
     known = VirtualKey.objects.filter(token=token).exists()
     if known or RetiredSecret.objects.filter(token=token).exists():
-        raise ValidationError({"key": "this key exists already; choose another one"})
+        raise ValidationError({"key": "this key already exists; choose another one"})

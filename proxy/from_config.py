@@ -10,9 +10,9 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from proxy import services
-from proxy.from_litellm import NewModel, UnknownProvider, UnknownTeam, UnsupportedField, read_model, unused
+from proxy.from_litellm import NewModel, UnknownProvider, UnknownTeam, UnsupportedField, unused
 from proxy.litellm_prices import UnsupportedPrice
-from proxy.merging import apply_to
+from proxy.merging import apply_to, read_new
 from proxy.models import Deployment
 from teams.actors import Actor
 
@@ -35,7 +35,7 @@ def apply_models(entries: tuple[dict[str, Any], ...], source: Deployment.Source,
     wanted: set[str] = set()
     for index, entry in enumerate(entries):
         try:
-            new = read_model(entry["model_name"], entry["litellm_params"], entry["model_info"], source)
+            new = read_new(entry["model_name"], entry["litellm_params"], entry["model_info"], source, now=now)
             new.deployment.public_id = _identity(entry)
             wanted.add(new.deployment.public_id)
             _apply(new, actor, now)

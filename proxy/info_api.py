@@ -31,6 +31,8 @@ _TEAM = OpenApiParameter("teamId", description="Only what this team may call; `t
 class ModelInfo(ManagementView):
     """GET /model/info and /v1/model/info."""
 
+    detail_errors = True
+
     @extend_schema(
         request=None, responses=OpenApiTypes.OBJECT, parameters=[OpenApiParameter("litellm_model_id"), _TEAM]
     )

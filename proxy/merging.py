@@ -90,6 +90,24 @@ def _prices(
     return given, (stated_prices(own or cards.get(item)) if sets else {}) | wished
 
 
+def read_new(
+    name: str, params: dict[str, Any], info: dict[str, Any], source: Deployment.Source, *, now: datetime,
+    may_wait: bool = False,
+) -> NewModel:  # fmt: skip
+    """An unsaved model; one that names only some prices, none of them per token, has the others from the price book.
+
+    Raises ValidationError naming the field.
+    """
+    model = read_model(name, params, info, source, may_wait=may_wait)
+    if model.price is not None:
+        return model
+    card = book.cards_at(now, [item := services.price_item(model.deployment)]).get(item)
+    wished = other_prices({**info, **params}, show_prices(card))
+    if not card or not wished:
+        return model
+    return read_model(name, {**params, **stated_prices(card), **wished}, info, source, may_wait=may_wait)
+
+
 def follow_the_book(model: NewModel, params: Mapping[str, Any], info: Mapping[str, Any], *, now: datetime) -> NewModel:
     """A new model that is made of another one's row goes by the price book where the row said what that asks for."""
     if model.price is None or not info.get("created_at") or any(map(is_price, params)):

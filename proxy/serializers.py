@@ -5,8 +5,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from proxy.from_litellm import NewModel, read_model, refuse_secrets
-from proxy.merging import follow_the_book, plain
+from proxy.from_litellm import NewModel, refuse_secrets
+from proxy.merging import follow_the_book, plain, read_new
 from proxy.models import Deployment
 from proxy.param_types import wrong_types
 from teams.api_fields import ObjectField, TextField, refuse_control
@@ -61,9 +61,9 @@ class ModelSerializer(serializers.Serializer[Any]):
         values = self.validated_data
         info = values.get("model_info") or {}
         if info.get("id") and Deployment.objects.filter(public_id=info["id"]).exists():
-            raise ApiError(400, f"model_info.id: a model with id '{info['id']}' exists already", param="model_info.id")
+            raise ApiError(400, f"model_info.id: a model with id '{info['id']}' already exists", param="model_info.id")
         name, params = values["model_name"], values["litellm_params"]
-        model = read_model(name, params, info, Deployment.Source.API, may_wait=True)
+        model = read_new(name, params, info, Deployment.Source.API, now=now, may_wait=True)
         return plain(follow_the_book(model, params, info, now=now))
 
 

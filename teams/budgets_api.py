@@ -43,6 +43,8 @@ class BudgetView(ManagementView):
 
 
 class BudgetNew(BudgetView):
+    blank_is_absent = frozenset({"budget_id", "budget_duration"})
+
     @extend_schema(request=BudgetSerializer, responses=OpenApiTypes.OBJECT)
     @once_more
     def post(self, request: Request) -> Response:

@@ -26,6 +26,8 @@ from teams.spend_field import OpeningView, SpendView
 class CustomerNew(OpeningView):
     """A customer may be made before its first call, which would otherwise make one without limits."""
 
+    blank_is_absent = frozenset({"alias", "budget_id", "budget_duration"})
+
     @extend_schema(request=CustomerSerializer, responses=OpenApiTypes.OBJECT)
     @once_more
     def post(self, request: Request) -> Response:
@@ -104,8 +106,11 @@ class CustomerBlocking(ScopeView):
             found = [self._found(public_id) for public_id in dict.fromkeys(required_names(self.body, "user_ids"))]
             rows = [services.set_blocked(customer, self.blocked, actor=actor) for customer in found]
         spent = self.spent(rows)
-        field = "blocked_users" if self.blocked else "unblocked_users"
-        return Response({field: [customer_row(row, spent, now) for row in rows]})
+        shown = [customer_row(row, spent, now) for row in rows]
+        if self.blocked:
+            return Response({"blocked_users": shown})
+        # Clients of LiteLLM read here who of all is blocked still; nobody of these is.
+        return Response({"unblocked_users": shown, "blocked_users": []})
 
     def _found(self, public_id: str) -> Customer:
         try:

@@ -116,7 +116,7 @@ def find_member(team: Team, values: Mapping[str, Any]) -> Membership:
     members = Membership.objects.select_related("user", "team__organization", "shared_budget")
     member = members.filter(team=team, **lookup).first()
     if member is None:
-        raise ApiError(400, f"{field}: User {named} is not in team {team.public_id}", param=field)
+        raise ApiError(400, f"{field}: User not found in team: {named} is not in team {team.public_id}", param=field)
     return member
 
 

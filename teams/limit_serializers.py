@@ -106,7 +106,7 @@ class BudgetSerializer(TermsSerializer):
         """An unsaved, validated shared budget."""
         public_id = self.validated_data.get("public_id")
         if public_id and SharedBudget.objects.filter(public_id=public_id).exists():
-            raise ApiError(400, f"budget_id: Budget '{public_id}' exists already", param="budget_id")
+            raise ApiError(400, f"budget_id: Budget '{public_id}' already exists", param="budget_id")
         budget = self.apply(SharedBudget(public_id=public_id) if public_id else SharedBudget())
         self.refuse_other_reset(budget, default_zone())
         budget.full_clean()

@@ -77,6 +77,8 @@ class OrganizationView(ScopeView):
 
 
 class OrganizationNew(OrganizationView):
+    blank_is_absent = frozenset({"organization_id", "budget_id", "budget_duration"})
+
     @extend_schema(request=OrganizationSerializer, responses=OpenApiTypes.OBJECT)
     @once_more
     def post(self, request: Request) -> Response:

@@ -79,7 +79,7 @@ class OrganizationSerializer(LimitsSerializer):
         """An unsaved, validated organization."""
         public_id = self.validated_data.get("public_id")
         if public_id and Organization.objects.filter(public_id=public_id).exists():
-            raise ApiError(400, f"organization_id: '{public_id}' exists already", param="organization_id")
+            raise ApiError(400, f"organization_id: '{public_id}' already exists", param="organization_id")
         zone = settings.ZONE or "UTC"
         organization = Organization(public_id=public_id, timezone=zone) if public_id else Organization(timezone=zone)
         self.apply(organization)
@@ -239,7 +239,7 @@ class ProjectSerializer(TaggedSerializer):
         """An unsaved, validated project."""
         public_id = self.validated_data.get("public_id")
         if public_id and Project.objects.filter(public_id=public_id).exists():
-            raise ApiError(400, f"project_id: '{public_id}' exists already, or did", param="project_id")
+            raise ApiError(400, f"project_id: '{public_id}' already exists, or did", param="project_id")
         project: Project = self.apply(Project(team=team, **({"public_id": public_id} if public_id else {})))
         self.refuse_other_reset(project, zone_of(project))
         project.full_clean()
@@ -270,7 +270,7 @@ class CustomerSerializer(LimitsSerializer):
         organization = find_organization(self.validated_data) or default_organization()
         customer = Customer(organization=organization, public_id=self.validated_data["public_id"])
         if Customer.objects.live().filter(organization=organization, public_id=customer.public_id).exists():
-            raise ApiError(400, f"user_id: Customer '{customer.public_id}' exists already", param="user_id")
+            raise ApiError(400, f"user_id: Customer '{customer.public_id}' already exists", param="user_id")
         complete_customer(self.apply(customer))
         self.refuse_other_reset(customer, zone_of(customer))
         customer.full_clean()

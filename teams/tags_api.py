@@ -64,6 +64,8 @@ class TagsView(ScopeView):
 class TagNew(TagsView):
     """Deployments that are for a tag of this name already go on to be."""
 
+    blank_is_absent = frozenset({"budget_id", "budget_duration"})
+
     @extend_schema(request=TagSerializer, responses=OpenApiTypes.OBJECT)
     @once_more
     def post(self, request: Request) -> Response:

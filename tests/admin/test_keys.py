@@ -86,7 +86,7 @@ def test_what_the_service_refuses_appears_in_the_form(
     create(browser, alias="one", team=search.pk)
     answer = create(browser, alias="two", team=search.pk)
     assert answer.status_code == 200
-    assert "exists already" in str(answer.context["adminform"].form.errors)
+    assert "already exists" in str(answer.context["adminform"].form.errors)
 
 
 def test_an_edit_goes_through_the_service(browser: Client, key: VirtualKey) -> None:

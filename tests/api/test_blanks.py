@@ -54,11 +54,25 @@ def test_a_service_account_still_names_its_team(api: Api) -> None:
     assert (answer.status, answer.fault) == (400, "team_id")
 
 
-@pytest.mark.parametrize("field", ["user_id", "team_id", "duration", "budget_duration", "budget_id", "organization_id"])
+@pytest.mark.parametrize("field", ["user_id", "budget_duration", "budget_id"])
 def test_a_change_of_a_key_refuses_an_empty_text(api: Api, grace: User, search: Team, field: str) -> None:
     made = api.key(user_id=grace.public_id, budget_duration="30d", max_budget=5)
     answer = api.post("/key/update", {"key": made["key"], field: ""})
     assert (answer.status, answer.fault) == (400, field)
+
+
+def test_but_where_clients_send_it_of_every_key_it_changes_nothing(api: Api, search: Team) -> None:
+    made = api.key(team_id=search.public_id, duration="30d")
+    blanks = dict.fromkeys(("team_id", "organization_id", "duration"), "")
+    changed = api.post("/key/update", {"key": made["key"], "rpm_limit": 5, **blanks})
+    assert (changed.status, changed.json["rpm_limit"], changed.json["team_id"]) == (200, 5, search.public_id)
+    assert changed.json["expires"] == made["expires"]
+
+
+@pytest.mark.parametrize("path", ["/budget/new", "/organization/new", "/customer/new", "/tag/new"])
+def test_limits_of_whatever_is_made_may_be_empty_texts(api: Api, path: str) -> None:
+    named = {"organization_alias": "new", "user_id": "new", "name": "new"}
+    assert api.post(path, {**named, "budget_id": "", "budget_duration": ""}).status == 200
 
 
 @pytest.mark.parametrize(("path", "name"), [("/team/update", "team_id"), ("/user/update", "user_id")])

@@ -33,7 +33,7 @@ def test_the_loser_is_told_what_latecomers_are_told(
 
     monkeypatch.setattr(services, "create_organization_with_budget", lose)
     answer = api.post("/organization/new", BODY)
-    assert (answer.status, answer.told) == (400, "organization_id: 'same' exists already")
+    assert (answer.status, answer.told) == (400, "organization_id: 'same' already exists")
     assert Organization.objects.get(public_id="same").name == "winner"
 
 

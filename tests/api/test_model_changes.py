@@ -298,3 +298,12 @@ def test_what_is_null_is_not_kept(api: Api) -> None:
     params = NEW["litellm_params"] | {"aws_secret_access_key": None, "drop_params": None}  # type: ignore[operator]
     row = api.post("/model/new", NEW | {"litellm_params": params}).json
     assert not {"aws_secret_access_key", "drop_params"} & row["litellm_params"].keys()
+
+
+def test_a_new_model_that_names_one_further_price_has_the_others_from_the_book(api: Api) -> None:
+    book.seed_prices(now=NOON)
+    params = {**BOOKED["litellm_params"], "cache_read_input_token_cost": 5e-8}
+    api.post("/model/new", BOOKED | {"litellm_params": params, "model_info": {"id": "house-1"}})
+    row = api.get("/model/info", {"litellm_model_id": "house-1"}).json["data"][0]
+    assert row["litellm_params"]["cache_read_input_token_cost"] == Decimal("0.00000005")
+    assert row["model_info"]["input_cost_per_token"] == Decimal("0.00000015")

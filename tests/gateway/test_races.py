@@ -19,10 +19,10 @@ TAKEN: list[tuple[str, str, dict[str, Any], int, str]] = [
     ("/user/new", "user_id", {"auto_create_key": False}, 409, "already exists"),
     ("/user/new", "user_email", {}, 409, "User already exists with this user_email"),
     ("/user/new", "sso_user_id", {"auto_create_key": False}, 409, "User already exists with this sso_user_id"),
-    ("/organization/new", "organization_id", {"organization_alias": "same"}, 400, "exists already"),
+    ("/organization/new", "organization_id", {"organization_alias": "same"}, 400, "already exists"),
     ("/team/new", "team_id", {}, 400, "already exists"),
-    ("/budget/new", "budget_id", {"max_budget": 1}, 400, "exists already"),
-    ("/customer/new", "user_id", {}, 400, "exists already"),
+    ("/budget/new", "budget_id", {"max_budget": 1}, 400, "already exists"),
+    ("/customer/new", "user_id", {}, 400, "already exists"),
     ("/tag/new", "name", {}, 400, "already exists"),
 ]
 

@@ -67,7 +67,7 @@ def test_issue_key_names_the_field_at_fault(fields: dict[str, object], name: str
 
 def test_a_custom_key_is_accepted_once() -> None:
     assert services.issue_key(VirtualKey(), actor=MASTER, custom="sk-0123456789abcdef") == "sk-0123456789abcdef"
-    with pytest.raises(ValidationError, match="exists already"):
+    with pytest.raises(ValidationError, match="already exists"):
         services.issue_key(VirtualKey(), actor=MASTER, custom="sk-0123456789abcdef")
     with pytest.raises(ValidationError, match="16 to 512"):
         services.issue_key(VirtualKey(), actor=MASTER, custom="sk-short")
@@ -141,7 +141,7 @@ def test_regenerate_key_keeps_the_row_and_gives_the_old_secret_its_grace() -> No
 def test_a_retired_secret_is_never_issued_again() -> None:
     key, old = issue()
     services.regenerate_key(key, actor=MASTER)
-    with pytest.raises(ValidationError, match="exists already"):
+    with pytest.raises(ValidationError, match="already exists"):
         services.issue_key(VirtualKey(), actor=MASTER, custom=old)
 
 
