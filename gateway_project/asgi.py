@@ -19,6 +19,7 @@ if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
     sys.modules.setdefault("psycopg", None)  # type: ignore[arg-type]
 django.setup(set_prefix=False)
 
+from gateway_project import browsers  # noqa: E402
 from keys.secrets import token_of  # noqa: E402
 from proxy import books  # noqa: E402
 from proxy.runtime import faults, health, metrics, routes, websocket  # noqa: E402
@@ -61,7 +62,7 @@ _gateway = Gateway(
 )
 
 
-async def application(
+async def _serve(
     scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
     if scope["type"] == "lifespan":
@@ -103,3 +104,6 @@ async def _lifespan(receive: Callable[[], Awaitable[Message]], send: Callable[[M
                 await _gateway.stop()
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+application = browsers.open_to(settings.CORS_ORIGINS, _serve)
