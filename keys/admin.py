@@ -27,6 +27,7 @@ from teams.admin_base import (
     display,
 )
 from teams.admin_blocking import STATUS_COLORS
+from teams.admin_ids import is_id
 from teams.admin_limits import BUDGET, LIMITS, LimitsAdmin
 from teams.models import User
 
@@ -217,7 +218,7 @@ class VirtualKeyAdmin(LimitsAdmin):
         return key
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        is_live = VirtualKey.objects.live().filter(pk=object_id).exists()
+        is_live = is_id(object_id) and VirtualKey.objects.live().filter(pk=object_id).exists()
         return super().get_actions_detail(request, object_id) if is_live else []
 
     # --- Columns --------------------------------------------------------------------------------

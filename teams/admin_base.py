@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, connection, models
@@ -19,18 +21,15 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from unfold.admin import ModelAdmin as ThemedModelAdmin
 from unfold.admin import TabularInline as ThemedTabularInline
-from unfold.contrib.filters.admin import (
-    AutocompleteSelectFilter,
-    ChoicesDropdownFilter,
-    DropdownFilter,
-    RangeDateTimeFilter,
-)
+from unfold.contrib.filters.admin import AutocompleteSelectFilter as ThemedSelectFilter
+from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter, RangeDateTimeFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList as ThemedChangeList
 
 from teams.actors import Actor
+from teams.admin_ids import is_id, refuse_odd_choices
 from teams.forms import ServiceForm
 from teams.models import Archived, AuditEvent, User
 from teams.reach import caller_of
@@ -98,6 +97,15 @@ class NeverWrites:
         return False
 
 
+class AutocompleteSelectFilter(ThemedSelectFilter):
+    """Rows of one other row, which is chosen by typing its name."""
+
+    def __init__(self, field: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().__init__(field, request, *args, **kwargs)
+        if not all(is_id(one) for one in request.GET.getlist(self.lookup_kwarg) if one):
+            raise IncorrectLookupParameters
+
+
 class PageList(ThemedChangeList):
     """A list that finds out which rows a page has before it joins what they show, and reads that at once."""
 
@@ -148,6 +156,10 @@ class BaseAdmin(RolePermissions, ThemedModelAdmin):
     def trail_ids(self, obj: Any) -> list[str]:
         """By which ids the audit trail knows a row."""
         return [str(getattr(obj, "public_id", "") or obj.pk)]
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        # PostgreSQL fails on it in the place of a text.
+        return None if "\0" in object_id else super().get_object(request, object_id, from_field)
 
     def row(self, request: HttpRequest, object_id: str) -> Any:
         """The row a page is about. Raises Http404."""
@@ -262,6 +274,8 @@ class ServiceAdmin(BaseAdmin):
         extra_context: dict[str, Any] | None = None,
     ) -> Any:
         """Shows the form again with what the service refused; its transaction is rolled back by then."""
+        if request.method == "POST":
+            refuse_odd_choices(self.get_form(request, change=object_id is not None).base_fields, request.POST)
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except ValidationError as error:
@@ -288,6 +302,8 @@ class ServiceAdmin(BaseAdmin):
             return self.refused(request, error)
 
     def response_action(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> Any:
+        if not all(map(is_id, request.POST.getlist(ACTION_CHECKBOX_NAME))):
+            return self.refused(request, ValidationError("Choose rows from the list."))
         try:
             return super().response_action(request, queryset)
         except ValidationError as error:

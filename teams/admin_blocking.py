@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse
 
 from teams.actors import Actor
 from teams.admin_base import ServiceAdmin, action, actor_of, display
+from teams.admin_ids import is_id
 
 STATUS_COLORS = {
     "active": "success", "blocked": "danger", "expired": "warning", "waits": "warning", "deleted": "default",
@@ -58,6 +59,8 @@ class BlockableAdmin(ServiceAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Only the one of block and unblock that changes something."""
+        if not is_id(object_id):
+            return []
         blocked = self.model._default_manager.filter(pk=object_id, blocked=True).exists()
         hidden = f"_{'block' if blocked else 'unblock'}"
         return [one for one in super().get_actions_detail(request, object_id) if not one.action_name.endswith(hidden)]
