@@ -189,7 +189,8 @@ class KeyRegenerate(ChangingKeyView):
             body = RegenerateSerializer(row, data=self.body, partial=True, context={"caller": self.caller})
             body.is_valid(raise_exception=True)
             values = body.validated_data
-            if self.body.keys() - {"key", "new_key", "grace_period", "new_master_key"}:
+            if self._changes(row):
+                rights.refuse_unmanaged(self.caller, [row], "/key/update")
                 row = self.patched(row, self.body, now)
             grace = {"grace": values["grace_period"]} if "grace_period" in values else {}
             try:
@@ -198,6 +199,11 @@ class KeyRegenerate(ChangingKeyView):
                 told = "; ".join(error.messages)
                 raise ApiError(400, f"new_key: {told}", param="new_key") from error
         return Response(issued_row(row, secret, self.spent([row]), now, duration=values.get("duration")))
+
+    def _changes(self, key: VirtualKey) -> bool:
+        """Whether the body says more than which key is to be renewed, and how."""
+        naming = {"key_alias"} if self.body.get("key_alias") == key.alias else set()
+        return bool(self.body.keys() - {"key", "new_key", "grace_period", "new_master_key"} - naming)
 
 
 class KeyPickUp(KeyView):

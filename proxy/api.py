@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from proxy import merging, services, team_lists
 from proxy.lent_secrets import holds_lent, is_borrowed, is_offered, own_terms
+from proxy.model_rights import pays_another, refuse_foreign_groups, refuse_other_use, use_of
 from proxy.models import Deployment
 from proxy.rows import model_rows
 from proxy.serializers import ModelPatchSerializer, ModelSerializer
@@ -19,7 +20,7 @@ from proxy.services import host_of
 from proxy.team_hosts import may_host
 from teams.api_base import ApiError, Caller, ManagementView, once_more, required_text
 from teams.api_types import Misshapen
-from teams.models import Team, User
+from teams.models import Team
 
 _IN_FILE = "Can't edit model. Model in config. Change it in the configuration file, or store it in db via `/model/new`."
 
@@ -45,6 +46,7 @@ class ModelNew(ManagementView):
             )
             _refuse_unoffered(self.caller, deployment, now)
             _refuse_elsewhere(self.caller, deployment)
+            refuse_foreign_groups(self.caller, deployment)
         # Calls by a new name wait for it; those by a name that is known already would go where they went before.
         self.waits_for_workers = services.stands_beside_others(deployment)
         return Response(_row(deployment))
@@ -76,6 +78,7 @@ class ModelUpdate(ManagementView):
             body.is_valid(raise_exception=True)
             given, before = body.validated_data, deployment.base_url
             _refuse_foreign(self.caller, given, deployment)
+            use, is_anothers = use_of(deployment), pays_another(self.caller, deployment)
             changed = merging.patch(
                 deployment,
                 given.get("model_name") or "",
@@ -86,6 +89,9 @@ class ModelUpdate(ManagementView):
             )
             _refuse_unmanaged(self.caller, changed.team)
             _refuse_unoffered(self.caller, changed, now)
+            if is_anothers:
+                refuse_other_use(use, changed, given.get("litellm_params") or {})
+            refuse_foreign_groups(self.caller, changed, before=use["model_info.access_groups"])
             if changed.base_url != before:
                 _refuse_elsewhere(self.caller, changed)
         return Response(_row(changed))
@@ -166,20 +172,13 @@ def _refuse_foreign(caller: Caller, given: dict[str, Any], deployment: Deploymen
             param="litellm_credential_name",
         )  # fmt: skip
     terms = own_terms(params, given.get("model_info") or {})
-    theirs = deployment is not None and credential is not None and not _is_maker(caller, deployment)
+    theirs = deployment is not None and pays_another(caller, deployment)
     if terms and (theirs or is_borrowed(params.get("api_key")) or holds_lent(credential)):
         raise ApiError(
             403, f"{terms[0]}: only platform admins, and who made the model, set prices and sizes where the secret is "
             "another's",
             param=terms[0],
         )  # fmt: skip
-
-
-def _is_maker(caller: Caller, deployment: Deployment) -> bool:
-    """With whichever key; not somebody who has the id of one who is gone."""
-    if deployment.created_by != caller.actor.signature:
-        return False
-    return not User.objects.filter(pk=caller.user_pk or 0, created_at__gt=deployment.created_at).exists()
 
 
 def _refuse_unoffered(caller: Caller, deployment: Deployment, now: datetime) -> None:

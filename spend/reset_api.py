@@ -52,9 +52,10 @@ class MemberResetSpend(ScopeView):
     def post(self, request: Request, team_id: str, user_id: str) -> Response:
         to_nano = 0 if self.body.get("reset_to") is None else money_of(self.body["reset_to"], "reset_to")
         team, now = managed_team(team_id, self.caller, "/team/member/reset_spend"), timezone.now()
-        if not self.caller.manages_organization(team.organization_id) and user_id == self.caller.user_id:
+        member = find_member(team, {"user_id": user_id})
+        if not self.caller.manages_organization(team.organization_id) and self.caller.may_be(member.user_id):
             raise ApiError(403, "user_id: somebody else has to set your own spend back", param="user_id")
-        before = reset_spend(find_member(team, {"user_id": user_id}), to_nano, actor=self.caller.actor, now=now)
+        before = reset_spend(member, to_nano, actor=self.caller.actor, now=now)
         member = find_member(team, {"user_id": user_id})
         return Response(
             {

@@ -98,6 +98,10 @@ class Caller:
     def pk(self) -> int | None:
         return self.user_pk
 
+    def may_be(self, user_pk: int) -> bool:
+        """Whether this person may be who calls: with a key of their own, or with another's whose secret they know."""
+        return user_pk == self.user_pk or user_pk in self.actor.hearers
+
     @property
     def is_admin(self) -> bool:
         return self.role == Standing.ADMIN

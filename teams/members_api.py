@@ -42,6 +42,11 @@ class MembersView(ScopeView):
     detail_errors = True
     ever: SpendReader = staticmethod(unwired)
 
+    def holds_caller(self, member: Membership) -> bool:
+        """Whether it limits who calls, who therefore neither raises it nor leaves it behind."""
+        above = self.caller.manages_organization(member.team.organization_id)
+        return self.caller.may_be(member.user_id) and not above
+
     def added(self, team: Team, added: list[Membership]) -> Row:
         """The team, and who has just joined it."""
         users = [one.user for one in added]
@@ -152,8 +157,7 @@ class MemberUpdate(MembersView):
     def post(self, request: Request) -> Response:
         team = managed_team(required_text(self.body, "team_id"), self.caller, "/team/member_update")
         member = find_member(team, self.body)
-        above = member.user_id != self.caller.user_pk or self.caller.manages_organization(team.organization_id)
-        check = None if above else never_widened
+        check = never_widened if self.holds_caller(member) else None
         member = patched(member, MemberUpdateSerializer, self.body, self.caller, check=check)
         return Response(self._row(member))
 
@@ -177,7 +181,11 @@ class MemberDelete(MembersView):
     def post(self, request: Request) -> Response:
         named = required_text(self.body, "team_id")
         team = managed_team(named, self.caller, "/team/member_delete")
-        departures.remove_member(find_member(team, self.body), actor=self.caller.actor)
+        member = find_member(team, self.body)
+        is_limited = not (member.sets_nothing and not member.allowed_models)
+        if is_limited and named in available_teams() and self.holds_caller(member):
+            raise ApiError(403, "you have limits there, and could join anew without: somebody else can take you out")
+        departures.remove_member(member, actor=self.caller.actor)
         return Response(team_row(find_team(named), self.spent([team]), timezone.now()))
 
 

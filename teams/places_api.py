@@ -49,7 +49,7 @@ class PlaceView(ScopeView):
 
     def holds_caller(self, place: OrganizationMembership) -> bool:
         """Whether it limits the caller itself, who therefore never raises it."""
-        return place.user_id == self.caller.user_pk and not self.caller.is_admin
+        return self.caller.may_be(place.user_id) and not self.caller.is_admin
 
 
 class PlaceAdd(PlaceView):

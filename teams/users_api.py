@@ -222,7 +222,8 @@ def changed(caller: Caller, body: dict[str, Any]) -> User:
     if body.get("password") is not None:
         raise ApiError(422, "password is not accepted here; send an invitation instead", param="password")
     user = _named(caller, body)
-    if user.pk == caller.user_pk and caller.personal and not caller.is_admin:
+    is_own = caller.personal if user.pk == caller.user_pk else caller.may_be(user.pk)
+    if is_own and not caller.is_admin:
         return _changed_by_oneself(caller, user, body)
     if moved := _moves(caller, user, body):
         raise ApiError(400, f"{moved}: {_ELSEWHERE[moved]}", param=moved)
@@ -301,7 +302,7 @@ def _no_platform_role(before: User, after: User) -> None:
 
 def _refuse_elsewhere(caller: Caller, user: User) -> None:
     """An organization admin deletes only people who are nowhere else, and nobody deletes the own account."""
-    if user.pk == caller.user_pk:
+    if user.pk == caller.user_pk or (caller.may_be(user.pk) and not caller.is_admin):
         raise ApiError(400, "user_ids: somebody else has to delete your own account", param="user_ids")
     if caller.is_admin:
         return
