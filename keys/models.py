@@ -12,6 +12,7 @@ from teams.access_groups import RELATION, listed_groups
 from teams.callers import Caller, Standing
 from teams.json_checks import names_in
 from teams.models import Limits, Organization, Project, SharedBudget, Team, User
+from teams.object_field import ObjectField
 from teams.scopes import ScopeKind
 from teams.validators import validate_names, validate_object
 from teams.windows import BadDuration, duration_delta
@@ -126,7 +127,7 @@ class VirtualKey(Limits):
         blank=True,
         verbose_name="budget of new customers",
     )
-    aliases = models.JSONField("model aliases", default=dict, blank=True, validators=[validate_object])
+    aliases = ObjectField("model aliases", texts=True, default=dict, blank=True, validators=[validate_object])
     tags = models.JSONField(default=list, blank=True, validators=[validate_names])
     allowed_routes = models.JSONField(default=list, blank=True, validators=[validate_names])
     output_cap_policy = models.CharField(

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from proxy.from_litellm import check_kept
 from proxy.models import Credential, Deployment, Provider
 from proxy.services import host_of
 from spend.forms import PerMillionField
@@ -83,7 +84,17 @@ class DeploymentForm(ServiceForm):
         if cleaned.get("secret") and cleaned.get("credential"):
             self.add_error("secret", "either a new key or a stored credential, not both")
         self._check_host(cleaned)
+        self._check_kept("params", cleaned.get("params"), {})
+        self._check_kept("model_info", {}, cleaned.get("model_info"))
         return cleaned
+
+    def _check_kept(self, field: str, params: Any, info: Any) -> None:
+        if not isinstance(params, dict) or not isinstance(info, dict):
+            return
+        try:
+            check_kept(params, info)
+        except ValidationError as error:
+            self.add_error(field, [f"{name}: {' '.join(texts)}" for name, texts in error.message_dict.items()])
 
     def optional_prices_alone(self, cleaned: dict[str, Any]) -> bool:
         extra = cleaned.get("cached_price") is not None or cleaned.get("cache_write_price") is not None

@@ -15,6 +15,7 @@ from proxy import stated
 from proxy.lent_secrets import secret_for
 from proxy.litellm_prices import by_the_million, is_price, read_price
 from proxy.models import Credential, Deployment, Provider
+from proxy.param_types import wrong_types
 from proxy.providers import REGISTRY
 from proxy.runtime import defaults
 from proxy.runtime.call import MOST_TOKENS
@@ -116,6 +117,17 @@ def _bare(params: dict[str, Any]) -> dict[str, Any]:
 
 def _is_kept(name: str, value: Any, elsewhere: set[str]) -> bool:
     return value is not None and name not in elsewhere and not is_price(name)
+
+
+def check_kept(params: dict[str, Any], info: dict[str, Any]) -> None:
+    """Raises ValidationError, naming the field, for values that are kept as they are and would fail, or tell, later."""
+    refuse_secrets(params)
+    refuse_secrets(info)
+    if wrong := wrong_types(params) | wrong_types(info):
+        raise ValidationError(wrong)
+    names(params.get("tags"), "tags")
+    access_groups(info.get("access_groups"))
+    _check_defaults(params)
 
 
 def access_groups(value: Any) -> list[str]:

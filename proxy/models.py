@@ -17,6 +17,7 @@ from proxy.runtime import permit
 from proxy.runtime.catalog import Catalog
 from teams.callers import Caller, Standing
 from teams.models import Team, new_public_id
+from teams.object_field import ObjectField
 from teams.validators import validate_names, validate_object
 
 __all__ = [
@@ -47,8 +48,8 @@ class Credential(models.Model):
     host = models.CharField(max_length=255, help_text="host[:port] that the secret may be sent to")
     envelope = models.TextField(editable=False)
     base_url = models.URLField(max_length=500, blank=True, default="")
-    params = models.JSONField("further values", default=dict, blank=True, validators=[validate_object])
-    info = models.JSONField(default=dict, blank=True, validators=[validate_object])
+    params = ObjectField("further values", default=dict, blank=True, validators=[validate_object])
+    info = ObjectField(default=dict, blank=True, validators=[validate_object])
     is_own = models.BooleanField("made with a model", default=False, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -140,8 +141,8 @@ class Deployment(models.Model):
     blocked = models.BooleanField(default=False)
     team = models.ForeignKey(Team, models.CASCADE, null=True, blank=True, related_name="own_models")
     access_groups = models.JSONField(default=list, blank=True, validators=[validate_names])
-    params = models.JSONField("further parameters", default=dict, blank=True, validators=[validate_object])
-    model_info = models.JSONField(default=dict, blank=True, validators=[validate_object])
+    params = ObjectField("further parameters", default=dict, blank=True, validators=[validate_object])
+    model_info = ObjectField(default=dict, blank=True, validators=[validate_object])
     source = models.CharField(max_length=8, choices=Source.choices, default=Source.API, editable=False)
     created_by = models.CharField(max_length=255, blank=True, default="", editable=False)
     updated_by = models.CharField(max_length=255, blank=True, default="", editable=False)

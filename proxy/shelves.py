@@ -204,7 +204,15 @@ def _target(row: Deployment, priced: Mapping[str, PriceCard]) -> Target | None:
     if row.credential and row.credential.host != services.host_of(row.base_url):
         log.error("deployment left out", deployment=row.public_id, reason="its credential is bound to another host")
         return None
-    price = priced.get(row.price_item)
+    try:
+        return _built(row, secret, priced.get(row.price_item))
+    except (AttributeError, TypeError, ValueError):
+        # One row that something else wrote keeps nobody from the other models.
+        log.exception("deployment left out", deployment=row.public_id)
+        return None
+
+
+def _built(row: Deployment, secret: str, price: PriceCard | None) -> Target:
     return Target(
         deployment=row.public_id,
         model=row.model.name,

@@ -11,6 +11,7 @@ from django.utils import timezone
 from teams.access_groups import listed_groups
 from teams.callers import Caller, Standing
 from teams.invitation import Invitation
+from teams.object_field import ObjectField
 from teams.platform import Platform
 from teams.projects import Project
 from teams.scopes import ScopeKind
@@ -220,7 +221,7 @@ class Team(Archived, Limits):
     name = models.CharField("team alias", max_length=255, blank=True, default="")
     organization = models.ForeignKey(Organization, models.PROTECT, related_name="teams")
     members = models.ManyToManyField(User, through="Membership", related_name="teams")
-    model_aliases = models.JSONField(default=dict, blank=True, validators=[validate_object])
+    model_aliases = ObjectField(texts=True, default=dict, blank=True, validators=[validate_object])
     member_permissions = models.JSONField(
         "what members may do",
         default=list,

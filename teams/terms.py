@@ -12,6 +12,7 @@ from django.utils import timezone
 from teams.budgets import Budget, without_doubles
 from teams.callers import Caller
 from teams.json_checks import is_json
+from teams.object_field import ObjectField
 from teams.scopes import MAX_BUDGET_NANO, ScopeKind, scope_name
 from teams.validators import (
     validate_duration,
@@ -165,7 +166,7 @@ class Limits(Terms):
     raise_until = models.DateTimeField("raised until", null=True, blank=True)
     shared_budget = models.ForeignKey(SharedBudget, models.PROTECT, related_name="+", null=True, blank=True)
     allowed_models = models.JSONField("models", default=list, blank=True, validators=[validate_names])
-    metadata = models.JSONField(default=dict, blank=True, validators=[validate_object])
+    metadata = ObjectField(default=dict, blank=True, validators=[validate_object])
     blocked = models.BooleanField(default=False)
 
     class Meta(Terms.Meta):
