@@ -19,7 +19,7 @@ from proxy.runtime.identify import identify, unknown_key
 from proxy.runtime.permit import check_status
 from teams.actors import MASTER, Actor
 from teams.api_types import ApiError
-from teams.callers import Caller
+from teams.callers import NOWHERE, Caller
 from teams.models import User
 from teams.reach import MASTER_ROLE, caller_of, common, rights_of
 
@@ -79,10 +79,15 @@ def _caller(grant: Grant) -> Caller:
         known = known.inside_team(owners.team_id, owners.organization_id)
     known = _bounded(known, others)
     if user is None and owners.team_id and is_service_account(owners.key_id):
-        known = replace(
-            known, teams=frozenset({owners.team_id}), granted={"/key/generate": frozenset({owners.team_id})}
-        )
+        team = frozenset({owners.team_id})
+        makes_keys = all(_may_make_keys(other, owners.team_id, owners.organization_id) for other in others)
+        known = replace(known, teams=team, granted={"/key/generate": team} if makes_keys else NOWHERE)
     return _with(known, grant, others)
+
+
+def _may_make_keys(person: User, team_pk: int, organization_pk: int) -> bool:
+    known = rights_of(person)
+    return known.manages_team(team_pk, organization_pk) or team_pk in known.may_write_in("/key/generate")
 
 
 def _others_who_know(grant: Grant) -> list[User]:

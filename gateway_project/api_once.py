@@ -26,7 +26,7 @@ def once(request: Request, handler: Callable[[], Response]) -> Response:
     if not 1 <= len(sent) <= 255 or not sent.isascii() or not sent.isprintable():
         raise ApiError(400, f"{HEADER}: write 1 to 255 printable ASCII characters", param=HEADER)
     caller: Caller = request.user  # type: ignore[assignment]  # set by KeyAuthentication
-    name = answers.name_of(caller.token or "master", sent)
+    name = answers.name_of(f"{caller.token or 'master'}|{caller.user_pk or ''}", sent)
     try:
         with transaction.atomic():
             known = answers.claim(name, _asked(request), now=timezone.now())

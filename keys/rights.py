@@ -29,7 +29,7 @@ from teams.callers import Caller
 from teams.columns import BESIDE, TERMS
 from teams.field_rights import refuse_wider
 from teams.finding import refuse_stronger
-from teams.models import Limits, Membership, Project, Team
+from teams.models import Limits, Membership, Project, Team, User
 
 #: Fields that only platform admins write, also inside `metadata`.
 ADMIN_FIELDS = (
@@ -274,7 +274,9 @@ def _judge_place(caller: Caller, key: VirtualKey, route: str) -> None:
 
 def _judge_team(caller: Caller, key: VirtualKey, team: Team, route: str) -> None:
     leader = caller.manages_team(team.pk, team.organization_id)
-    if not leader and (team.pk not in caller.may_write_in(route) or not _is_still_in(caller, team)):
+    if not leader and team.pk not in caller.may_write_in(route):
+        raise not_granted(route, team)
+    if not caller.manages_organization(team.organization_id) and not _is_still_in(caller, team):
         raise not_granted(route, team)
     if key.user_id is None or key.user_id == caller.user_pk:
         return
@@ -285,9 +287,15 @@ def _judge_team(caller: Caller, key: VirtualKey, team: Team, route: str) -> None
 
 
 def _is_still_in(caller: Caller, team: Team) -> bool:
-    """Whether a member is one yet, and stays so until the transaction ends: who leaves takes keys along, or none."""
+    """Whether a member is one yet, and stays so until the transaction ends: who leaves takes keys along, or none.
+
+    Platform admins need no place, also with a key of the team.
+    """
     place = hold_place(team.pk, caller.user_pk)
-    return caller.user_pk is None or (place is not None and not place.blocked)
+    if place is not None or caller.user_pk is None:
+        return place is None or not place.blocked
+    owner = User.objects.get(pk=caller.user_pk)
+    return owner.is_superuser or owner.role == User.Role.PROXY_ADMIN
 
 
 def _judge_move(caller: Caller, key: VirtualKey, stored: VirtualKey) -> None:

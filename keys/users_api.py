@@ -148,7 +148,8 @@ class UserInfo(KeyView):
         if named == PLATFORM and caller.reads_all:
             return Response({"user_id": named, "user_info": self._platform(), "keys": [], "teams": []})
         user = self._found(named)
-        teams = list(Team.objects.live().filter(memberships__user=user).with_owners())
+        theirs = Team.objects.live().filter(memberships__user=user)
+        teams = list(Team.objects.live().visible_to(caller).filter(pk__in=theirs).with_owners())
         [info] = person_rows([user], self.caller, self.spent, timezone.now())
         (owned, more_keys), places = self._owned(keys.filter(user=user), teams), self._places(user)
         owned["teams"] = [row | {"team_memberships": places[row["team_id"]]} for row in owned["teams"]]

@@ -129,7 +129,7 @@ class TeamUpdate(TeamView, SpendView):
     def _refuse_own_raise(self, team: Team, changed: SharedBudget) -> None:
         """Whom the members' budget holds does not raise it for everybody either."""
         budget = team.member_budget_id
-        if budget and team.memberships.filter(user=self.caller.user_pk, shared_budget=budget).exists():
+        if budget and team.memberships.filter(user__in=self.caller.actor.hearers, shared_budget=budget).exists():
             never_raised(SharedBudget.objects.get(pk=budget), changed, SAID_OF_MEMBERS)
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from teams import audit
 from teams.actors import Actor
 from teams.models import Invitation, User
+from teams.reach import exceeds, rights_of
 from teams.services import set_password
 
 VALID_FOR = timedelta(days=7)
@@ -43,7 +44,11 @@ def usable_invitation(secret: str, *, now: datetime | None = None) -> Invitation
     invitation = find_invitation(secret)
     if invitation is None or invitation.accepted_at or invitation.expires_at <= (now or timezone.now()):
         return None
-    return invitation if invitation.user.is_active and not invitation.user.deleted_at else None
+    if not invitation.user.is_active or invitation.user.deleted_at:
+        return None
+    told = invitation.known_to.exclude(pk=invitation.user.pk)
+    # Whoever knew the link and may do less by now, or nothing, would get in by it.
+    return None if any(exceeds(invitation.user, rights_of(one)) for one in told) else invitation
 
 
 @transaction.atomic

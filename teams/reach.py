@@ -22,8 +22,9 @@ def caller_of(user: User, *, actor: Actor | None = None, blocked: bool = False) 
 
 def _in_places(user: User, actor: Actor, role: str, blocked: bool = False) -> Caller:
     """Somebody with the rights in teams and organizations, and none on the platform."""
-    leads, teams, granted = _teams(user, blocked)
     places = user.organization_memberships.all()
+    barred = {one.organization_id for one in places if one.blocked}
+    leads, teams, granted = _teams(user, barred, blocked)
     admin = OrganizationMembership.Role.ADMIN
     return Caller(
         actor,
@@ -89,16 +90,20 @@ def _common_role(one: Caller, other: Caller) -> str:
     return str(Standing.USER if one.is_admin else Standing.USER_VIEWER)
 
 
-def _teams(user: User, also_blocked: bool) -> tuple[frozenset[int], frozenset[int], dict[str, frozenset[int]]]:
+def _teams(
+    user: User, barred: set[int], also_blocked: bool
+) -> tuple[frozenset[int], frozenset[int], dict[str, frozenset[int]]]:
     """Teams that the person leads, teams the person is in, and what these grant their members.
 
-    Who is blocked in a team is in it, and has no more rights there.
+    Who is blocked in a team, or in its organization (`barred`), is in it, and has no more rights there.
     """
     leads, teams, granted = set(), set(), defaultdict(set)
-    rows = user.memberships.values_list("team_id", "role", "team__member_permissions", "blocked")
-    for team, role, permissions, blocked in rows:
+    rows = user.memberships.values_list(
+        "team_id", "role", "team__member_permissions", "blocked", "team__organization_id"
+    )
+    for team, role, permissions, blocked, organization in rows:
         teams.add(team)
-        if blocked and not also_blocked:
+        if (blocked or organization in barred) and not also_blocked:
             continue
         if role == "admin":
             leads.add(team)

@@ -25,6 +25,7 @@ from teams.columns import BESIDE, TERMS
 from teams.finding import managed_person
 from teams.models import Membership, User
 from teams.person_rows import person_rows
+from teams.reach import exceeds
 from teams.rows import Row, team_ids_of
 from teams.scope_serializers import UserUpdateSerializer, patched
 from teams.serializers import PLATFORM, find_person
@@ -227,7 +228,7 @@ def changed(caller: Caller, body: dict[str, Any]) -> User:
         return _changed_by_oneself(caller, user, body)
     if moved := _moves(caller, user, body):
         raise ApiError(400, f"{moved}: {_ELSEWHERE[moved]}", param=moved)
-    check = None if caller.is_admin else _no_platform_role
+    check = None if caller.is_admin else partial(_nothing_stronger, caller)
     return patched(user, UserUpdateSerializer, body, caller, check=check)
 
 
@@ -293,6 +294,15 @@ def _nothing_but(own: AbstractSet[str], before: User, after: User) -> None:
 
 def _not_about_you(name: str) -> ApiError:
     return ApiError(403, f"{name}: only an admin may change this about you", param=name)
+
+
+def _nothing_stronger(caller: Caller, before: User, after: User) -> None:
+    """Whoever leads elsewhere is not locked out there by an admin of the own home, nor given another way in."""
+    _no_platform_role(before, after)
+    differs = (name for name in ("email", "sso_id", "role", "blocked") if getattr(before, name) != getattr(after, name))
+    if (name := next(differs, "")) and exceeds(before, caller):
+        field = _NAMES.get(name, name)
+        raise ApiError(403, f"{field}: this person may do more than you; ask a platform admin", param=field)
 
 
 def _no_platform_role(before: User, after: User) -> None:
