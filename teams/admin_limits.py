@@ -31,7 +31,7 @@ BUDGET = (
 )  # fmt: skip
 LIMITS = (
     "Limits",
-    {"fields": (("rpm_limit", "tpm_limit", "max_parallel_requests"), "model_limits", "allowed_models")},
+    {"fields": (("rpm_limit", "tpm_limit"), "max_parallel_requests", "model_limits", "allowed_models")},
 )
 MORE = ("More", {"classes": ("collapse",), "fields": ("metadata",)})
 
@@ -134,7 +134,7 @@ class SharedBudgetAdmin(TermsAdmin):
     fieldsets = (
         (None, {"fields": ("public_id", ("created_by", "updated_by"))}),
         ("Budget", {"fields": (("max_budget_nano", "budget_duration"), "budget_limits", "soft_budget_nano")}),
-        ("Limits", {"fields": (("rpm_limit", "tpm_limit", "max_parallel_requests"), "model_limits")}),
+        ("Limits", {"fields": (("rpm_limit", "tpm_limit"), "max_parallel_requests", "model_limits")}),
     )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -180,7 +180,7 @@ class PlatformAdmin(TermsAdmin):
     fieldsets = (
         (None, {"fields": ("timezone",)}),
         ("Budget", {"fields": (("max_budget_nano", "budget_duration"), "budget_limits", "soft_budget_nano")}),
-        ("Limits", {"fields": (("rpm_limit", "tpm_limit", "max_parallel_requests"), "model_limits")}),
+        ("Limits", {"fields": (("rpm_limit", "tpm_limit"), "max_parallel_requests", "model_limits")}),
     )
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
