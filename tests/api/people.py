@@ -3,6 +3,7 @@
 from teams import services
 from teams.actors import SYSTEM
 from teams.models import Organization, OrganizationMembership, User
+from tests.api.conftest import Api
 from tests.factories import issue
 
 
@@ -24,3 +25,10 @@ def organization_of(name: str, admin: User | None = None, **limits: object) -> O
         role = OrganizationMembership.Role.ADMIN
         services.join_organization(OrganizationMembership(organization=made, user=admin, role=role), actor=SYSTEM)
     return made
+
+
+def team_led_by(api: Api, name: str) -> tuple[str, str]:
+    """The id of a new team, and the key of a new person who leads it."""
+    secret: str = api.post("/user/new", {"user_id": name}).json["key"]
+    members = [{"role": "admin", "user_id": name}]
+    return api.post("/team/new", {"team_alias": "search", "members_with_roles": members}).json["team_id"], secret

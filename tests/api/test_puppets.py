@@ -81,3 +81,13 @@ def test_renewing_a_key_changes_it_only_for_who_may_change_it(api: Api, search: 
     assert freed.status == 401
     renewed = api.post("/key/regenerate", {"key": key, "grace_period": "1h"}, bearer=key_of(xavier))
     assert (renewed.status, renewed.json["tpm_limit"]) == (200, 5)
+
+
+def test_the_budget_of_all_members(api: Api, search: Team, xavier: User, in_team: str) -> None:
+    team = search.public_id
+    Membership.objects.filter(user=xavier).update(max_budget_nano=None)
+    assert api.post("/team/update", {"team_id": team, "team_member_budget": 3}).status == 200
+    Membership.objects.filter(user=xavier).update(shared_budget=Team.objects.get(pk=search.pk).member_budget)
+    api.post("/team/member_update", {"team_id": team, "user_id": "puppet", "budget_id": None})
+    more = {"team_id": team, "team_member_budget": 300}
+    assert api.post("/team/update", more, bearer=in_team).status == 403

@@ -7,6 +7,7 @@ import pytest
 from proxy.models import Deployment
 from proxy.services import sync_providers
 from tests.api.conftest import Api
+from tests.api.people import team_led_by
 
 ELSEWHERE = "http://169.254.169.254/latest"
 PRICES = {"input_cost_per_token": 1e-6, "output_cost_per_token": 2e-6}
@@ -20,9 +21,7 @@ def _providers(db: None) -> None:
 @pytest.fixture
 def team(api: Api) -> tuple[str, str]:
     """A team, and the key of Grace, who leads it."""
-    grace = api.post("/user/new", {"user_id": "grace"}).json["key"]
-    members = [{"role": "admin", "user_id": "grace"}]
-    return api.post("/team/new", {"team_alias": "search", "members_with_roles": members}).json["team_id"], grace
+    return team_led_by(api, "grace")
 
 
 def at(address: str | None, team: str | None = None, *, name: str = "ours-1") -> dict[str, Any]:
